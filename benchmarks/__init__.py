@@ -1,0 +1,1 @@
+"""Measures one meta-iteration of Meta-SGD in this project beside other implementations."""

@@ -1,0 +1,159 @@
+"""Starts worker processes and talks to them: what `meta_step` and `memory` share."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks import cases
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = "metasgd_tf"
+# The module whose presence tells that a peer can run.
+PEERS = {"torch_loop": "torch", "torch_func": "torch", "jax": "jax"}
+
+_GRACE_SECONDS = 10.0
+_TAIL_LINES = 15
+
+
+class BenchmarkError(Exception):
+    """What stops a benchmark, as one sentence for the person who started it."""
+
+
+def chosen_cases(names: Sequence[str]) -> list[cases.Case]:
+    """Returns the cases of these names.
+
+    Raises:
+        BenchmarkError: There is none, or a name is unknown.
+    """
+    names = [name for name in names if name]
+    unknown = [name for name in names if name not in cases.CASES]
+    if unknown or not names:
+        known = ", ".join(cases.CASES)
+        problem = f"unknown case {', '.join(unknown)}" if unknown else "no case given"
+        raise BenchmarkError(f"--cases: {problem}; choose from {known}.")
+    return [cases.CASES[name] for name in dict.fromkeys(names)]
+
+
+def chosen_peers(names: Sequence[str]) -> list[str]:
+    """Returns the peers to run, none for an empty list.
+
+    Raises:
+        BenchmarkError: A name is unknown, or what it needs is not installed.
+    """
+    peers = list(dict.fromkeys(name for name in names if name))
+    unknown = [name for name in peers if name not in PEERS]
+    if unknown:
+        raise BenchmarkError(
+            f"--peers: unknown peer {', '.join(unknown)}; choose from {', '.join(PEERS)}."
+        )
+    needed = dict.fromkeys(PEERS[name] for name in peers)
+    missing = [module for module in needed if importlib.util.find_spec(module) is None]
+    if missing:
+        raise BenchmarkError(
+            f"--peers needs {' and '.join(missing)}, not installed here: "
+            "pip install -r benchmarks/requirements.txt"
+        )
+    return peers
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    """What a worker says of the meta-iterations it ran.
+
+    Attributes:
+        seconds: Wall time of all of them.
+        loss: The last meta-loss.
+        resident_mb: Resident memory of the worker afterwards, in MB.
+    """
+
+    seconds: float
+    loss: float
+    resident_mb: float
+
+
+class Worker(contextlib.AbstractContextManager):
+    """One system on one case in a process of its own, which ends with the `with` block.
+
+    Attributes:
+        system: The system's name.
+        case: The case.
+        first_step_seconds: From the start of building to the end of meta-iteration 0.
+        done: Meta-iterations run so far.
+    """
+
+    def __init__(self, system: str, case: cases.Case) -> None:
+        """Starts the process and waits for its first meta-iteration."""
+        self.system = system
+        self.case = case
+        # A file and not a pipe: nobody reads a pipe in time, and a full one stops the worker.
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", "--system", system, "--case", case.name],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+        )
+        try:
+            self.first_step_seconds: float = self._receive()["first_step_seconds"]
+        except BaseException:
+            self.close()
+            raise
+        self.done = 1
+
+    def run(self, count: int) -> Reply:
+        """Runs the next `count` meta-iterations.
+
+        Raises:
+            BenchmarkError: The worker ended instead.
+        """
+        try:
+            request = {"first": self.done, "count": count}
+            print(json.dumps(request), file=self._process.stdin, flush=True)
+        except BrokenPipeError:
+            raise self._failure() from None
+        reply = Reply(**self._receive())
+        self.done += count
+        return reply
+
+    def close(self) -> None:
+        """Ends the process: by closing its input, and by force if that does not help."""
+        self._end()
+        self._process.stdout.close()
+        self._stderr.close()
+
+    def __exit__(self, *exception: object) -> None:
+        """Ends the process."""
+        self.close()
+
+    def _receive(self) -> dict[str, Any]:
+        line = self._process.stdout.readline()
+        if not line:
+            raise self._failure()
+        return json.loads(line)
+
+    def _end(self) -> int:
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            return self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _failure(self) -> BenchmarkError:
+        code = self._end()
+        self._stderr.seek(0)
+        lines = self._stderr.read().decode(errors="replace").splitlines()
+        tail = "\n".join(lines[-_TAIL_LINES:])
+        return BenchmarkError(
+            f"The worker of {self.system} on {self.case.name} ended with code {code}:\n{tail}"
+        )

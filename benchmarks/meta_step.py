@@ -1,0 +1,172 @@
+"""Measures one meta-iteration of second-order Meta-SGD, here and in other implementations.
+
+    python -m benchmarks.meta_step --cases=sinusoid,omniglot --peers=torch_loop,torch_func,jax
+
+Every system runs in a process of its own and draws its own episodes. Only one works at a time, and
+their rounds are interleaved (A, B, C, A, B, C, ...), so that what else a machine does falls on all
+alike; numbers of different runs do not compare.
+"""
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+from pathlib import Path
+from typing import Any
+
+import psutil
+from absl import app, flags
+
+from benchmarks import cases, driver
+
+_CASES = flags.DEFINE_list("cases", list(cases.CASES), "Cases to measure.")
+_PEERS = flags.DEFINE_list(
+    "peers", [], f"Systems to measure beside this project's: {', '.join(driver.PEERS)}."
+)
+_JSON = flags.DEFINE_string("json", None, "File to write the results to.")
+_ROUNDS = flags.DEFINE_integer(
+    "rounds", 7, "Rounds a system; their median is reported.", lower_bound=1
+)
+_ROUND_SECONDS = flags.DEFINE_float(
+    "round_seconds", 1.5, "Length of a round, about.", lower_bound=0.0
+)
+
+_DISTRIBUTIONS = ("tensorflow", "keras", "torch", "jax", "jaxlib", "numpy")
+
+
+def machine() -> dict[str, Any]:
+    """Describes the machine: system, processor, usable cores and memory in GB (10^9 bytes)."""
+    model = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    usable = getattr(os, "sched_getaffinity", None)
+    return {
+        "platform": platform.platform(),
+        "processor": model,
+        "cores": len(usable(0)) if usable else os.cpu_count(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of Python and of those frameworks that are installed."""
+    found = {"python": platform.python_version()}
+    for name in _DISTRIBUTIONS:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def warm_up(worker: driver.Worker, round_seconds: float) -> int:
+    """Runs a worker until its pace is known, and one round more.
+
+    Returns:
+        The meta-iterations that take about `round_seconds`, at least one.
+    """
+    count = 1
+    while True:
+        seconds = worker.run(count).seconds
+        if seconds >= round_seconds / 3:
+            # The pace once more: the run that got here may hold a compilation or a cold cache.
+            seconds = worker.run(count).seconds
+            count = max(1, round(count * round_seconds / seconds))
+            # A system may compile for a number of iterations that it has not met.
+            worker.run(count)
+            return count
+        count *= 2
+
+
+def measure(
+    case: cases.Case, systems: list[str], rounds: int, round_seconds: float
+) -> list[dict[str, Any]]:
+    """Measures some systems on one case, their rounds interleaved.
+
+    Args:
+        case: The case.
+        systems: Names of modules of `benchmarks.systems`.
+        rounds: Rounds a system.
+        round_seconds: Length of a round in seconds, about.
+
+    Returns:
+        One row a system. Milliseconds are wall time over meta-iterations in a round: the median
+        over the rounds, the least and the most; tasks a second follow from the median.
+
+    Raises:
+        driver.BenchmarkError: A worker ended early.
+    """
+    with contextlib.ExitStack() as stack:
+        workers, counts = [], []
+        for system in systems:
+            worker = stack.enter_context(driver.Worker(system, case))
+            workers.append(worker)
+            counts.append(warm_up(worker, round_seconds))
+        times: list[list[float]] = [[] for _ in workers]
+        for _ in range(rounds):
+            for worker, count, collected in zip(workers, counts, times, strict=True):
+                collected.append(worker.run(count).seconds / count * 1e3)
+        return [
+            {
+                "case": case.name,
+                "system": worker.system,
+                "ms_per_iteration": statistics.median(collected),
+                "ms_min": min(collected),
+                "ms_max": max(collected),
+                "tasks_per_second": case.tasks / statistics.median(collected) * 1e3,
+                "first_step_seconds": worker.first_step_seconds,
+                "rounds": rounds,
+                "iterations_per_round": count,
+            }
+            for worker, count, collected in zip(workers, counts, times, strict=True)
+        ]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Lays out the rows of one case; the last column is each system's time over this project's."""
+    ours = next(r["ms_per_iteration"] for r in rows if r["system"] == driver.OURS)
+    heads = ("case", "system", "ms/iteration", "min to max", "tasks/s", "first step s", "x ours")
+    layout = "{:<10} {:<11} {:>12} {:>19} {:>9} {:>12} {:>7}"
+    lines = [layout.format(*heads)]
+    for r in rows:
+        lines.append(
+            layout.format(
+                r["case"],
+                r["system"],
+                f"{r['ms_per_iteration']:.4g}",
+                f"{r['ms_min']:.4g} to {r['ms_max']:.4g}",
+                f"{r['tasks_per_second']:.0f}",
+                f"{r['first_step_seconds']:.1f}",
+                f"{r['ms_per_iteration'] / ours:.2f}",
+            )
+        )
+    return "\n".join(lines)
+
+
+def main(argv: list[str]) -> str | None:
+    """Runs the benchmark; a returned sentence goes to stderr and makes the exit code 1."""
+    del argv
+    try:
+        chosen = driver.chosen_cases(_CASES.value)
+        systems = [driver.OURS, *driver.chosen_peers(_PEERS.value)]
+        path = Path(_JSON.value) if _JSON.value else None
+        if path and not path.parent.is_dir():
+            return f"--json: there is no folder {path.parent}."
+        rows: list[dict[str, Any]] = []
+        for case in chosen:
+            measured = measure(case, systems, _ROUNDS.value, _ROUND_SECONDS.value)
+            print(table(measured) + "\n", flush=True)
+            rows += measured
+            if path:
+                result = {"machine": machine(), "versions": versions(), "rows": rows}
+                path.write_text(json.dumps(result, indent=2) + "\n")
+    except driver.BenchmarkError as error:
+        return str(error)
+    return None
+
+
+if __name__ == "__main__":
+    app.run(main)

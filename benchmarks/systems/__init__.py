@@ -1,0 +1,1 @@
+"""The implementations that are measured: each module offers `build(case) -> run(first, count)`."""

@@ -1,0 +1,182 @@
+"""The evaluation of a run: a checkpoint in, a table, `evaluation.json` and a CSV out."""
+
+import csv
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from metasgd_tf import run_flags, tasks
+from metasgd_tf.training import build_learner
+from trainers.checkpoints import restore_learner
+from trainers.episodes import Protocol, TaskFamily
+from trainers.errors import InputError
+from trainers.evaluation import evaluation, mean_and_ci95
+from trainers.learner import MetaLearner
+from trainers.seeds import stream
+
+COLUMNS = ("metric", "shots", "inner_steps", "mean", "ci95", "num_tasks", "repeats")
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation gives.
+
+    Attributes:
+      report: what `evaluation.json` holds.
+      per_task: for each of the shots, by metric [num_tasks, inner_steps + 1], the means over the
+        repeats.
+    """
+
+    report: dict[str, Any]
+    per_task: dict[int, dict[str, np.ndarray]]
+
+
+def evaluate_run(
+    model_dir: str,
+    *,
+    num_tasks: int | None = None,
+    eval_seed: int = 0,
+    inner_steps: int | None = None,
+    other_task: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Evaluates the last checkpoint of a run on the test split and writes the result beside it.
+
+    Args:
+      model_dir: the run's directory.
+      num_tasks: test tasks; the family's own number if not given.
+      eval_seed: what the tasks are drawn by: the same tasks for every run of a family.
+      inner_steps: updates; the run's own number if not given.
+      other_task: values of `run_flags.TASK_FLAGS` to use in place of the run's own.
+
+    Raises:
+      InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
+    """
+    settings = run_flags.read(model_dir)
+    checkpoint = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
+    if checkpoint is None:
+        raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
+    trained_on = _task_name(settings)
+    for name, value in (other_task or {}).items():
+        settings[name].value = value
+    family = tasks.from_flags(settings, ("test",))
+    learner = build_learner(family, settings)
+    iteration = _restore(learner, checkpoint, model_dir, _task_name(settings), trained_on)
+    per_task = {
+        protocol.shots: _scores(learner, family, protocol, eval_seed, inner_steps)
+        for protocol in family.protocols(num_tasks)
+    }
+    report = {
+        "task": _task_name(settings),
+        "trained_on": trained_on,
+        "cross_domain": _task_name(settings) != trained_on,
+        "algorithm": settings.algorithm,
+        "alpha": settings.alpha,
+        "batch_norm": "transductive",
+        "iteration": iteration,
+        "eval_seed": eval_seed,
+        "results": [
+            row
+            for protocol in family.protocols(num_tasks)
+            for row in _rows(protocol, per_task[protocol.shots])
+        ],
+    }
+    _write(pathlib.Path(model_dir), report, per_task)
+    return Evaluation(report, per_task)
+
+
+def _task_name(settings: flags.FlagValues) -> str:
+    return settings.task + (", fixed frequency" if settings.fixed_frequency else "")
+
+
+def _restore(
+    learner: MetaLearner, checkpoint: str, model_dir: str, task: str, trained_on: str
+) -> int:
+    try:
+        return restore_learner(learner, checkpoint)
+    except (ValueError, AssertionError) as error:
+        raise InputError(
+            f"task={task}: its network differs in shape from the one in model_dir={model_dir}, "
+            f"which was trained on {trained_on}; evaluate on tasks of the same input shape and ways"
+        ) from error
+
+
+def _scores(
+    learner: MetaLearner,
+    family: TaskFamily,
+    protocol: Protocol,
+    eval_seed: int,
+    inner_steps: int | None,
+) -> dict[str, np.ndarray]:
+    seed = stream(eval_seed, "test")
+
+    def episode(number: tf.Tensor):
+        task, repeat = number // protocol.repeats, number % protocol.repeats
+        return family.evaluation_episode(seed, "test", protocol, task, repeat)
+
+    count = protocol.num_tasks * protocol.repeats
+    scores = evaluation(learner, episode, count, steps=inner_steps)()
+    return {
+        name: values.reshape(protocol.num_tasks, protocol.repeats, -1).mean(1, dtype=np.float64)
+        for name, values in scores.items()
+        if name in family.metrics
+    }
+
+
+def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    rows = []
+    for metric, values in scores.items():
+        for step in range(values.shape[1]):
+            mean, ci95 = mean_and_ci95(values[:, step])
+            cells = (metric, protocol.shots, step, mean, ci95, protocol.num_tasks, protocol.repeats)
+            rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    return rows
+
+
+def _write(
+    model_dir: pathlib.Path,
+    report: dict[str, Any],
+    per_task: dict[int, dict[str, np.ndarray]],
+) -> None:
+    draft = model_dir / "evaluation.csv.draft"
+    with draft.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        names = list(next(iter(per_task.values())))
+        writer.writerow(["task", "shots", "inner_steps", *names])
+        for shots, scores in per_task.items():
+            count, steps = scores[names[0]].shape
+            for task in range(count):
+                for step in range(steps):
+                    writer.writerow(
+                        [task, shots, step, *(f"{scores[name][task, step]:.6g}" for name in names)]
+                    )
+    os.replace(draft, model_dir / "evaluation.csv")
+    draft = model_dir / "evaluation.json.draft"
+    draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(draft, model_dir / "evaluation.json")
+
+
+def table(report: dict[str, Any]) -> str:
+    """Returns an evaluation as text: a line that names it, then a row a score."""
+    domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
+    title = f"{report['task']}{domain}, {report['algorithm']}, iteration {report['iteration']}"
+    lines: list[Sequence[str]] = [
+        ("metric", "shots", "inner steps", "mean ± 95 % CI", "tasks", "repeats")
+    ]
+    for row in report["results"]:
+        cell = f"{row['mean']:.4f} ± {row['ci95']:.4f}"
+        lines.append(
+            [
+                row["metric"],
+                *(str(row[name]) for name in ("shots", "inner_steps")),
+                cell,
+                *(str(row[name]) for name in ("num_tasks", "repeats")),
+            ]
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    rows = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([title, *rows])

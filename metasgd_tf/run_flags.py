@@ -1,0 +1,173 @@
+"""The flags that describe a run: defined, resolved, kept in its directory and read back.
+
+Nothing here imports TensorFlow, so that a command answers `--help` and refuses a bad flag at once.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from absl import flags
+
+from metasgd_tf import tasks
+
+CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
+FILE_NAME = "flags.txt"
+ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+MAX_SEED = 2**31 - 1
+
+
+class Algorithm(NamedTuple):
+    """A usual choice of α and of the outer gradient.
+
+    Attributes:
+      alpha: one of `ALPHA_KINDS`.
+      first_order: whether second derivatives are left out.
+      alpha_init: where α starts; drawn by seed if None.
+    """
+
+    alpha: str
+    first_order: bool = False
+    alpha_init: float | None = None
+
+
+ALGORITHMS = {
+    "meta_sgd": Algorithm("per_weight"),
+    "meta_sgd_first_order": Algorithm("per_weight", first_order=True),
+    "layer_rates": Algorithm("per_layer"),
+    "scalar_rate": Algorithm("scalar"),
+    "maml": Algorithm("fixed", alpha_init=0.01),
+    "maml_first_order": Algorithm("fixed", first_order=True, alpha_init=0.01),
+}
+
+TASK_FLAGS = ("task", "data_dir", "fixed_frequency")
+"""The flags that choose a distribution over tasks, and not how it is learned.
+
+The seed of the classes' split is not one of them: a run judged on another split would be judged on
+classes that it was trained on.
+"""
+
+
+def define_task_flags(values: flags.FlagValues, default_task: str | None) -> None:
+    """Defines `TASK_FLAGS`."""
+    flags.DEFINE_enum("task", default_task, tasks.NAMES, "Which tasks.", flag_values=values)
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Where TensorFlow Datasets keeps its data; by default TFDS_DATA_DIR or its own choice.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "fixed_frequency", False, "Sinusoid: whether ω is 1, as in MAML's.", flag_values=values
+    )
+
+
+def define_run_flags(values: flags.FlagValues) -> None:
+    """Defines every flag that a run depends on."""
+    define_task_flags(values, "sinusoid")
+    _integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
+    flags.DEFINE_enum(
+        "algorithm",
+        "meta_sgd",
+        list(ALGORITHMS),
+        "Which --alpha, --alpha_init and --first_order, where these are not given themselves.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "What of α is learned.", flag_values=values)
+    flags.DEFINE_float(
+        "alpha_init",
+        None,
+        "Where all of α starts; by default MAML's 0.01, else drawn from [0.005, 0.1] by --seed.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "first_order", None, "Whether second derivatives are left out.", flag_values=values
+    )
+    _integer("ways", 5, 1, "Classes of a task (classification).", values)
+    _integer("shots", 5, 1, "Support examples (of a class).", values)
+    _integer("queries", 5, 1, "Query examples (of a class) in training.", values)
+    _integer("inner_steps", 1, 1, "Updates that learn a task.", values)
+    _integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
+    _integer("iterations", 60_000, 1, "Meta-iterations.", values)
+    _positive_float("meta_learning_rate", 1e-3, "Adam's learning rate.", values)
+    _positive_float(
+        "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
+    )
+    _integer("seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED)
+    _integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
+    _integer("checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values)
+    _integer("validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values)
+
+
+def _integer(
+    name: str,
+    default: int,
+    least: int,
+    text: str,
+    values: flags.FlagValues,
+    most: int | None = None,
+) -> None:
+    flags.DEFINE_integer(
+        name, default, text, lower_bound=least, upper_bound=most, flag_values=values
+    )
+
+
+def _positive_float(name: str, default: float | None, text: str, values: flags.FlagValues) -> None:
+    flags.DEFINE_float(name, default, text, flag_values=values)
+    flags.register_validator(
+        name,
+        lambda value: value is None or 0 < value < float("inf"),
+        "should be a positive number",
+        flag_values=values,
+    )
+
+
+def parse(arguments: Sequence[str]) -> flags.FlagValues:
+    """Returns the settings of a run from command-line arguments, `--flagfile=…` among them.
+
+    Raises:
+      flags.Error: if they name an unknown flag, a bad value, or a file that cannot be opened.
+    """
+    values = flags.FlagValues()
+    define_run_flags(values)
+    values(["run", *arguments])
+    return values
+
+
+def resolve(values: flags.FlagValues) -> flags.FlagValues:
+    """Returns a copy of a run's flags in which what the algorithm or the seed implies is set."""
+    resolved = parse(serialize(values))
+    algorithm = ALGORITHMS[resolved.algorithm]
+    if resolved.alpha is None:
+        resolved.alpha = algorithm.alpha
+    if resolved.first_order is None:
+        resolved.first_order = algorithm.first_order
+    if resolved.alpha_init is None:
+        resolved.alpha_init = algorithm.alpha_init
+    return resolved
+
+
+def serialize(values: flags.FlagValues) -> list[str]:
+    """Returns the arguments that set a run's flags; those that are None are left out."""
+    names = flags.FlagValues()
+    define_run_flags(names)
+    return [values[name].serialize() for name in names if values[name].value is not None]
+
+
+def write(values: flags.FlagValues, model_dir: str) -> None:
+    """Keeps a run's flags in its directory, as a flagfile."""
+    path = pathlib.Path(model_dir) / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text("\n".join(serialize(values)) + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def read(model_dir: str) -> flags.FlagValues:
+    """Reads back what `write` kept.
+
+    Raises:
+      flags.Error: if the directory holds no run, or one that this version cannot read.
+    """
+    return parse([f"--flagfile={pathlib.Path(model_dir) / FILE_NAME}"])

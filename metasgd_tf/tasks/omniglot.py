@@ -1,0 +1,109 @@
+"""Few-shot classification of handwritten characters (Li et al. 2017, section 5.2)."""
+
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import flags
+
+from metasgd_tf.picture_tasks import PictureClassification
+from models.conv4 import conv4
+from trainers.errors import InputError
+
+CHARACTERS = 1623
+META_TRAINING = 1200
+VALIDATION = 100
+SIDE = 28
+
+
+class Omniglot(PictureClassification):
+    """Characters of Omniglot: 1,100 for training, 100 for validation and 423 for the test.
+
+    Each character's rotations by 90°, 180° and 270° are further classes in training.
+    """
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds MAML's network for Omniglot."""
+        return conv4(self.input_shape, self.output_size, seed)
+
+
+def split_characters(split_seed: int) -> dict[str, np.ndarray]:
+    """Returns the label numbers of each split, a partition of all 1,623 characters."""
+    order = np.random.default_rng(split_seed).permutation(CHARACTERS)
+    return {
+        "train": order[VALIDATION:META_TRAINING],
+        "validation": order[:VALIDATION],
+        "test": order[META_TRAINING:],
+    }
+
+
+def with_rotations(drawings: np.ndarray) -> np.ndarray:
+    """Returns the classes [C, ...] and their rotations by 90°, 180° and 270°, [4 C, ...].
+
+    Args:
+      drawings: [classes, drawings, height, width, channels], height and width equal.
+    """
+    return np.concatenate([np.rot90(drawings, turns, axes=(2, 3)) for turns in range(4)])
+
+
+def load_drawings(data_dir: str | None) -> np.ndarray:
+    """Loads all of Omniglot through TensorFlow Datasets.
+
+    Args:
+      data_dir: TFDS' directory of data sets; its own default if not given.
+
+    Returns:
+      [1623 characters, 20 drawings, 28, 28, 1], uint8, ink 255 on paper 0.
+
+    Raises:
+      InputError: if the data is not there and cannot be downloaded.
+    """
+    builder = tfds.builder("omniglot", data_dir=data_dir)
+    if not builder.is_prepared():
+        _prepare(builder)
+    dataset = tfds.load("omniglot", split="train+test", data_dir=data_dir)
+    small = dataset.map(_shrink, num_parallel_calls=tf.data.AUTOTUNE).batch(4096)
+    parts = list(small.as_numpy_iterator())
+    images = np.concatenate([images for images, _ in parts])
+    labels = np.concatenate([labels for _, labels in parts])
+    by_label = images[np.argsort(labels, kind="stable")]
+    return by_label.reshape(CHARACTERS, -1, SIDE, SIDE, 1)
+
+
+def _prepare(builder: tfds.core.DatasetBuilder) -> None:
+    root = pathlib.Path(builder.data_dir).parent.parent
+    zips = root / "downloads" / "manual"
+    try:
+        if not any(zips.glob("*.zip")):
+            # Without a network TFDS would try again and again for minutes.
+            requests.head(builder.info.homepage, timeout=10)
+        builder.download_and_prepare()
+    except Exception as error:
+        # TFDS raises whatever its downloader, a checksum or the file system raised.
+        raise InputError(
+            f"data_dir={root}: holds no prepared Omniglot, and it could not be downloaded or "
+            f"prepared ({type(error).__name__}); run once with a network, or point --data_dir (or "
+            "TFDS_DATA_DIR) to a directory with a prepared omniglot/3.0.0, or put Omniglot's four "
+            f"zips into {zips}"
+        ) from error
+
+
+def _shrink(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+    # In the files ink is 0 and paper is 255, the same in all three channels.
+    ink = 255.0 - tf.cast(example["image"][..., :1], tf.float32)
+    small = tf.image.resize(ink, (SIDE, SIDE), method=tf.image.ResizeMethod.AREA)
+    return tf.cast(tf.round(small), tf.uint8), example["label"]
+
+
+def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
+    """Makes the family that the flags of a run describe, holding these splits only."""
+    drawings = load_drawings(settings.data_dir)
+    characters = split_characters(settings.split_seed)
+    pictures = {split: drawings[characters[split]] for split in splits}
+    if "train" in pictures:
+        pictures["train"] = with_rotations(pictures["train"])
+    return Omniglot(pictures, settings.ways, settings.shots, settings.queries)

@@ -1,0 +1,25 @@
+"""Trains a learner: `python -m metasgd_tf.train --flagfile=configs/NAME.flags --model_dir=DIR`.
+
+The directory keeps the resolved flags, checkpoints and TensorBoard summaries. The same command goes
+on from the last checkpoint. Flags after --flagfile override it.
+"""
+
+from absl import flags
+
+from metasgd_tf import command_line, run_flags
+
+MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
+run_flags.define_run_flags(flags.FLAGS)
+
+
+def main() -> None:
+    from metasgd_tf.training import train_run
+    from trainers.devices import use_cores_for_tasks
+
+    use_cores_for_tasks()
+    trainer = train_run(flags.FLAGS, MODEL_DIR.value)
+    print(f"{MODEL_DIR.value}: {int(trainer.iteration.numpy())} meta-iterations done")
+
+
+if __name__ == "__main__":
+    command_line.run(main)

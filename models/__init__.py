@@ -1,0 +1,1 @@
+"""Plain Keras networks, which know nothing of meta-learning."""

@@ -1,0 +1,188 @@
+"""Algorithm 1: what is learned, what is not, and on what the result depends."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metasgd_tf.tasks.sinusoid import Sinusoid
+from models.mlp import mlp
+from trainers.errors import DivergedError, InputError
+from trainers.learner import MetaLearner
+from trainers.meta_trainer import MetaTrainer, meta_gradient
+from trainers.seeds import fold_in, stream
+
+FAMILY = Sinusoid(shots=5, queries=5)
+TASKS = FAMILY.sampler("train")
+
+
+def trainer(
+    alpha="per_weight", alpha_init=0.02, optimizer=None, model=None, tasks=TASKS, **options
+):
+    learner = MetaLearner(
+        model or mlp((1,), 1, seed=0, stddev=0.3), "mse", alpha=alpha, alpha_init=alpha_init
+    )
+    return MetaTrainer(learner, tasks, optimizer or keras.optimizers.Adam(0.01), **options)
+
+
+def state(made):
+    return [np.array(v) for v in [*made.learner.theta, *made.learner.alpha.rates]]
+
+
+def test_one_iteration_is_a_step_along_the_mean_of_the_tasks_gradients():
+    made = trainer(optimizer=keras.optimizers.SGD(0.5), meta_batch_size=11, seed=9)
+    before = state(made)
+    theta, rates = before[:6], before[6:]
+    gradients = []
+    for task in range(11):
+        seed = fold_in(stream(9, "train"), 0, task)
+        gradients.append(
+            meta_gradient(
+                made.learner,
+                [tf.constant(t) for t in theta],
+                [tf.constant(r) for r in rates],
+                TASKS(fold_in(seed, 0)),
+                fold_in(seed, 1),
+            )[0]
+        )
+    made.train(1)
+    for old, new, *gradient in zip(before, state(made), *gradients, strict=True):
+        np.testing.assert_allclose(new, old - 0.5 * np.mean(gradient, axis=0), atol=1e-5)
+
+
+def test_training_lowers_the_loss_and_alpha_moves_to_both_signs():
+    made = trainer(meta_batch_size=8)
+    first = made.train(100)["loss"]
+    made.train(800)
+    assert made.train(100)["loss"] < 0.6 * first
+    rates = np.concatenate([np.ravel(rate) for rate in made.learner.alpha.rates])
+    assert np.all(rates[rates != np.float32(0.02)].size > 0.9 * rates.size)
+    assert np.mean(rates < 0) > 0.01
+
+
+def test_mamls_alpha_stays_and_theta_moves():
+    made = trainer(alpha="fixed", alpha_init=0.01)
+    before = state(made)
+    made.train(20)
+    after = state(made)
+    assert len(after) == 7 and after[-1] == np.float32(0.01)
+    assert all(not np.array_equal(a, b) for a, b in zip(before[:4], after[:4], strict=True))
+
+
+@pytest.mark.parametrize(("alpha", "count"), [("per_weight", 6), ("per_layer", 3), ("scalar", 1)])
+def test_alpha_is_shared_as_its_kind_says(alpha, count):
+    made = trainer(alpha=alpha)
+    rates = made.learner.alpha.rates
+    assert len(rates) == count
+    if alpha == "per_weight":
+        assert [r.shape for r in rates] == [w.shape for w in made.learner.theta]
+    made.train(20)
+    assert all(np.all(np.array(rate) != np.float32(0.02)) for rate in rates[-1:])
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_result_does_not_depend_on_how_iterations_are_divided(jit_compile):
+    whole, parts = (trainer(jit_compile=jit_compile) for _ in range(2))
+    whole.train(30)
+    for count in (1, 12, 17):
+        parts.train(count)
+    assert int(parts.iteration.numpy()) == 30
+    for a, b in zip(state(whole), state(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_seeds_change_the_tasks():
+    one, other = trainer(seed=1), trainer(seed=2)
+    assert one.train(1)["loss"] != other.train(1)["loss"]
+
+
+def test_two_replicas_share_the_tasks_and_give_what_one_gives():
+    alone = trainer(meta_batch_size=4, optimizer=keras.optimizers.SGD(0.01))
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        both = trainer(meta_batch_size=4, optimizer=keras.optimizers.SGD(0.01))
+        with pytest.raises(InputError, match="meta_batch_size=3.*multiple of the 2"):
+            trainer(meta_batch_size=3)
+    for _ in range(3):
+        np.testing.assert_allclose(alone.train(5)["loss"], both.train(5)["loss"], rtol=1e-4)
+    for a, b in zip(state(alone), state(both), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_clipping_bounds_the_step():
+    made = trainer(optimizer=keras.optimizers.SGD(1.0, global_clipnorm=1e-3))
+    before = state(made)
+    made.train(1)
+    moved = np.concatenate([np.ravel(a - b) for a, b in zip(before, state(made), strict=True)])
+    np.testing.assert_allclose(np.linalg.norm(moved), 1e-3, rtol=1e-3)
+
+
+def test_dropout_masks_differ_between_tasks_and_iterations():
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.Dense(64, use_bias=False, kernel_initializer="ones"),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(1, use_bias=False, kernel_initializer="ones"),
+        ]
+    )
+    episode = TASKS(tf.constant([0, 0]))
+    made = trainer(
+        model=model,
+        tasks=lambda seed: episode,
+        optimizer=keras.optimizers.SGD(0.0),
+        meta_batch_size=1,
+    )
+    losses = [made.train(1)["loss"] for _ in range(5)]
+    assert len(set(losses)) == 5
+    again = trainer(
+        model=model,
+        tasks=lambda seed: episode,
+        optimizer=keras.optimizers.SGD(0.0),
+        meta_batch_size=1,
+    )
+    assert [again.train(1)["loss"] for _ in range(5)] == losses
+
+
+def test_moving_averages_follow_the_tasks():
+    model = keras.Sequential(
+        [
+            keras.Input((1,)),
+            keras.layers.BatchNormalization(momentum=0.5, name="norm"),
+            keras.layers.Dense(1),
+        ]
+    )
+    made = trainer(model=model, meta_batch_size=2)
+    made.train(1)
+    queries = [
+        TASKS(fold_in(stream(0, "train"), 0, task, 0)).query_inputs.numpy() for task in range(2)
+    ]
+    np.testing.assert_allclose(
+        model.get_layer("norm").moving_mean, [0.5 * np.mean(queries)], rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_number_that_is_not_finite_stops_at_its_iteration(jit_compile):
+    def tasks(seed):
+        episode = TASKS(seed)
+        bad = tf.equal(seed[0], tf.constant(BAD_SEED)[0])
+        poison = tf.where(bad, tf.constant(np.nan, tf.float32), 0.0)
+        return episode._replace(query_targets=episode.query_targets + poison)
+
+    made = trainer(tasks=tasks, meta_batch_size=2, jit_compile=jit_compile)
+    reference = trainer(meta_batch_size=2, jit_compile=jit_compile)
+    reference.train(4)
+    with pytest.raises(DivergedError, match="meta-iteration 5 .*own query_targets.*task 1"):
+        made.train(10)
+    assert int(made.iteration.numpy()) == 4
+    for a, b in zip(state(made), state(reference), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+BAD_SEED = fold_in(stream(0, "train"), 4, 1, 0).numpy()
+
+
+def test_divergence_names_its_cause():
+    made = trainer(alpha_init=1e30)
+    with pytest.raises(DivergedError, match=r"loss is (inf|nan) after 1 inner step.*alpha_init"):
+        made.train(3)

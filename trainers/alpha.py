@@ -1,0 +1,86 @@
+"""The learned rates α: what is shared between weights, and what is learned at all.
+
+| kind         | variables                     | name of the learner       |
+|--------------|-------------------------------|---------------------------|
+| `per_weight` | one shaped like each weight   | Meta-SGD                  |
+| `per_layer`  | one scalar a layer            | a learned rate per layer  |
+| `scalar`     | one scalar                    | one learned rate          |
+| `fixed`      | one scalar that is not learned| MAML                      |
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainers.errors import InputError
+
+KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+INITIAL_RANGE = (0.005, 0.1)
+
+
+def draw_initial_value(seed: int) -> float:
+    """Returns the value at which all entries of α start, uniform on [0.005, 0.1].
+
+    Source: Li et al. 2017, section 5.1.
+    """
+    return float(np.random.default_rng(seed).uniform(*INITIAL_RANGE))
+
+
+class Alpha(tf.Module):
+    """α for a list of weights.
+
+    Attributes:
+      kind: one of `KINDS`.
+      initial_value: where every entry started.
+      rates: the variables, in the order of the weights that first use them.
+    """
+
+    def __init__(self, kind: str, weights: Sequence[keras.Variable], initial_value: float):
+        """Creates the variables.
+
+        Args:
+          kind: one of `KINDS`.
+          weights: the model's trainable variables, each with a `path` as Keras gives it; the part
+            before the last `/` names the layer.
+          initial_value: where every entry starts.
+
+        Raises:
+          InputError: for an unknown kind.
+        """
+        super().__init__(name="alpha")
+        if kind not in KINDS:
+            raise InputError(f"alpha={kind!r}: should be one of {', '.join(KINDS)}")
+        self.kind = kind
+        self.initial_value = initial_value
+        self.rates: list[tf.Variable] = []
+        self._index: list[int] = []
+        seen: dict[str, int] = {}
+        for number, weight in enumerate(weights):
+            key = self._sharing_key(number, weight.path)
+            if key not in seen:
+                seen[key] = len(self.rates)
+                shape = weight.shape if kind == "per_weight" else ()
+                self.rates.append(
+                    tf.Variable(
+                        tf.fill(shape, tf.constant(initial_value, weight.dtype)),
+                        trainable=kind != "fixed",
+                        name=f"alpha/{key}",
+                    )
+                )
+            self._index.append(seen[key])
+
+    @property
+    def learned(self) -> list[tf.Variable]:
+        """The variables that the outer loop updates: all of `rates`, or none for `fixed`."""
+        return [] if self.kind == "fixed" else self.rates
+
+    def per_weight(self, rates: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """Returns the rate of each weight, given values of `rates`."""
+        return [rates[index] for index in self._index]
+
+    def _sharing_key(self, number: int, path: str) -> str:
+        if self.kind == "per_weight":
+            return f"{number}/{path}"
+        return path.rpartition("/")[0] if self.kind == "per_layer" else "all"

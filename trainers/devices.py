@@ -1,0 +1,58 @@
+"""How work is laid on the machine: threads, compilation, and tasks side by side."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+TASKS_IN_FLIGHT = 8
+"""Tasks whose graphs lie side by side; a loop over such chunks bounds graph size and memory."""
+
+
+def sum_in_chunks(work: Callable[[tf.Tensor], Any], seeds: tf.Tensor) -> Any:
+    """Returns the sum of `work` over chunks of tasks, one chunk after the other.
+
+    Args:
+      work: a function from the seeds of some tasks, [n, 2], to any nested structure of tensors.
+      seeds: the seeds of all tasks, [count, 2], with a static count.
+    """
+    count = seeds.shape[0]
+    head = (count - 1) % TASKS_IN_FLIGHT + 1
+    total = work(seeds[:head])
+    if count == head:
+        return total
+
+    def add_chunk(start: tf.Tensor, total: Any) -> Any:
+        chunk = tf.ensure_shape(seeds[start : start + TASKS_IN_FLIGHT], [TASKS_IN_FLIGHT, 2])
+        return start + TASKS_IN_FLIGHT, tf.nest.map_structure(tf.add, total, work(chunk))
+
+    return tf.while_loop(
+        lambda start, _: start < count, add_chunk, (head, total), parallel_iterations=1
+    )[1]
+
+
+def xla_pays(model: keras.Model) -> bool:
+    """Tells whether XLA makes a step of this model faster.
+
+    It does, by an order of magnitude, where the time goes into starting small operations. A
+    convolutional network's goes into the convolutions, which XLA compiles for minutes on a CPU to
+    run no faster.
+    """
+    layers = model._flatten_layers()
+    return all(
+        layer.supports_jit and not type(layer).__module__.startswith("keras.src.layers.convolution")
+        for layer in layers
+    )
+
+
+def use_cores_for_tasks() -> None:
+    """Sets TensorFlow's CPU threads for small operations on many tasks at once.
+
+    One thread works on an operation, and as many operations run at once as there are cores:
+    splitting a batch of five pictures over cores costs more than it gains. To be called before
+    TensorFlow runs its first operation.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)

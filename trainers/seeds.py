@@ -1,0 +1,39 @@
+"""Random numbers as pure functions of a seed, a pair of integers (int32).
+
+A run can so be repeated and resumed without saving any iterator:
+
+    run seed ─ split (training, validation, test) ─ meta-iteration ─ task of the meta-batch
+
+The generator is named in every draw, because TensorFlow would choose another one under XLA.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+SPLITS = ("train", "validation", "test")
+_GENERATOR = "philox"
+
+
+def stream(seed: int, split: str) -> tf.Tensor:
+    """Returns the seed [2] (int32) under which a split's episodes are drawn in a run."""
+    return tf.constant([seed, SPLITS.index(split)], tf.int32)
+
+
+def fold_in(seed: tf.Tensor, *numbers: tf.Tensor | int) -> tf.Tensor:
+    """Returns the seed [2] that belongs to these numbers under `seed`, one after the other."""
+    for number in numbers:
+        seed = tf.random.experimental.stateless_fold_in(seed, number, _GENERATOR)
+    return seed
+
+
+def split_seed(seed: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns `count` seeds that belong to this one, [count, 2] (int32)."""
+    return tf.random.stateless_uniform([count, 2], seed, None, None, tf.int32, alg=_GENERATOR)
+
+
+def uniform(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Returns numbers in [0, 1) of this shape, float32, with 24 random bits."""
+    # From integers, since XLA makes other floats of the same bits.
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=_GENERATOR)
+    return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
