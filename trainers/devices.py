@@ -25,7 +25,7 @@ def sum_in_chunks(work: Callable[[tf.Tensor], Any], seeds: tf.Tensor) -> Any:
         return total
 
     def add_chunk(start: tf.Tensor, total: Any) -> Any:
-        chunk = tf.ensure_shape(seeds[start : start + TASKS_IN_FLIGHT], [TASKS_IN_FLIGHT, 2])
+        chunk = tf.slice(seeds, [start, 0], [TASKS_IN_FLIGHT, 2])
         return start + TASKS_IN_FLIGHT, tf.nest.map_structure(tf.add, total, work(chunk))
 
     return tf.while_loop(

