@@ -32,18 +32,18 @@ class Case:
     """One few-shot problem and the network that learns it.
 
     Attributes:
-        name: The name that `--cases` takes.
-        kind: `regression` (sine curves, an MLP 1-40-40-1) or `classification` (images, four
-            convolutions and a linear layer).
-        tasks: Tasks in a meta-batch.
-        shots: Support points a task, or support images a class.
-        queries: Query points a task, or query images a class.
-        ways: Classes a task.
-        image_size: Height and width of an image, in pixels.
-        channels: Channels of an image.
-        filters: Filters of each convolution.
-        pooling: How each of the four modules halves its input: `stride` (a convolution of
-            stride 2) or `max` (a convolution of stride 1, then 2x2 max-pooling).
+      name: The name that `--cases` takes.
+      kind: `regression` (sine curves, an MLP 1-40-40-1) or `classification` (images, four
+        convolutions and a linear layer).
+      tasks: Tasks in a meta-batch.
+      shots: Support points a task, or support images a class.
+      queries: Query points a task, or query images a class.
+      ways: Classes a task.
+      image_size: Height and width of an image, in pixels.
+      channels: Channels of an image.
+      filters: Filters of each convolution.
+      pooling: How each of the four modules halves its input: `stride` (a convolution of
+        stride 2) or `max` (a convolution of stride 1, then 2x2 max-pooling).
     """
 
     name: str
@@ -93,13 +93,13 @@ def initial_weights(case: Case, seed: int = 0) -> list[np.ndarray]:
     The convolutions have no bias, which the batch normalisation after them would cancel.
 
     Args:
-        case: The case whose network is wanted.
-        seed: Seed of the draw.
+      case: The case whose network is wanted.
+      seed: Seed of the draw.
 
     Returns:
-        float32 arrays in the order of the layers. For regression three pairs of matrix `[in, out]`
-        and bias `[out]`; for classification four triples of filters `[3, 3, in, out]`,
-        batch-normalisation scale `[out]` and offset `[out]`, then matrix and bias.
+      float32 arrays in the order of the layers. For regression three pairs of matrix `[in, out]`
+      and bias `[out]`; for classification four triples of filters `[3, 3, in, out]`,
+      batch-normalisation scale `[out]` and offset `[out]`, then matrix and bias.
     """
     rng = np.random.default_rng(seed)
 
@@ -131,11 +131,11 @@ def image_pool(case: Case, seed: int = 0) -> np.ndarray:
     learner that works brings the loss down; the pictures mean nothing beyond that.
 
     Args:
-        case: A classification case.
-        seed: Seed of the pool; the same seed gives the same bytes.
+      case: A classification case.
+      seed: Seed of the pool; the same seed gives the same bytes.
 
     Returns:
-        uint8 array `[200 classes, 20 drawings, image_size, image_size, channels]`, 0 to 255.
+      uint8 array `[200 classes, 20 drawings, image_size, image_size, channels]`, 0 to 255.
     """
     rng = np.random.default_rng(seed)
     size, cells = case.image_size, 7

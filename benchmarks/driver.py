@@ -30,7 +30,7 @@ def chosen_cases(names: Sequence[str]) -> list[cases.Case]:
     """Returns the cases of these names.
 
     Raises:
-        BenchmarkError: There is none, or a name is unknown.
+      BenchmarkError: There is none, or a name is unknown.
     """
     names = [name for name in names if name]
     unknown = [name for name in names if name not in cases.CASES]
@@ -45,7 +45,7 @@ def chosen_peers(names: Sequence[str]) -> list[str]:
     """Returns the peers to run, none for an empty list.
 
     Raises:
-        BenchmarkError: A name is unknown, or what it needs is not installed.
+      BenchmarkError: A name is unknown, or what it needs is not installed.
     """
     peers = list(dict.fromkeys(name for name in names if name))
     unknown = [name for name in peers if name not in PEERS]
@@ -68,9 +68,9 @@ class Reply:
     """What a worker says of the meta-iterations it ran.
 
     Attributes:
-        seconds: Wall time of all of them.
-        loss: The last meta-loss.
-        resident_mb: Resident memory of the worker afterwards, in MB.
+      seconds: Wall time of all of them.
+      loss: The last meta-loss.
+      resident_mb: Resident memory of the worker afterwards, in MB.
     """
 
     seconds: float
@@ -82,10 +82,10 @@ class Worker(contextlib.AbstractContextManager):
     """One system on one case in a process of its own, which ends with the `with` block.
 
     Attributes:
-        system: The system's name.
-        case: The case.
-        first_step_seconds: From the start of building to the end of meta-iteration 0.
-        done: Meta-iterations run so far.
+      system: The system's name.
+      case: The case.
+      first_step_seconds: From the start of building to the end of meta-iteration 0.
+      done: Meta-iterations run so far.
     """
 
     def __init__(self, system: str, case: cases.Case) -> None:
@@ -94,7 +94,7 @@ class Worker(contextlib.AbstractContextManager):
         self.case = case
         # A file and not a pipe: nobody reads a pipe in time, and a full one stops the worker.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
-        self._process = subprocess.Popen(
+        self._process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", "--system", system, "--case", case.name],
             cwd=ROOT,
             stdin=subprocess.PIPE,
@@ -102,6 +102,8 @@ class Worker(contextlib.AbstractContextManager):
             stderr=self._stderr,
             text=True,
         )
+        assert self._process.stdin and self._process.stdout
+        self._requests, self._replies = self._process.stdin, self._process.stdout
         try:
             self.first_step_seconds: float = self._receive()["first_step_seconds"]
         except BaseException:
@@ -113,11 +115,11 @@ class Worker(contextlib.AbstractContextManager):
         """Runs the next `count` meta-iterations.
 
         Raises:
-            BenchmarkError: The worker ended instead.
+          BenchmarkError: The worker ended instead.
         """
         try:
             request = {"first": self.done, "count": count}
-            print(json.dumps(request), file=self._process.stdin, flush=True)
+            print(json.dumps(request), file=self._requests, flush=True)
         except BrokenPipeError:
             raise self._failure() from None
         reply = Reply(**self._receive())
@@ -127,7 +129,7 @@ class Worker(contextlib.AbstractContextManager):
     def close(self) -> None:
         """Ends the process: by closing its input, and by force if that does not help."""
         self._end()
-        self._process.stdout.close()
+        self._replies.close()
         self._stderr.close()
 
     def __exit__(self, *exception: object) -> None:
@@ -135,14 +137,14 @@ class Worker(contextlib.AbstractContextManager):
         self.close()
 
     def _receive(self) -> dict[str, Any]:
-        line = self._process.stdout.readline()
+        line = self._replies.readline()
         if not line:
             raise self._failure()
         return json.loads(line)
 
     def _end(self) -> int:
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+            self._requests.close()
         try:
             return self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -25,12 +25,12 @@ def resident_at(worker: driver.Worker, iteration: int, piece: int) -> float:
     """Runs a worker on until it has done `iteration` meta-iterations.
 
     Args:
-        worker: The worker, with fewer done so far.
-        iteration: Meta-iterations in all.
-        piece: The most to ask for at once.
+      worker: The worker, with fewer done so far.
+      iteration: Meta-iterations in all.
+      piece: The most to ask for at once.
 
     Returns:
-        Resident memory of the worker then, in MB.
+      Resident memory of the worker then, in MB.
     """
     while worker.done < iteration:
         reply = worker.run(min(piece, iteration - worker.done))

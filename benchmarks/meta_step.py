@@ -8,18 +8,15 @@ alike; numbers of different runs do not compare.
 """
 
 import contextlib
-import importlib.metadata
 import json
-import os
-import platform
 import statistics
 from pathlib import Path
 from typing import Any
 
-import psutil
 from absl import app, flags
 
 from benchmarks import cases, driver
+from metasgd_tf.provenance import provenance
 
 _CASES = flags.DEFINE_list("cases", list(cases.CASES), "Cases to measure.")
 _PEERS = flags.DEFINE_list(
@@ -36,37 +33,11 @@ _ROUND_SECONDS = flags.DEFINE_float(
 _DISTRIBUTIONS = ("tensorflow", "keras", "torch", "jax", "jaxlib", "numpy")
 
 
-def machine() -> dict[str, Any]:
-    """Describes the machine: system, processor, usable cores and memory in GB (10^9 bytes)."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":", 1)[1].strip()
-                break
-    usable = getattr(os, "sched_getaffinity", None)
-    return {
-        "platform": platform.platform(),
-        "processor": model,
-        "cores": len(usable(0)) if usable else os.cpu_count(),
-        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of those frameworks that are installed."""
-    found = {"python": platform.python_version()}
-    for name in _DISTRIBUTIONS:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[name] = importlib.metadata.version(name)
-    return found
-
-
 def warm_up(worker: driver.Worker, round_seconds: float) -> int:
     """Runs a worker until its pace is known, and one round more.
 
     Returns:
-        The meta-iterations that take about `round_seconds`, at least one.
+      The meta-iterations that take about `round_seconds`, at least one.
     """
     count = 1
     while True:
@@ -87,17 +58,17 @@ def measure(
     """Measures some systems on one case, their rounds interleaved.
 
     Args:
-        case: The case.
-        systems: Names of modules of `benchmarks.systems`.
-        rounds: Rounds a system.
-        round_seconds: Length of a round in seconds, about.
+      case: The case.
+      systems: Names of modules of `benchmarks.systems`.
+      rounds: Rounds a system.
+      round_seconds: Length of a round in seconds, about.
 
     Returns:
-        One row a system. Milliseconds are wall time over meta-iterations in a round: the median
-        over the rounds, the least and the most; tasks a second follow from the median.
+      One row a system. Milliseconds are wall time over meta-iterations in a round: the median
+      over the rounds, the least and the most; tasks a second follow from the median.
 
     Raises:
-        driver.BenchmarkError: A worker ended early.
+      driver.BenchmarkError: A worker ended early.
     """
     with contextlib.ExitStack() as stack:
         workers, counts = [], []
@@ -161,7 +132,7 @@ def main(argv: list[str]) -> str | None:
             print(table(measured) + "\n", flush=True)
             rows += measured
             if path:
-                result = {"machine": machine(), "versions": versions(), "rows": rows}
+                result = {**provenance(_DISTRIBUTIONS), "rows": rows}
                 path.write_text(json.dumps(result, indent=2) + "\n")
     except driver.BenchmarkError as error:
         return str(error)

@@ -34,7 +34,7 @@ def _parse(arguments: list[str]) -> list[str]:
 
 def _guarded(main: Callable[[], None]) -> None:
     if not flags.FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.WARNING)
+        logging.set_verbosity(logging.ERROR)
     with _silenced_standard_error():
         import tensorflow as _  # noqa: F401
 

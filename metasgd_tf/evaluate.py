@@ -9,6 +9,7 @@ from absl import flags
 from metasgd_tf import command_line, run_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
+flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 NUM_TASKS = flags.DEFINE_integer(
     "num_tasks",
     None,
@@ -22,9 +23,11 @@ INNER_STEPS = flags.DEFINE_integer(
     "inner_steps", None, "Updates that learn a task; by default the run's own.", lower_bound=0
 )
 run_flags.define_task_flags(flags.FLAGS, default_task=None)
+flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
 
 
 def main() -> None:
+    """Evaluates, and prints the table."""
     from metasgd_tf.evaluation import evaluate_run, table
     from trainers.devices import use_cores_for_tasks
 

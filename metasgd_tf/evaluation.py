@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import flags
 
 from metasgd_tf import run_flags, tasks
+from metasgd_tf.provenance import provenance
 from metasgd_tf.training import build_learner
 from trainers.checkpoints import restore_learner
 from trainers.episodes import Protocol, TaskFamily
@@ -57,15 +58,11 @@ def evaluate_run(
       InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
     """
     settings = run_flags.read(model_dir)
-    checkpoint = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
-    if checkpoint is None:
-        raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
     trained_on = _task_name(settings)
     for name, value in (other_task or {}).items():
         settings[name].value = value
     family = tasks.from_flags(settings, ("test",))
-    learner = build_learner(family, settings)
-    iteration = _restore(learner, checkpoint, model_dir, _task_name(settings), trained_on)
+    learner, iteration = restored_learner(family, settings, model_dir)
     per_task = {
         protocol.shots: _scores(learner, family, protocol, eval_seed, inner_steps)
         for protocol in family.protocols(num_tasks)
@@ -78,12 +75,14 @@ def evaluate_run(
         "alpha": settings.alpha,
         "batch_norm": "transductive",
         "iteration": iteration,
+        "seed": settings.seed,
         "eval_seed": eval_seed,
         "results": [
             row
             for protocol in family.protocols(num_tasks)
             for row in _rows(protocol, per_task[protocol.shots])
         ],
+        **provenance(),
     }
     _write(pathlib.Path(model_dir), report, per_task)
     return Evaluation(report, per_task)
@@ -93,15 +92,24 @@ def _task_name(settings: flags.FlagValues) -> str:
     return settings.task + (", fixed frequency" if settings.fixed_frequency else "")
 
 
-def _restore(
-    learner: MetaLearner, checkpoint: str, model_dir: str, task: str, trained_on: str
-) -> int:
+def restored_learner(
+    family: TaskFamily, settings: flags.FlagValues, model_dir: str
+) -> tuple[MetaLearner, int]:
+    """Returns the learner of a run's last checkpoint, and its iteration.
+
+    Raises:
+      InputError: if there is no checkpoint, or it is of a network for tasks of another shape.
+    """
+    checkpoint = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
+    if checkpoint is None:
+        raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
+    learner = build_learner(family, settings)
     try:
-        return restore_learner(learner, checkpoint)
+        return learner, restore_learner(learner, checkpoint)
     except (ValueError, AssertionError) as error:
         raise InputError(
-            f"task={task}: its network differs in shape from the one in model_dir={model_dir}, "
-            f"which was trained on {trained_on}; evaluate on tasks of the same input shape and ways"
+            f"task={settings.task}: its network differs in shape from the one in "
+            f"model_dir={model_dir}; evaluate on tasks of the same input shape and ways"
         ) from error
 
 

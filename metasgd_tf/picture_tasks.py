@@ -21,7 +21,6 @@ class PictureClassification(TaskFamily):
     """
 
     metric = "accuracy"
-    metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
 
     def __init__(self, pictures: Mapping[str, np.ndarray], ways: int, shots: int, queries: int):
         """Sets the sizes.
@@ -47,9 +46,10 @@ class PictureClassification(TaskFamily):
                     f"{drawings} pictures that each class has"
                 )
         self._pictures = {split: tf.constant(images) for split, images in pictures.items()}
+        self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
         self.ways, self.shots, self.queries = ways, shots, queries
         self.output_size = ways
-        self.input_shape = tuple(next(iter(pictures.values())).shape[2:])
+        self.input_shape = next(iter(pictures.values())).shape[2:]
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the cross-entropy of each example, [N], for logits [N, ways]."""
@@ -77,7 +77,7 @@ class PictureClassification(TaskFamily):
         chosen = _without_replacement(fold_in(seed, 0), [classes], self.ways)
         shown = _without_replacement(fold_in(seed, 1), [self.ways, drawings], shots + queries)
         index = tf.stack([tf.broadcast_to(chosen[:, tf.newaxis], shown.shape), shown], axis=-1)
-        images = tf.cast(tf.gather_nd(pictures, index), tf.float32) / 255.0
+        images = tf.cast(tf.gather_nd(pictures, index), tf.float32) * (1.0 / 255.0)
         targets = tf.range(self.ways)
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),

@@ -48,6 +48,15 @@ The seed of the classes' split is not one of them: a run judged on another split
 classes that it was trained on.
 """
 
+FREE_FLAGS = (
+    "iterations",
+    "summary_interval",
+    "checkpoint_interval",
+    "validation_tasks",
+    "data_dir",
+)
+"""The flags that may change when a run goes on: they do not change what it learns on the way."""
+
 
 def define_task_flags(values: flags.FlagValues, default_task: str | None) -> None:
     """Defines `TASK_FLAGS`."""
@@ -155,6 +164,15 @@ def serialize(values: flags.FlagValues) -> list[str]:
     return [values[name].serialize() for name in names if values[name].value is not None]
 
 
+def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
+    """Returns where two runs would not be the same run: `--name=new instead of old`."""
+    return [
+        f"--{name}={new[name].value} instead of {old[name].value}"
+        for name in sorted(old)
+        if name not in FREE_FLAGS and new[name].value != old[name].value
+    ]
+
+
 def write(values: flags.FlagValues, model_dir: str) -> None:
     """Keeps a run's flags in its directory, as a flagfile."""
     path = pathlib.Path(model_dir) / FILE_NAME
@@ -170,4 +188,7 @@ def read(model_dir: str) -> flags.FlagValues:
     Raises:
       flags.Error: if the directory holds no run, or one that this version cannot read.
     """
-    return parse([f"--flagfile={pathlib.Path(model_dir) / FILE_NAME}"])
+    path = pathlib.Path(model_dir) / FILE_NAME
+    if not path.exists():
+        raise flags.Error(f"model_dir={model_dir}: holds no run; name a directory that train wrote")
+    return parse([f"--flagfile={path}"])

@@ -9,14 +9,18 @@ from absl import flags
 from metasgd_tf import command_line, run_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
+flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
+flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
 
 
 def main() -> None:
+    """Trains, and says how far it got."""
     from metasgd_tf.training import train_run
-    from trainers.devices import use_cores_for_tasks
+    from trainers.devices import describe, use_cores_for_tasks
 
     use_cores_for_tasks()
+    print(f"training on {describe()}")
     trainer = train_run(flags.FLAGS, MODEL_DIR.value)
     print(f"{MODEL_DIR.value}: {int(trainer.iteration.numpy())} meta-iterations done")
 

@@ -12,6 +12,7 @@ from metasgd_tf import run_flags, tasks
 from metasgd_tf.progress import Progress
 from trainers import checkpoints
 from trainers.episodes import Protocol, TaskFamily
+from trainers.errors import InputError
 from trainers.evaluation import evaluation
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
@@ -47,6 +48,7 @@ def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
       DivergedError: at the first iteration that is not finite; checkpoints stay as they were.
     """
     settings = run_flags.resolve(settings)
+    _make_directory(model_dir)
     family = tasks.from_flags(settings, ("train", "validation"))
     learner = build_learner(family, settings)
     settings.alpha_init = learner.alpha.initial_value
@@ -58,10 +60,30 @@ def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
         seed=settings.seed,
     )
     saved = checkpoints.manager(trainer, str(pathlib.Path(model_dir) / "checkpoints"))
+    if saved.latest_checkpoint:
+        _refuse_another_run(settings, model_dir)
     saved.restore_or_initialize()
     run_flags.write(settings, model_dir)
     _train_to_the_end(trainer, family, saved, settings, pathlib.Path(model_dir))
     return trainer
+
+
+def _make_directory(model_dir: str) -> None:
+    try:
+        pathlib.Path(model_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"model_dir={model_dir}: cannot be made ({error.strerror}); name a directory"
+        ) from error
+
+
+def _refuse_another_run(settings: flags.FlagValues, model_dir: str) -> None:
+    differences = run_flags.differences(settings, run_flags.read(model_dir))
+    if differences:
+        raise InputError(
+            f"model_dir={model_dir}: holds a run with other flags ({', '.join(differences)}); "
+            "go on with the same ones, or name another directory"
+        )
 
 
 def _train_to_the_end(

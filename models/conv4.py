@@ -3,7 +3,7 @@
 import keras
 
 
-def conv4(input_shape: tuple[int, int, int], output_size: int, seed: int) -> keras.Model:
+def conv4(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds four modules of 3×3 convolution, batch normalisation and ReLU, and a linear layer.
 
     The convolutions have 64 filters and stride 2, as MAML's for Omniglot.

@@ -3,6 +3,8 @@
 It serves any Keras model and any distribution over tasks; see `MetaLearner` and `MetaTrainer`.
 """
 
+import keras
+
 from trainers.episodes import Episode, TaskFamily
 from trainers.errors import DivergedError, InputError
 from trainers.evaluation import evaluation, mean_and_ci95
@@ -10,6 +12,11 @@ from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 from trainers.seeds import fold_in
 from trainers.update_rule import adapt
+
+if keras.backend.backend() != "tensorflow":
+    raise ImportError(
+        f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow before importing it"
+    )
 
 __all__ = [
     "DivergedError",

@@ -56,3 +56,12 @@ def use_cores_for_tasks() -> None:
     """
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)
+
+
+def describe() -> str:
+    """Returns what TensorFlow computes on: its GPUs by name, or the CPU's cores."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return f"CPU, {os.cpu_count()} cores"
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return ", ".join(str(detail.get("device_name", "GPU")) for detail in details)

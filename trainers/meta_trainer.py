@@ -115,7 +115,7 @@ class MetaTrainer:
         if jit_compile is None:
             jit_compile = replicas == 1 and xla_pays(learner.model)
         self._task_gradient = tf.function(
-            # Inlined, 32 tasks would make a graph that takes minutes to optimise.
+            # Inlined, 32 tasks make a graph that takes half a minute to optimise and is no faster.
             self._trace_task_gradient,
             experimental_attributes={"_noinline": True},
         )

@@ -23,7 +23,7 @@ def stream(seed: int, split: str) -> tf.Tensor:
 def fold_in(seed: tf.Tensor, *numbers: tf.Tensor | int) -> tf.Tensor:
     """Returns the seed [2] that belongs to these numbers under `seed`, one after the other."""
     for number in numbers:
-        seed = tf.random.experimental.stateless_fold_in(seed, number, _GENERATOR)
+        seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), _GENERATOR)
     return seed
 
 

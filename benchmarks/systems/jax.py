@@ -54,10 +54,10 @@ def task_loss(case: cases.Case, weights: Weights, x: jax.Array, y: jax.Array) ->
     """Returns the loss of one task, a float32 scalar.
 
     Args:
-        case: The case.
-        weights: The network's weights, as `cases.initial_weights` orders them.
-        x: float32 `[points, 1]` or `[images, height, width, channels]`.
-        y: float32 `[points, 1]` or int32 labels `[images]`.
+      case: The case.
+      weights: The network's weights, as `cases.initial_weights` orders them.
+      x: float32 `[points, 1]` or `[images, height, width, channels]`.
+      y: float32 `[points, 1]` or int32 labels `[images]`.
     """
     if case.kind == "regression":
         return jnp.mean((_predict_curve(weights, x) - y) ** 2)
@@ -69,9 +69,9 @@ def meta_loss(case: cases.Case, trained: tuple[Weights, Weights], episodes: Epis
     """Returns the mean query loss after one step of Meta-SGD on each task's support set.
 
     Args:
-        case: The case.
-        trained: theta and alpha, lists of float32 arrays of equal shapes.
-        episodes: Support x and y, query x and y, each with a leading axis of `case.tasks`.
+      case: The case.
+      trained: theta and alpha, lists of float32 arrays of equal shapes.
+      episodes: Support x and y, query x and y, each with a leading axis of `case.tasks`.
     """
     theta, alpha = trained
     loss = functools.partial(task_loss, case)

@@ -17,13 +17,13 @@ def meta_loss(
     """Returns the mean query loss after one step of Meta-SGD on each task's support set.
 
     Args:
-        case: The case.
-        theta: The initialisation, as `torch_network.first_weights` gives it.
-        alpha: The learned rates, of theta's shapes.
-        episodes: A meta-batch, as `torch_network.episode_source` draws it.
+      case: The case.
+      theta: The initialisation, as `torch_network.first_weights` gives it.
+      alpha: The learned rates, of theta's shapes.
+      episodes: A meta-batch, as `torch_network.episode_source` draws it.
 
     Returns:
-        A float32 scalar whose gradient reaches theta and alpha through the inner gradient.
+      A float32 scalar whose gradient reaches theta and alpha through the inner gradient.
     """
     loss = torch_network.loss_function(case, torch_network.fused_batch_norm)
     losses = []

@@ -1,0 +1,37 @@
+# python3 may be any command that runs Python 3.11, 3.12 or 3.13: make setup PYTHON=python3.12
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/installed
+RUN := runs/sinusoid_5shot_meta_sgd
+
+.PHONY: setup train test lint
+
+setup: $(INSTALLED)
+
+# A failed attempt leaves nothing behind that a second one would take for a whole environment.
+$(BIN)/python:
+	@version=$$($(PYTHON) --version 2>&1) || version="not there"; \
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+	  2> /dev/null || { echo "error: metasgd_tf needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is" \
+	    "$$version: name another by make setup PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+$(INSTALLED): requirements.txt requirements-dev.txt requirements-no-deps.txt pyproject.toml \
+    | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-no-deps.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
+train: setup
+	$(BIN)/python -m metasgd_tf.train --flagfile=configs/sinusoid_5shot_meta_sgd.flags \
+	  --model_dir=$(RUN)
+	$(BIN)/python -m metasgd_tf.evaluate --model_dir=$(RUN)
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy

@@ -1,0 +1,447 @@
+"""The commands as a person runs them, and what they answer to a bad request."""
+
+import csv
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metasgd_tf import run_flags
+from metasgd_tf.evaluation import COLUMNS, evaluate_run, table
+from metasgd_tf.tasks import omniglot
+from metasgd_tf.tasks.sinusoid import Sinusoid
+from metasgd_tf.training import build_learner, train_run
+from trainers.checkpoints import restore_learner
+from trainers.episodes import Protocol
+from trainers.errors import DivergedError, InputError
+from trainers.seeds import stream
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = [
+    "--algorithm=meta_sgd",
+    "--meta_learning_rate=0.01",
+    "--summary_interval=10",
+    "--checkpoint_interval=20",
+    "--validation_tasks=4",
+    "--seed=3",
+]
+NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")}
+
+
+def command(name, *arguments, **environment):
+    """Runs a command as from a shell in which nothing is set for tests."""
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "TFDS_DATA_DIR")
+    }
+    return subprocess.run(
+        [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
+        env={**kept, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def assert_refused(done):
+    """Returns the one sentence with which a command refused."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stdout + done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1, done.stderr
+    assert done.stderr.splitlines()[-1] == errors[0]
+    return errors[0]
+
+
+def checkpoint_values(model_dir):
+    """Returns θ, α and the optimizer's state as they lie in the last checkpoint."""
+    path = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
+    reader = tf.train.load_checkpoint(path)
+    names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VALUE")]
+    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+
+
+def assert_same_checkpoints(one, other):
+    one, other = checkpoint_values(one), checkpoint_values(other)
+    assert sorted(one) == sorted(other)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+def scalars(model_dir, split):
+    """Returns {(name, step): value} from a run's event files."""
+    found = {}
+    for path in (pathlib.Path(model_dir) / "summaries" / split).iterdir():
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    return found
+
+
+@pytest.fixture(scope="module")
+def model_dir(tmp_path_factory):
+    """A run of 40 iterations, made by the command."""
+    path = tmp_path_factory.mktemp("runs") / "sine"
+    done = command("train", f"--model_dir={path}", *SMALL, "--iterations=40")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"{path}: 40 meta-iterations done"
+    lines = done.stderr.splitlines()
+    assert [line.partition(" [")[0] for line in lines] == [
+        f"sine: {count}/40" for count in (10, 20, 30, 40)
+    ]
+    return path
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """The same run, made by the function."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def evaluated(model_dir):
+    """What the command printed and wrote."""
+    done = command("evaluate", f"--model_dir={model_dir}", "--num_tasks=6", "--eval_seed=2")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    report = json.loads((model_dir / "evaluation.json").read_text(encoding="utf-8"))
+    with (model_dir / "evaluation.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return done.stdout, report, rows
+
+
+def learner_of(model_dir):
+    settings = run_flags.read(str(model_dir))
+    learner = build_learner(Sinusoid(settings.shots, settings.queries), settings)
+    path = tf.train.latest_checkpoint(str(model_dir / "checkpoints"))
+    assert restore_learner(learner, path) == 40
+    return learner
+
+
+def test_a_run_directory_has_flags_checkpoints_and_summaries(model_dir):
+    assert {path.name for path in model_dir.iterdir()} >= {"flags.txt", "checkpoints", "summaries"}
+    assert {path.name for path in (model_dir / "checkpoints").glob("*.index")} == {
+        "ckpt-20.index",
+        "ckpt-40.index",
+    }
+    settings = run_flags.read(str(model_dir))
+    assert (settings.alpha, settings.first_order, settings.seed) == ("per_weight", False, 3)
+    drawn = np.random.default_rng(3).uniform(0.005, 0.1)
+    assert settings.alpha_init == pytest.approx(drawn, rel=1e-12)
+
+
+def test_a_run_writes_its_curves(model_dir, uninterrupted):
+    found, again = scalars(model_dir, "train"), scalars(uninterrupted, "train")
+    names = ("loss", "mse", "meta_gradient_norm", "iterations_per_second")
+    assert set(found) == {(name, step) for name in names for step in (10, 20, 30, 40)}
+    for (name, step), value in found.items():
+        if name == "iterations_per_second":
+            assert value > 0
+        else:
+            assert value == again[name, step] > 0
+    assert all(found["loss", step] == found["mse", step] for step in (10, 20, 30, 40))
+
+
+def test_validation_scores_the_learner_on_validation_tasks(model_dir):
+    found = scalars(model_dir, "validation")
+    assert set(found) == {(name, step) for name in ("loss", "mse") for step in (20, 40)}
+    learner, family = learner_of(model_dir), Sinusoid(5, 5)
+    losses = []
+    for number in range(4):
+        task = family.evaluation_episode(
+            stream(3, "validation"),
+            "validation",
+            Protocol(5, 4, 1),
+            tf.constant(number),
+            tf.constant(0),
+        )
+        fast = learner.adapt(task.support_inputs, task.support_targets)
+        errors = learner.predict(fast, task.query_inputs) - task.query_targets
+        losses.append(np.mean(np.square(errors)))
+    assert found["mse", 40] == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_the_command_and_the_function_train_alike(model_dir, uninterrupted):
+    assert_same_checkpoints(model_dir, uninterrupted)
+
+
+def test_going_on_equals_never_having_stopped(tmp_path, uninterrupted, capsys):
+    train_run(run_flags.parse([*SMALL, "--iterations=27"]), str(tmp_path))
+    assert run_flags.read(str(tmp_path)).iterations == 27
+    train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(tmp_path))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" [")[0] for line in lines if "/40" in line] == [
+        f"{tmp_path.name}: {count}/40" for count in (30, 40)
+    ]
+    assert_same_checkpoints(tmp_path, uninterrupted)
+    assert run_flags.read(str(tmp_path)).iterations == 40
+
+
+def test_a_finished_run_stays_as_it_is(model_dir):
+    before = checkpoint_values(model_dir)
+    trainer = train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(model_dir))
+    assert int(trainer.iteration.numpy()) == 40
+    for name, value in checkpoint_values(model_dir).items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+@pytest.mark.parametrize("flag", ["--alpha=scalar", "--algorithm=maml", "--meta_learning_rate=9"])
+def test_going_on_with_other_flags_than_the_runs_is_refused(model_dir, flag):
+    """Else α would start anew, the learning rate stay as it was, and the kept flags be wrong."""
+    kept = (model_dir / "flags.txt").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=flag[2:].partition("=")[0]):
+        train_run(run_flags.parse([*SMALL, "--iterations=40", flag]), str(model_dir))
+    assert (model_dir / "flags.txt").read_text(encoding="utf-8") == kept
+
+
+def test_evaluate_prints_a_table(evaluated):
+    printed, report, _ = evaluated
+    title, head, *rows = printed.splitlines()
+    assert title == "sinusoid, meta_sgd, iteration 40"
+    assert " ".join(head.split()) == "metric shots inner steps mean ± 95 % CI tasks repeats"
+    assert len(rows) == 6
+    for text, row in zip(rows, report["results"], strict=True):
+        assert text.split() == [
+            "mse",
+            str(row["shots"]),
+            str(row["inner_steps"]),
+            f"{row['mean']:.4f}",
+            "±",
+            f"{row['ci95']:.4f}",
+            "6",
+            "100",
+        ]
+
+
+def test_evaluation_json_says_what_was_evaluated(evaluated):
+    _, report, _ = evaluated
+    expected = {
+        "task": "sinusoid",
+        "trained_on": "sinusoid",
+        "cross_domain": False,
+        "algorithm": "meta_sgd",
+        "alpha": "per_weight",
+        "batch_norm": "transductive",
+        "iteration": 40,
+        "eval_seed": 2,
+    }
+    assert {name: report[name] for name in expected} == expected
+    results = report["results"]
+    assert all(tuple(row) == COLUMNS for row in results)
+    described = [
+        (row["metric"], row["shots"], row["inner_steps"], row["num_tasks"], row["repeats"])
+        for row in results
+    ]
+    assert described == [("mse", shots, step, 6, 100) for shots in (5, 10, 20) for step in (0, 1)]
+
+
+def test_means_and_intervals_are_those_of_the_csv(evaluated):
+    _, report, rows = evaluated
+    assert list(rows[0]) == ["task", "shots", "inner_steps", "mse"]
+    assert len(rows) == 3 * 6 * 2
+    for result in report["results"]:
+        own = {
+            int(row["task"]): float(row["mse"])
+            for row in rows
+            if (int(row["shots"]), int(row["inner_steps"]))
+            == (result["shots"], result["inner_steps"])
+        }
+        assert sorted(own) == list(range(6))
+        values = np.array(list(own.values()))
+        assert result["mean"] == pytest.approx(values.mean(), rel=1e-5)
+        deviation = np.sqrt(((values - values.mean()) ** 2).sum() / 5)
+        assert result["ci95"] == pytest.approx(1.96 * deviation / np.sqrt(6), rel=1e-4)
+
+
+def test_a_score_of_the_csv_is_the_mean_over_support_sets(model_dir, evaluated):
+    learner, family = learner_of(model_dir), Sinusoid(5, 5)
+    scores = []
+    for repeat in range(100):
+        task = family.evaluation_episode(
+            stream(2, "test"), "test", Protocol(5, 6, 100), tf.constant(4), tf.constant(repeat)
+        )
+        fast = learner.adapt(task.support_inputs, task.support_targets)
+        errors = learner.predict(fast, task.query_inputs) - task.query_targets
+        scores.append(np.mean(np.square(errors)))
+    (row,) = [
+        row
+        for row in evaluated[2]
+        if (row["task"], row["shots"], row["inner_steps"]) == ("4", "5", "1")
+    ]
+    assert float(row["mse"]) == pytest.approx(np.mean(scores), rel=1e-4)
+
+
+def test_inner_steps_are_rows_from_zero(uninterrupted):
+    report, per_task = evaluate_run(str(uninterrupted), num_tasks=2, inner_steps=3)
+    assert [(row["shots"], row["inner_steps"]) for row in report["results"]] == [
+        (shots, step) for shots in (5, 10, 20) for step in range(4)
+    ]
+    assert per_task[20]["mse"].shape == (2, 4)
+    assert "cross-domain" not in table(report)
+
+
+def test_a_fixed_frequency_is_another_domain(uninterrupted):
+    report, _ = evaluate_run(
+        str(uninterrupted), num_tasks=2, inner_steps=0, other_task={"fixed_frequency": True}
+    )
+    assert report["cross_domain"] is True
+    assert (report["task"], report["trained_on"]) == ("sinusoid, fixed frequency", "sinusoid")
+    title = table(report).splitlines()[0]
+    assert title.startswith("sinusoid, fixed frequency, cross-domain: trained on sinusoid, meta_")
+    assert json.loads((uninterrupted / "evaluation.json").read_text(encoding="utf-8")) == report
+    assert run_flags.read(str(uninterrupted)).fixed_frequency is False
+
+
+def test_tasks_of_another_shape_are_refused(uninterrupted, monkeypatch):
+    monkeypatch.setattr(
+        omniglot, "load_drawings", lambda data_dir: np.zeros([1623, 20, 28, 28, 1], np.uint8)
+    )
+    with pytest.raises(InputError, match="task=omniglot: its network differs in shape.*model_dir="):
+        evaluate_run(str(uninterrupted), other_task={"task": "omniglot"})
+
+
+def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
+    run_flags.write(run_flags.resolve(run_flags.parse(SMALL)), str(tmp_path))
+    with pytest.raises(InputError, match=f"model_dir={tmp_path}: holds no checkpoint"):
+        evaluate_run(str(tmp_path))
+
+
+def test_omniglot_is_trained_and_evaluated(tmp_path, monkeypatch, omniglot_dir, omniglot_drawings):
+    done = command(
+        "train",
+        f"--flagfile={ROOT / 'configs' / 'omniglot_5way1shot_meta_sgd.flags'}",
+        f"--model_dir={tmp_path}",
+        f"--data_dir={omniglot_dir}",
+        "--meta_batch_size=2",
+        "--iterations=2",
+        "--validation_tasks=2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r": 2/2 .*loss [\d.]+, accuracy [\d.]+$", done.stderr.splitlines()[-1])
+    found = scalars(tmp_path, "validation")
+    assert set(found) == {("loss", 2), ("accuracy", 2)}
+    monkeypatch.setattr(omniglot, "load_drawings", lambda data_dir: omniglot_drawings)
+    report, per_task = evaluate_run(str(tmp_path), num_tasks=4)
+    assert [(row["metric"], row["shots"], row["num_tasks"]) for row in report["results"]] == [
+        ("accuracy", 1, 4)
+    ] * 2
+    accuracy = per_task[1]["accuracy"]
+    assert accuracy.shape == (4, 2)
+    # 15 queries of each of 5 classes, and even two iterations learn more than nothing.
+    np.testing.assert_allclose(accuracy * 75, np.rint(accuracy * 75), atol=1e-3)
+    assert accuracy[:, 1].mean() > 0.3
+
+
+@pytest.fixture(scope="module")
+def no_tensorflow(tmp_path_factory):
+    """A directory for PYTHONPATH with which TensorFlow, slow to import, cannot be."""
+    path = tmp_path_factory.mktemp("no_tensorflow")
+    (path / "tensorflow.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "named"),
+    [
+        ("train", ["--model_dir=x", "--task=chess"], "--task=chess.*omniglot.*sinusoid"),
+        ("train", ["--model_dir=x", "--algorithm=adam"], "--algorithm=adam.*meta_sgd.*maml"),
+        ("train", ["--model_dir=x", "--flagfile=no.flags"], "no.flags"),
+        ("train", ["--model_dir=x", "--ways=0"], "--ways=0.*positive"),
+        ("train", ["--model_dir=x", "--shots=-1"], "--shots=-1.*positive"),
+        ("train", ["--model_dir=x", "--queries=0"], "--queries=0.*positive"),
+        ("train", ["--model_dir=x", "--iterations=0"], "--iterations=0.*positive"),
+        ("train", ["--model_dir=x", "--inner_steps=0"], "--inner_steps=0.*positive"),
+        ("train", ["--model_dir=x", "--meta_batch_size=-4"], "--meta_batch_size=-4.*positive"),
+        ("train", ["--model_dir=x", "--shots=many"], "--shots=many"),
+        ("train", ["--model_dir=x", "sinusoid"], "sinusoid"),
+        ("train", ["--model_dir=x", "--iteration=5"], "iteration.*iterations"),
+        ("train", [], "model_dir"),
+        ("train", ["--model_dir=", "--iterations=1"], "model_dir"),
+        ("evaluate", [], "model_dir"),
+        ("evaluate", ["--model_dir=x", "--num_tasks=1"], "--num_tasks=1"),
+        ("evaluate", ["--model_dir=x", "--inner_steps=-1"], "--inner_steps=-1"),
+        ("evaluate", ["--model_dir=x", "--split_seed=1"], "split_seed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_bad_flags_are_refused_in_one_sentence(
+    tmp_path, monkeypatch, no_tensorflow, name, arguments, named
+):
+    monkeypatch.chdir(tmp_path)
+    done = command(name, *arguments, PYTHONPATH=os.pathsep.join([no_tensorflow, str(ROOT)]))
+    assert re.search(named, assert_refused(done))
+    assert len(done.stderr.splitlines()) == 1 and not done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelt_flag_in_a_flagfile_is_named(tmp_path):
+    flagfile = tmp_path / "some.flags"
+    flagfile.write_text("# A comment.\n--task=sinusoid\n--itertions=5\n", encoding="utf-8")
+    done = command("train", f"--flagfile={flagfile}", f"--model_dir={tmp_path / 'run'}")
+    assert re.search("itertions.*iterations", assert_refused(done))
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_without_data_and_network_a_person_is_told_what_to_do(tmp_path):
+    start = time.monotonic()
+    done = command(
+        "train",
+        "--task=omniglot",
+        f"--model_dir={tmp_path / 'run'}",
+        f"--data_dir={tmp_path / 'data'}",
+        **NO_NETWORK,
+        **{name.lower(): value for name, value in NO_NETWORK.items()},
+    )
+    sentence = assert_refused(done)
+    assert "--data_dir" in sentence and str(tmp_path / "data") in sentence
+    assert time.monotonic() - start < 40  # Half of it for a busy machine.
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_that_is_not_finite_ends_the_command(tmp_path):
+    done = command("train", f"--model_dir={tmp_path}", *SMALL, "--alpha_init=1e30")
+    sentence = assert_refused(done)
+    assert re.search("meta-iteration 1 was not finite: .*loss is (inf|nan).*alpha_init", sentence)
+    assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")) is None
+
+
+def test_training_that_diverges_keeps_the_checkpoints_before(tmp_path):
+    arguments = [*SMALL, "--meta_learning_rate=1e30", "--checkpoint_interval=1", "--iterations=5"]
+    with pytest.raises(DivergedError, match="meta-iteration 2 was not finite"):
+        train_run(run_flags.parse(arguments), str(tmp_path))
+    assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} == {"ckpt-1.index"}
+    assert all(np.all(np.isfinite(value)) for value in checkpoint_values(tmp_path).values())
+
+
+def test_evaluating_an_empty_directory_is_refused(tmp_path):
+    done = command("evaluate", f"--model_dir={tmp_path}")
+    sentence = assert_refused(done)
+    assert str(tmp_path) in sentence and sentence.count("rror:") == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--ways=101"], "ways=101: the validation split has 100 classes"),
+        (["--shots=15", "--queries=6"], "shots=15 and queries=6: .*20 pictures"),
+    ],
+)
+def test_tasks_larger_than_omniglot_are_refused(tmp_path, monkeypatch, arguments, named):
+    monkeypatch.setattr(
+        omniglot, "load_drawings", lambda data_dir: np.zeros([1623, 20, 28, 28, 1], np.uint8)
+    )
+    with pytest.raises(InputError, match=named):
+        train_run(run_flags.parse(["--task=omniglot", *arguments]), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

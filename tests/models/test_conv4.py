@@ -1,0 +1,70 @@
+"""The convolutional network against a forward pass written out in NumPy."""
+
+import numpy as np
+import pytest
+
+from models.conv4 import conv4
+
+
+def convolution(images, kernel):
+    """3×3, stride 2, padded to ⌈size / 2⌉ with the odd row below and the odd column right."""
+    count, height, width, _ = images.shape
+    rows, columns = (height + 1) // 2, (width + 1) // 2
+    down, right = 2 * rows + 1 - height, 2 * columns + 1 - width
+    padded = np.pad(
+        images, ((0, 0), (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
+    )
+    result = np.zeros([count, rows, columns, kernel.shape[-1]])
+    for i in range(rows):
+        for j in range(columns):
+            patch = padded[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+            result[:, i, j] = np.tensordot(patch, kernel, axes=3)
+    return result
+
+
+def forward(images, weights):
+    for kernel, scale, offset in zip(weights[0:12:3], weights[1:12:3], weights[2:12:3]):  # noqa: B905
+        images = convolution(images, kernel)
+        mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
+        images = np.maximum((images - mean) / np.sqrt(variance + 1e-3) * scale + offset, 0)
+    return images.reshape(len(images), -1) @ weights[12] + weights[13]
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (11, 14, 3)])
+def test_outputs_are_the_hand_written_ones(shape):
+    model = conv4(shape, 5, seed=0)
+    rng = np.random.default_rng(1)
+    weights = [
+        weight.numpy().astype(np.float64) + rng.normal(scale=0.05, size=weight.shape)
+        for weight in model.trainable_variables
+    ]
+    for variable, weight in zip(model.trainable_variables, weights, strict=True):
+        variable.assign(weight)
+    images = rng.uniform(size=(6, *shape)).astype(np.float32)
+    outputs = model(images, training=True)
+    assert outputs.shape == (6, 5) and outputs.dtype == "float32"
+    expected = forward(images.astype(np.float64), weights)
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_parameters_for_omniglot_are_counted_by_hand():
+    model = conv4((28, 28, 1), 5, seed=0)
+    first, other, norm, linear = 9 * 64, 9 * 64 * 64, 64 + 64, 2 * 2 * 64 * 5 + 5
+    learned = sum(int(np.prod(weight.shape)) for weight in model.trainable_variables)
+    assert learned == first + 3 * other + 4 * norm + linear == 112_965
+    assert model.count_params() == learned + 4 * (64 + 64)  # With the moving averages.
+    sides = [model.get_layer(f"conv_{number}").output.shape[1] for number in (1, 2, 3, 4)]
+    assert sides == [14, 7, 4, 2]
+
+
+def test_weights_follow_the_seed():
+    one, same, other = [
+        [weight.numpy() for weight in conv4((28, 28, 1), 5, seed).trainable_variables]
+        for seed in (3, 3, 4)
+    ]
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    drawn = [0, 3, 6, 9, 12]  # The kernels; scales, offsets and the bias start at 1 or 0.
+    assert all(not np.array_equal(one[n], other[n]) for n in drawn)
+    assert not np.array_equal(one[3], one[6])

@@ -1,0 +1,52 @@
+"""Sums over chunks of tasks, and which models XLA is used for."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.conv4 import conv4
+from models.mlp import mlp
+from trainers.devices import TASKS_IN_FLIGHT, sum_in_chunks, xla_pays
+
+
+def work(seeds):
+    """Any structure of tensors that adds up over tasks."""
+    floats = tf.cast(seeds, tf.float64)
+    return {"sum": tf.reduce_sum(seeds, axis=0), "squares": [tf.reduce_sum(floats**2)]}
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 16, 20])
+@pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
+def test_chunks_add_up_to_the_plain_sum(count, compiled):
+    numbers = np.random.default_rng(count).integers(-99, 99, [count, 2], dtype=np.int32)
+    compute = lambda seeds: sum_in_chunks(work, seeds)  # noqa: E731
+    if compiled != "eager":
+        compute = tf.function(compute, jit_compile=compiled == "xla")
+    total = compute(tf.constant(numbers))
+    np.testing.assert_array_equal(total["sum"], numbers.sum(0))
+    np.testing.assert_array_equal(total["squares"][0], (numbers.astype(float) ** 2).sum())
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(7, [7]), (8, [8]), (9, [1, 8]), (20, [4, 8])])
+def test_a_graph_holds_no_more_than_a_first_and_a_repeated_chunk(count, sizes):
+    seen = []
+
+    @tf.function
+    def compute(seeds):
+        return sum_in_chunks(lambda chunk: seen.append(chunk.shape) or work(chunk), seeds)
+
+    compute.get_concrete_function(tf.TensorSpec([count, 2], tf.int32))
+    assert [tuple(shape) for shape in seen] == [(size, 2) for size in sizes]
+    assert max(sizes) <= TASKS_IN_FLIGHT
+
+
+def test_xla_pays_for_a_perceptron_and_not_for_convolutions():
+    assert xla_pays(mlp((1,), 1, seed=0))
+    assert not xla_pays(conv4((28, 28, 1), 5, seed=0))
+
+
+def test_xla_does_not_pay_where_a_convolution_lies_deep_in_a_model():
+    inner = keras.Sequential([keras.Input((8, 1)), keras.layers.Conv1D(2, 3)])
+    model = keras.Sequential([keras.Input((8, 1)), inner, keras.layers.Flatten()])
+    assert not xla_pays(model)
