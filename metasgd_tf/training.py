@@ -48,7 +48,6 @@ def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
       DivergedError: at the first iteration that is not finite; checkpoints stay as they were.
     """
     settings = run_flags.resolve(settings)
-    _make_directory(model_dir)
     family = tasks.from_flags(settings, ("train", "validation"))
     learner = build_learner(family, settings)
     settings.alpha_init = learner.alpha.initial_value
@@ -59,6 +58,7 @@ def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
     )
+    _make_directory(model_dir)
     saved = checkpoints.manager(trainer, str(pathlib.Path(model_dir) / "checkpoints"))
     if saved.latest_checkpoint:
         _refuse_another_run(settings, model_dir)

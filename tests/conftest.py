@@ -38,8 +38,7 @@ def omniglot_drawings(omniglot_dir: str) -> np.ndarray:
 @pytest.fixture(scope="session")
 def real_omniglot_dir() -> str:
     """The data directory with the real Omniglot; without one the test is skipped."""
-    beside_the_checkout = pathlib.Path(__file__).parents[2] / "shared" / "tensorflow_datasets"
-    data_dir = os.environ.get("TFDS_DATA_DIR") or str(beside_the_checkout)
+    data_dir = os.environ.get("TFDS_DATA_DIR", "")
     if not (pathlib.Path(data_dir) / "omniglot" / "3.0.0" / "dataset_info.json").exists():
         pytest.skip("no prepared omniglot/3.0.0; set TFDS_DATA_DIR to a directory that has it")
     return data_dir

@@ -409,6 +409,14 @@ def test_without_data_and_network_a_person_is_told_what_to_do(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_model_dir_that_is_a_file_is_refused(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("kept", encoding="utf-8")
+    with pytest.raises(InputError, match=r"model_dir=.*cannot be made"):
+        train_run(run_flags.parse(SMALL), str(path))
+    assert path.read_text(encoding="utf-8") == "kept"
+
+
 def test_a_loss_that_is_not_finite_ends_the_command(tmp_path):
     done = command("train", f"--model_dir={tmp_path}", *SMALL, "--alpha_init=1e30")
     sentence = assert_refused(done)

@@ -70,8 +70,8 @@ def test_what_is_written_is_read_back(tmp_path):
     assert (found["alpha_init"], found["clip_norm"]) == (0.1, 1e-7)
 
 
-def test_reading_where_no_run_is_names_the_file(tmp_path):
-    with pytest.raises(flags.Error, match=r"flags\.txt"):
+def test_reading_where_no_run_is_names_the_directory(tmp_path):
+    with pytest.raises(flags.Error, match=f"model_dir={tmp_path}: holds no run"):
         run_flags.read(str(tmp_path))
 
 

@@ -39,10 +39,13 @@ def conv_net():
 
 @pytest.fixture(autouse=True)
 def float64():
+    # The policy too: Keras fixes it when the first layer is made.
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     keras.utils.set_random_seed(5)
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
 
 
 def learner_and_episode(build, alpha, steps):
