@@ -15,7 +15,7 @@ OUTER_LEARNING_RATE = 1e-3
 ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
 BATCH_NORM_EPSILON = 1e-3
 
-# y = A sin(wx + b), with the ranges of the paper's section 4.1 (arXiv:1707.09835).
+# y = A sin(wx + b), with the ranges of Table 1 (arXiv:1707.09835).
 AMPLITUDE = (0.1, 5.0)
 FREQUENCY = (0.8, 1.2)
 PHASE = (0.0, float(np.pi))

@@ -1,4 +1,4 @@
-"""N-way K-shot classification of pictures that are kept by class (Li et al. 2017, section 5.2)."""
+"""N-way K-shot classification of pictures kept by class (Li et al. 2017, Tables 2 and 3)."""
 
 from collections.abc import Mapping
 

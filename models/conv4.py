@@ -6,7 +6,8 @@ import keras
 def conv4(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds four modules of 3×3 convolution, batch normalisation and ReLU, and a linear layer.
 
-    The convolutions have 64 filters and stride 2, as MAML's for Omniglot.
+    The convolutions have 64 filters and stride 2, as MAML's for Omniglot, and no bias, which batch
+    normalisation would cancel.
 
     Args:
       input_shape: height, width and channels of a picture.
@@ -16,7 +17,7 @@ def conv4(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Mo
     Returns:
       A model from [N, *input_shape] to logits [N, output_size], float32.
 
-    Source: Finn et al. 2017, section 5.2; Li et al. 2017, section 5.2.
+    Source: Finn et al. 2017, section 5.2.
     """
     seeds = keras.random.SeedGenerator(seed)
     layers: list[keras.Layer] = []

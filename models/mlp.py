@@ -25,7 +25,7 @@ def mlp(
     Returns:
       A model from [N, *input_shape] to [N, output_size], float32.
 
-    Source: Li et al. 2017, section 5.1.
+    Source: Li et al. 2017, the network of Table 1.
     """
     initializer = keras.initializers.TruncatedNormal(
         stddev=stddev, seed=keras.random.SeedGenerator(seed)

@@ -23,7 +23,7 @@ INITIAL_RANGE = (0.005, 0.1)
 def draw_initial_value(seed: int) -> float:
     """Returns the value at which all entries of α start, uniform on [0.005, 0.1].
 
-    Source: Li et al. 2017, section 5.1.
+    Source: Li et al. 2017, experiments.
     """
     return float(np.random.default_rng(seed).uniform(*INITIAL_RANGE))
 

@@ -1,9 +1,9 @@
 """Algorithm 1 of Li et al. 2017: meta-training on a distribution over tasks.
 
-    repeat                                                                    (line 2)
-      sample tasks T                                                          (line 3)
-      for each T: θ' = θ − α ∘ ∇L_train(T)(θ)                                 (lines 4 to 6)
-      (θ, α) ← (θ, α) − β ∇_(θ,α) mean_T L_test(T)(θ')                        (line 8)
+    repeat
+      sample tasks T from p(T)
+      for each T: θ'_T = θ − α ∘ ∇L_train(T)(θ)
+      (θ, α) ← (θ, α) − β ∇_(θ,α) mean_T L_test(T)(θ'_T)
 
 The paper sums over tasks; here it is the mean, so that the outer learning rate and clipping do not
 depend on the meta-batch. The outer step is any Keras optimizer's.

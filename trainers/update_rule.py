@@ -1,6 +1,6 @@
 """The update rule of Meta-SGD: how a task is learned from its support set.
 
-    θ' = θ − α ∘ ∇L(θ)                                       (Li et al. 2017, equation 3)
+    θ' = θ − α ∘ ∇L(θ)                                       (Li et al. 2017, Algorithm 1)
 
 Everything that adapts calls `adapt`: the outer loops, evaluation and export. Meta-SGD, MAML and
 their relatives differ in α (see `trainers.alpha`) and in `first_order`, in nothing else.

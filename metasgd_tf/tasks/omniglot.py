@@ -1,4 +1,4 @@
-"""Few-shot classification of handwritten characters (Li et al. 2017, section 5.2)."""
+"""Few-shot classification of handwritten characters (Li et al. 2017, Table 2)."""
 
 import pathlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Few-shot regression on sine curves (Li et al. 2017, section 5.1)."""
+"""Few-shot regression on sine curves (Li et al. 2017, Table 1)."""
 
 import math
 from collections.abc import Sequence

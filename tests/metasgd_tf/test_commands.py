@@ -1,13 +1,9 @@
-"""The commands as a person runs them, and what they answer to a bad request."""
+"""The commands as a person runs them."""
 
 import csv
 import json
-import os
 import pathlib
 import re
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -18,56 +14,11 @@ from metasgd_tf.evaluation import COLUMNS, evaluate_run, table
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from metasgd_tf.training import build_learner, train_run
+from tests.metasgd_tf.shell import ROOT, SMALL, checkpoint_values, command
 from trainers.checkpoints import restore_learner
 from trainers.episodes import Protocol
-from trainers.errors import DivergedError, InputError
+from trainers.errors import InputError
 from trainers.seeds import stream
-
-ROOT = pathlib.Path(__file__).parents[2]
-SMALL = [
-    "--algorithm=meta_sgd",
-    "--meta_learning_rate=0.01",
-    "--summary_interval=10",
-    "--checkpoint_interval=20",
-    "--validation_tasks=4",
-    "--seed=3",
-]
-NO_NETWORK = {name: "http://127.0.0.1:9" for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")}
-
-
-def command(name, *arguments, **environment):
-    """Runs a command as from a shell in which nothing is set for tests."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "TFDS_DATA_DIR")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
-        env={**kept, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
-def assert_refused(done):
-    """Returns the one sentence with which a command refused."""
-    assert done.returncode != 0
-    assert "Traceback" not in done.stdout + done.stderr
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert len(errors) == 1, done.stderr
-    assert done.stderr.splitlines()[-1] == errors[0]
-    return errors[0]
-
-
-def checkpoint_values(model_dir):
-    """Returns θ, α and the optimizer's state as they lie in the last checkpoint."""
-    path = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
-    reader = tf.train.load_checkpoint(path)
-    names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VALUE")]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
 
 
 def assert_same_checkpoints(one, other):
@@ -343,113 +294,8 @@ def test_omniglot_is_trained_and_evaluated(tmp_path, monkeypatch, omniglot_dir, 
     assert accuracy[:, 1].mean() > 0.3
 
 
-@pytest.fixture(scope="module")
-def no_tensorflow(tmp_path_factory):
-    """A directory for PYTHONPATH with which TensorFlow, slow to import, cannot be."""
-    path = tmp_path_factory.mktemp("no_tensorflow")
-    (path / "tensorflow.py").write_text("raise RuntimeError('imported')\n", encoding="utf-8")
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "named"),
-    [
-        ("train", ["--model_dir=x", "--task=chess"], "--task=chess.*omniglot.*sinusoid"),
-        ("train", ["--model_dir=x", "--algorithm=adam"], "--algorithm=adam.*meta_sgd.*maml"),
-        ("train", ["--model_dir=x", "--flagfile=no.flags"], "no.flags"),
-        ("train", ["--model_dir=x", "--ways=0"], "--ways=0.*positive"),
-        ("train", ["--model_dir=x", "--shots=-1"], "--shots=-1.*positive"),
-        ("train", ["--model_dir=x", "--queries=0"], "--queries=0.*positive"),
-        ("train", ["--model_dir=x", "--iterations=0"], "--iterations=0.*positive"),
-        ("train", ["--model_dir=x", "--inner_steps=0"], "--inner_steps=0.*positive"),
-        ("train", ["--model_dir=x", "--meta_batch_size=-4"], "--meta_batch_size=-4.*positive"),
-        ("train", ["--model_dir=x", "--shots=many"], "--shots=many"),
-        ("train", ["--model_dir=x", "sinusoid"], "sinusoid"),
-        ("train", ["--model_dir=x", "--iteration=5"], "iteration.*iterations"),
-        ("train", [], "model_dir"),
-        ("train", ["--model_dir=", "--iterations=1"], "model_dir"),
-        ("evaluate", [], "model_dir"),
-        ("evaluate", ["--model_dir=x", "--num_tasks=1"], "--num_tasks=1"),
-        ("evaluate", ["--model_dir=x", "--inner_steps=-1"], "--inner_steps=-1"),
-        ("evaluate", ["--model_dir=x", "--split_seed=1"], "split_seed"),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
-)
-def test_bad_flags_are_refused_in_one_sentence(
-    tmp_path, monkeypatch, no_tensorflow, name, arguments, named
-):
-    monkeypatch.chdir(tmp_path)
-    done = command(name, *arguments, PYTHONPATH=os.pathsep.join([no_tensorflow, str(ROOT)]))
-    assert re.search(named, assert_refused(done))
-    assert len(done.stderr.splitlines()) == 1 and not done.stdout
-    assert not list(tmp_path.iterdir())
-
-
-def test_a_misspelt_flag_in_a_flagfile_is_named(tmp_path):
-    flagfile = tmp_path / "some.flags"
-    flagfile.write_text("# A comment.\n--task=sinusoid\n--itertions=5\n", encoding="utf-8")
-    done = command("train", f"--flagfile={flagfile}", f"--model_dir={tmp_path / 'run'}")
-    assert re.search("itertions.*iterations", assert_refused(done))
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_without_data_and_network_a_person_is_told_what_to_do(tmp_path):
-    start = time.monotonic()
-    done = command(
-        "train",
-        "--task=omniglot",
-        f"--model_dir={tmp_path / 'run'}",
-        f"--data_dir={tmp_path / 'data'}",
-        **NO_NETWORK,
-        **{name.lower(): value for name, value in NO_NETWORK.items()},
-    )
-    sentence = assert_refused(done)
-    assert "--data_dir" in sentence and str(tmp_path / "data") in sentence
-    assert time.monotonic() - start < 40  # Half of it for a busy machine.
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_model_dir_that_is_a_file_is_refused(tmp_path):
-    path = tmp_path / "file"
-    path.write_text("kept", encoding="utf-8")
-    with pytest.raises(InputError, match=r"model_dir=.*cannot be made"):
-        train_run(run_flags.parse(SMALL), str(path))
-    assert path.read_text(encoding="utf-8") == "kept"
-
-
-def test_a_loss_that_is_not_finite_ends_the_command(tmp_path):
-    done = command("train", f"--model_dir={tmp_path}", *SMALL, "--alpha_init=1e30")
-    sentence = assert_refused(done)
-    assert re.search("meta-iteration 1 was not finite: .*loss is (inf|nan).*alpha_init", sentence)
-    assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")) is None
-
-
-def test_training_that_diverges_keeps_the_checkpoints_before(tmp_path):
-    arguments = [*SMALL, "--meta_learning_rate=1e30", "--checkpoint_interval=1", "--iterations=5"]
-    with pytest.raises(DivergedError, match="meta-iteration 2 was not finite"):
-        train_run(run_flags.parse(arguments), str(tmp_path))
-    assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} == {"ckpt-1.index"}
-    assert all(np.all(np.isfinite(value)) for value in checkpoint_values(tmp_path).values())
-
-
-def test_evaluating_an_empty_directory_is_refused(tmp_path):
-    done = command("evaluate", f"--model_dir={tmp_path}")
-    sentence = assert_refused(done)
-    assert str(tmp_path) in sentence and sentence.count("rror:") == 1
-    assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        (["--ways=101"], "ways=101: the validation split has 100 classes"),
-        (["--shots=15", "--queries=6"], "shots=15 and queries=6: .*20 pictures"),
-    ],
-)
-def test_tasks_larger_than_omniglot_are_refused(tmp_path, monkeypatch, arguments, named):
-    monkeypatch.setattr(
-        omniglot, "load_drawings", lambda data_dir: np.zeros([1623, 20, 28, 28, 1], np.uint8)
-    )
-    with pytest.raises(InputError, match=named):
-        train_run(run_flags.parse(["--task=omniglot", *arguments]), str(tmp_path / "run"))
-    assert not (tmp_path / "run").exists()
+def test_the_outer_optimizer_is_what_the_flags_say(tmp_path):
+    flags_given = [*SMALL, "--iterations=1", "--clip_norm=0.5", "--meta_learning_rate=0.25"]
+    optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
+    assert optimizer.name == "adam" and optimizer.global_clipnorm == 0.5
+    assert float(optimizer.learning_rate) == 0.25
