@@ -27,6 +27,7 @@ train: setup
 	$(BIN)/python -m metasgd_tf.train --flagfile=configs/sinusoid_5shot_meta_sgd.flags \
 	  --model_dir=$(RUN)
 	$(BIN)/python -m metasgd_tf.evaluate --model_dir=$(RUN)
+	$(BIN)/python -m metasgd_tf.plot --model_dirs=$(RUN) --output=$(RUN)/fits.png
 
 test: setup
 	$(BIN)/python -m pytest
