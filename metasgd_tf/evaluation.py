@@ -73,7 +73,7 @@ def evaluate_run(
         "cross_domain": _task_name(settings) != trained_on,
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
-        "batch_norm": "transductive",
+        "batch_norm": "transductive" if learner.pure_model.batch_norms else None,
         "iteration": iteration,
         "seed": settings.seed,
         "eval_seed": eval_seed,

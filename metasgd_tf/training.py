@@ -63,6 +63,12 @@ def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
     if saved.latest_checkpoint:
         _refuse_another_run(settings, model_dir)
     saved.restore_or_initialize()
+    done = int(trainer.iteration.numpy())
+    if done > settings.iterations:
+        raise InputError(
+            f"iterations={settings.iterations}: the run in model_dir={model_dir} has done {done}; "
+            "ask for as many or more"
+        )
     run_flags.write(settings, model_dir)
     _train_to_the_end(trainer, family, saved, settings, pathlib.Path(model_dir))
     return trainer

@@ -42,6 +42,7 @@ class PureModel:
       weights: its trainable variables; calls take one tensor for each.
       names: what to call the weights.
       state: its other floating variables, such as the moving averages of batch normalisation.
+      batch_norms: its batch-normalising layers.
     """
 
     def __init__(self, model: keras.Model):
@@ -63,7 +64,7 @@ class PureModel:
         others = model.non_trainable_variables
         self._seeds = [v for v in others if v.name == "seed_generator_state"]
         self.state = [v for v in others if keras.backend.is_float_dtype(v.dtype)]
-        self._batch_norms = [
+        self.batch_norms = [
             layer
             for layer in model._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
@@ -92,7 +93,7 @@ class PureModel:
             for number, variable in enumerate(self._seeds):
                 replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
         with keras.StatelessScope(replaced, collect_losses=True) as scope:
-            with batch_statistics(self._batch_norms):
+            with batch_statistics(self.batch_norms):
                 outputs = self.model(inputs, training=training)
             penalty = tf.add_n([tf.zeros((), outputs.dtype), *self.model.losses])
         state = [scope.get_current_value(v) for v in self.state]

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf import run_flags
+from metasgd_tf.evaluation import evaluate_run
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.training import train_run
 from tests.metasgd_tf.shell import ROOT, SMALL, assert_refused, checkpoint_values, command
@@ -98,12 +99,26 @@ def test_a_loss_that_is_not_finite_ends_the_command(tmp_path):
     assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")) is None
 
 
+def test_fewer_iterations_than_are_done_are_refused(tmp_path):
+    train_run(run_flags.parse([*SMALL, "--iterations=2"]), str(tmp_path))
+    kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
+    with pytest.raises(InputError, match=r"iterations=1: .* has done 2"):
+        train_run(run_flags.parse([*SMALL, "--iterations=1"]), str(tmp_path))
+    assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
+
+
 def test_training_that_diverges_keeps_the_checkpoints_before(tmp_path):
     arguments = [*SMALL, "--meta_learning_rate=1e30", "--checkpoint_interval=1", "--iterations=5"]
     with pytest.raises(DivergedError, match="meta-iteration 2 was not finite"):
         train_run(run_flags.parse(arguments), str(tmp_path))
     assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} == {"ckpt-1.index"}
     assert all(np.all(np.isfinite(value)) for value in checkpoint_values(tmp_path).values())
+
+
+def test_a_directory_without_a_checkpoint_is_refused(tmp_path):
+    run_flags.write(run_flags.resolve(run_flags.parse(SMALL)), str(tmp_path))
+    with pytest.raises(InputError, match=f"model_dir={tmp_path}: holds no checkpoint"):
+        evaluate_run(str(tmp_path))
 
 
 def test_evaluating_an_empty_directory_is_refused(tmp_path):
