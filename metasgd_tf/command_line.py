@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from absl import app, flags, logging
+
+from metasgd_tf.stopping import Stopped
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,7 +22,10 @@ def run(main: Callable[[], None]) -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     # TensorFlow's own log would bury a sentence and break a progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    app.run(lambda _: _guarded(main), flags_parser=_parse)
+    try:
+        app.run(lambda _: _guarded(main), flags_parser=_parse)
+    except KeyboardInterrupt:
+        _leave_by(signal.SIGINT, "stopped by SIGINT")
 
 
 def _parse(arguments: list[str]) -> list[str]:
@@ -44,6 +50,8 @@ def _guarded(main: Callable[[], None]) -> None:
         main()
     except (InputError, DivergedError, flags.Error) as error:
         refuse(str(error))
+    except Stopped as stopped:
+        _leave_by(stopped.signal, str(stopped))
 
 
 @contextlib.contextmanager
@@ -64,6 +72,12 @@ def _silenced_standard_error() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def _leave_by(number: signal.Signals, message: str) -> NoReturn:
+    """Ends the program with one sentence and the exit code that shells give to a signal."""
+    print(message, file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def refuse(message: str) -> NoReturn:

@@ -22,6 +22,12 @@ EVAL_SEED = flags.DEFINE_integer(
 INNER_STEPS = flags.DEFINE_integer(
     "inner_steps", None, "Updates that learn a task; by default the run's own.", lower_bound=0
 )
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint",
+    "last",
+    run_flags.CHECKPOINT_KINDS,
+    "The learner as training left it last, or as it was best on validation tasks.",
+)
 run_flags.define_task_flags(flags.FLAGS, default_task=None)
 flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
 
@@ -37,6 +43,7 @@ def main() -> None:
         num_tasks=NUM_TASKS.value,
         eval_seed=EVAL_SEED.value,
         inner_steps=INNER_STEPS.value,
+        checkpoint=CHECKPOINT.value,
         other_task={
             name: flags.FLAGS[name].value
             for name in run_flags.TASK_FLAGS

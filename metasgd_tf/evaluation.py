@@ -12,9 +12,10 @@ import tensorflow as tf
 from absl import flags
 
 from metasgd_tf import run_flags, tasks
+from metasgd_tf.progress import note
 from metasgd_tf.provenance import provenance
 from metasgd_tf.training import build_learner
-from trainers.checkpoints import restore_learner
+from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol, TaskFamily
 from trainers.errors import InputError
 from trainers.evaluation import evaluation, mean_and_ci95
@@ -43,26 +44,31 @@ def evaluate_run(
     num_tasks: int | None = None,
     eval_seed: int = 0,
     inner_steps: int | None = None,
+    checkpoint: str = "last",
     other_task: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Evaluates the last checkpoint of a run on the test split and writes the result beside it.
+    """Evaluates a run on the test split and writes the result beside it.
 
     Args:
       model_dir: the run's directory.
       num_tasks: test tasks; the family's own number if not given.
       eval_seed: what the tasks are drawn by: the same tasks for every run of a family.
       inner_steps: updates; the run's own number if not given.
+      checkpoint: one of `trainers.checkpoints.KINDS`: as training left it, or as it was best on
+        validation.
       other_task: values of `run_flags.TASK_FLAGS` to use in place of the run's own.
 
     Raises:
       InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
     """
     settings = run_flags.read(model_dir)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
     trained_on = _task_name(settings)
     for name, value in (other_task or {}).items():
         settings[name].value = value
     family = tasks.from_flags(settings, ("test",))
-    learner, iteration = restored_learner(family, settings, model_dir)
+    learner, origin = restored_learner(family, settings, model_dir, checkpoint)
     per_task = {
         protocol.shots: _scores(learner, family, protocol, eval_seed, inner_steps)
         for protocol in family.protocols(num_tasks)
@@ -74,7 +80,9 @@ def evaluate_run(
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
         "batch_norm": "transductive" if learner.pure_model.batch_norms else None,
-        "iteration": iteration,
+        "checkpoint": checkpoint,
+        "iteration": origin.iteration,
+        "training_seconds": round(origin.seconds, 1),
         "seed": settings.seed,
         "eval_seed": eval_seed,
         "results": [
@@ -93,19 +101,27 @@ def _task_name(settings: flags.FlagValues) -> str:
 
 
 def restored_learner(
-    family: TaskFamily, settings: flags.FlagValues, model_dir: str
-) -> tuple[MetaLearner, int]:
-    """Returns the learner of a run's last checkpoint, and its iteration.
+    family: TaskFamily, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
+) -> tuple[MetaLearner, Origin]:
+    """Returns the learner of a run, and which moment of the training it is from.
+
+    Args:
+      family: the tasks it is for.
+      settings: the run's flags.
+      model_dir: the run's directory.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
 
     Raises:
       InputError: if there is no checkpoint, or it is of a network for tasks of another shape.
     """
-    checkpoint = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
-    if checkpoint is None:
+    path, damaged = newest_whole(str(pathlib.Path(model_dir) / KINDS[checkpoint]))
+    for other in damaged:
+        note(f"{other} is damaged; using an earlier checkpoint")
+    if path is None:
         raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
     learner = build_learner(family, settings)
     try:
-        return learner, restore_learner(learner, checkpoint)
+        return learner, restore_learner(learner, path)
     except (ValueError, AssertionError) as error:
         raise InputError(
             f"task={settings.task}: its network differs in shape from the one in "
@@ -172,6 +188,8 @@ def table(report: dict[str, Any]) -> str:
     """Returns an evaluation as text: a line that names it, then a row a score."""
     domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
     title = f"{report['task']}{domain}, {report['algorithm']}, iteration {report['iteration']}"
+    if report["checkpoint"] == "best":
+        title += " (best on validation)"
     lines: list[Sequence[str]] = [
         ("metric", "shots", "inner steps", "mean ± 95 % CI", "tasks", "repeats")
     ]

@@ -1,87 +1,153 @@
-"""Figures of runs, legible in print and to the colour-blind: by colour and by line style."""
+"""What figures of runs have in common: the runs and how they look, the text's size, the file.
 
+Figures are 7 inches wide, the width of a page's text, and no text is below 8 points. Runs differ by
+colour, for every kind of colour vision, and by line style, which is left in grey.
+"""
+
+import math
+import os
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
-import tensorflow as tf
 from absl import flags
 from matplotlib import figure
 
-from metasgd_tf import run_flags, tasks
-from metasgd_tf.evaluation import restored_learner
+from metasgd_tf import run_flags
+from metasgd_tf.pictures import BLUE, GREEN, PURPLE, VERMILLION
 from metasgd_tf.reproduction import LEARNERS
-from metasgd_tf.tasks.sinusoid import INPUT_RANGE, Sinusoid
 from trainers.errors import InputError
-from trainers.seeds import fold_in, uniform
 
-SHOTS = (5, 10)
-# Okabe and Ito's colours, which differ for every kind of colour vision.
+WIDTH = 7.0
+LOOK = {
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    # A directory's name may hold dollar signs.
+    "text.parse_math": False,
+    # Publishers refuse Type 3, which is the default.
+    "pdf.fonttype": 42,
+    "svg.hashsalt": "metasgd_tf",
+}
+"""Settings of matplotlib under which figures are drawn and saved."""
+
 STYLES: tuple[dict[str, Any], ...] = (
-    {"color": "#D55E00", "linestyle": "-"},
-    {"color": "#0072B2", "linestyle": "--"},
-    {"color": "#009E73", "linestyle": "-."},
-    {"color": "#CC79A7", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
+    {"color": VERMILLION, "linestyle": "-"},
+    {"color": BLUE, "linestyle": (0, (4, 1.5))},
+    {"color": GREEN, "linestyle": (0, (5, 1.2, 1, 1.2))},
+    {"color": PURPLE, "linestyle": (0, (1, 1))},
 )
 
+NAMES = {
+    **LEARNERS,
+    "meta_sgd_first_order": "first-order Meta-SGD",
+    "layer_rates": "one rate a layer",
+    "scalar_rate": "one rate",
+    "maml_first_order": "first-order MAML",
+}
 
-def sinusoid_fits(model_dirs: Sequence[str], curve_seed: int) -> figure.Figure:
-    """Draws what learners of the sinusoid make of one curve after their inner steps.
+# A file says when it was made, unless it is told not to.
+METADATA: dict[str, dict[str, None]] = {
+    ".png": {},
+    ".svg": {"Date": None},
+    ".pdf": {"CreationDate": None},
+}
 
-    All support points lie on the left half, so that the right half shows what was learned about
-    sine curves at large (Li et al. 2017, figure 3).
 
-    Args:
-      model_dirs: directories of up to four sinusoid runs.
-      curve_seed: what the curve and its support points are drawn by.
+class Run(NamedTuple):
+    """A run in a figure.
+
+    Attributes:
+      model_dir: its directory, as it was asked for.
+      settings: its flags.
+      label: its learner's name; the directory's follows where a name alone would not tell.
+      style: the colour and the line style for everything of it.
+    """
+
+    model_dir: str
+    settings: flags.FlagValues
+    label: str
+    style: dict[str, Any]
+
+
+def chosen(model_dirs: Sequence[str]) -> list[Run]:
+    """Returns the runs of these directories.
 
     Raises:
-      InputError: if a run is not one of the sinusoid, or there are more than four.
+      InputError: if there are none or more than there are styles, or one is named twice.
+      flags.Error: if a directory holds no run.
     """
     if not 1 <= len(model_dirs) <= len(STYLES):
         raise InputError(f"model_dirs={','.join(model_dirs)}: name one to {len(STYLES)} runs")
-    drawn = figure.Figure(figsize=(9.0, 3.6), layout="constrained")
-    axes = drawn.subplots(1, len(SHOTS), sharey=True)
-    grid = tf.linspace(*INPUT_RANGE, 200)[:, tf.newaxis]
-    seed = tf.constant([curve_seed, 0])
-    for model_dir, style in zip(model_dirs, STYLES, strict=False):
-        settings = run_flags.read(model_dir)
-        if settings.task != "sinusoid":
-            raise InputError(f"model_dirs={model_dir}: is a run of {settings.task}, not sinusoid")
-        family = tasks.from_flags(settings, ("test",))
-        assert isinstance(family, Sinusoid)
-        learner, _ = restored_learner(family, settings, model_dir)
-        curve = uniform(fold_in(seed, 0), [3])
-        for axis, shots in zip(axes, SHOTS, strict=True):
-            inputs = INPUT_RANGE[0] * uniform(fold_in(seed, shots), [shots])[:, tf.newaxis]
-            targets = family.targets(curve, inputs)
-            if model_dir == model_dirs[0]:
-                axis.plot(grid, family.targets(curve, grid), color="0.6", lw=4, label="curve")
-                axis.plot(inputs, targets, "k^", ms=7, zorder=5, label="support set")
-                axis.set(title=f"{shots} shots", xlabel="x")
-            fit = learner.predict(learner.adapt(inputs, targets), grid)
-            axis.plot(grid, fit, lw=1.8, label=_label(settings), **style)
-    axes[0].set_ylabel("y")
-    axes[-1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-    return drawn
+    paths = [str(pathlib.Path(model_dir).resolve()) for model_dir in model_dirs]
+    for model_dir, path in zip(model_dirs, paths, strict=True):
+        if paths.count(path) > 1:
+            raise InputError(f"model_dirs={','.join(model_dirs)}: name {model_dir} only once")
+    settings = [run_flags.read(model_dir) for model_dir in model_dirs]
+    names = [_name(values) for values in settings]
+    labels = [
+        f"{name} ({os.path.relpath(path, os.path.commonpath(paths))})"
+        if names.count(name) > 1
+        else name
+        for name, path in zip(names, paths, strict=True)
+    ]
+    return [Run(*run) for run in zip(model_dirs, settings, labels, STYLES, strict=False)]
 
 
-def _label(settings: flags.FlagValues) -> str:
-    name = LEARNERS.get(settings.algorithm, settings.algorithm)
+def _name(settings: flags.FlagValues) -> str:
+    name = NAMES.get(settings.algorithm, settings.algorithm)
     steps = settings.inner_steps
     return f"{name}, {steps} step{'s' if steps > 1 else ''}"
+
+
+def legend(drawn: figure.Figure, handles: Sequence[Any]) -> None:
+    """Puts a legend above all of a figure, where it covers nothing, in as few lines as it fits in.
+
+    Args:
+      drawn: a figure with constrained layout.
+      handles: lines, each with its label.
+    """
+    for rows in range(1, len(handles) + 1):
+        made = drawn.legend(
+            handles=handles,
+            loc="outside upper center",
+            ncols=math.ceil(len(handles) / rows),
+            handlelength=3.3,
+        )
+        if rows == len(handles) or made.get_window_extent().width <= drawn.bbox.width:
+            return
+        made.remove()
+
+
+def refuse_other_endings(path: str) -> None:
+    """Checks that `save` can write such a file.
+
+    Raises:
+      InputError: if it cannot.
+    """
+    if pathlib.Path(path).suffix not in METADATA:
+        raise InputError(f"output={path}: should end in .png, .svg or .pdf")
 
 
 def save(drawn: figure.Figure, path: str) -> None:
     """Writes a figure in the format of the file's ending, bit by bit the same for the same data.
 
     Raises:
-      InputError: if matplotlib has no such format.
+      InputError: if the ending is another than .png, .svg and .pdf, or the file cannot be written.
     """
-    ending = pathlib.Path(path).suffix.removeprefix(".")
-    if ending not in drawn.canvas.get_supported_filetypes():
-        raise InputError(f"output={path}: should end in .png, .svg or .pdf")
-    pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with matplotlib.rc_context({"svg.hashsalt": "metasgd_tf", "font.size": 10}):
-        drawn.savefig(path, dpi=150, metadata={"Date": None} if ending == "svg" else None)
+    refuse_other_endings(path)
+    file = pathlib.Path(path)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with matplotlib.rc_context(LOOK):
+            drawn.savefig(file, dpi=200, metadata=METADATA[file.suffix])
+    except OSError as error:
+        raise InputError(
+            f"output={path}: cannot be written ({error.strerror}); name a file that can"
+        ) from error

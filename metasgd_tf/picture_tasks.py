@@ -5,7 +5,9 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 import tensorflow as tf
+from matplotlib import figure
 
+from metasgd_tf import pictures
 from trainers.episodes import Episode, Protocol, TaskFamily
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
@@ -21,6 +23,7 @@ class PictureClassification(TaskFamily):
     """
 
     metric = "accuracy"
+    metric_mode = "max"
 
     def __init__(self, pictures: Mapping[str, np.ndarray], ways: int, shots: int, queries: int):
         """Sets the sizes.
@@ -70,6 +73,10 @@ class PictureClassification(TaskFamily):
         del repeat
         queries = min(EVALUATION_QUERIES, self._pictures[split].shape[1] - protocol.shots)
         return self._draw(fold_in(seed, task), split, protocol.shots, queries)
+
+    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+        """Draws the support set and some queries, with the classes that are predicted."""
+        return pictures.classification(episode, before, after)
 
     def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
         pictures = self._pictures[split]

@@ -1,26 +1,43 @@
-"""Draws sinusoid runs: `python -m metasgd_tf.plot --model_dirs=DIR,DIR --output=FILE.png`.
+"""Draws runs: `python -m metasgd_tf.plot --figure=KIND --model_dirs=DIR,DIR --output=FILE.png`.
 
-Each run's learner fits one curve from support points on its left half (figure 3 of the paper).
+`fits` is what learners of the sinusoid make of one curve from support points on its left half
+(figure 3 of the paper), `curves` is how scores on validation tasks went in training, and `alpha` is
+how each layer's learned rates are distributed.
 """
 
 from absl import flags
 
 from metasgd_tf import command_line, run_flags
 
-MODEL_DIRS = flags.DEFINE_list("model_dirs", None, "Directories of the runs.", required=True)
+FIGURE = flags.DEFINE_enum("figure", "fits", ("fits", "curves", "alpha"), "What to draw.")
+MODEL_DIRS = flags.DEFINE_list(
+    "model_dirs", None, "Directories of the runs, four at most.", required=True
+)
 OUTPUT = flags.DEFINE_string(
     "output", None, "The file to write; its ending (.png, .svg, .pdf) says how.", required=True
 )
+CHECKPOINT = flags.DEFINE_enum(
+    "checkpoint",
+    "last",
+    run_flags.CHECKPOINT_KINDS,
+    "fits, alpha: the learners as training left them last, or as they were best on validation.",
+)
 CURVE_SEED = flags.DEFINE_integer(
-    "curve_seed", 0, "What the curve is drawn by.", 0, run_flags.MAX_SEED
+    "curve_seed", 0, "fits: what the curve is drawn by.", 0, run_flags.MAX_SEED
 )
 
 
 def main() -> None:
     """Draws and writes."""
-    from metasgd_tf import figures
+    from metasgd_tf import curves, figures, fits, rates
 
-    figures.save(figures.sinusoid_fits(MODEL_DIRS.value, CURVE_SEED.value), OUTPUT.value)
+    figures.refuse_other_endings(OUTPUT.value)
+    draw = {
+        "fits": lambda runs: fits.sinusoid_fits(runs, CURVE_SEED.value, CHECKPOINT.value),
+        "curves": curves.learning_curves,
+        "alpha": lambda runs: rates.alpha_distributions(runs, CHECKPOINT.value),
+    }[FIGURE.value]
+    figures.save(draw(MODEL_DIRS.value), OUTPUT.value)
     print(f"written to {OUTPUT.value}")
 
 

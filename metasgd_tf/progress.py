@@ -10,6 +10,11 @@ import tqdm
 LINES = 20
 
 
+def note(text: str) -> None:
+    """Tells a person something on standard error, in a line of its own."""
+    print(f"note: {text}", file=sys.stderr, flush=True)
+
+
 class Progress:
     """Shows iterations, rate, time left and scores, on standard error."""
 

@@ -15,6 +15,7 @@ from metasgd_tf import tasks
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILE_NAME = "flags.txt"
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
 
 
@@ -104,6 +105,12 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
     )
     _integer("seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED)
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "Whether TensorFlow may use only operations that give the same bits each time, or refuse.",
+        flag_values=values,
+    )
     _integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
     _integer("checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values)
     _integer("validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values)
@@ -157,11 +164,16 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     return resolved
 
 
+def names() -> list[str]:
+    """Returns the names of the flags that a run depends on."""
+    values = flags.FlagValues()
+    define_run_flags(values)
+    return list(values)
+
+
 def serialize(values: flags.FlagValues) -> list[str]:
     """Returns the arguments that set a run's flags; those that are None are left out."""
-    names = flags.FlagValues()
-    define_run_flags(names)
-    return [values[name].serialize() for name in names if values[name].value is not None]
+    return [values[name].serialize() for name in names() if values[name].value is not None]
 
 
 def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:

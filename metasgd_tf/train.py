@@ -1,7 +1,7 @@
 """Trains a learner: `python -m metasgd_tf.train --flagfile=configs/NAME.flags --model_dir=DIR`.
 
-The directory keeps the resolved flags, checkpoints and TensorBoard summaries. The same command goes
-on from the last checkpoint. Flags after --flagfile override it.
+Flags after --flagfile override it. The directory keeps the resolved flags, checkpoints and
+TensorBoard summaries. Ctrl-C and SIGTERM save; the same command goes on from the last checkpoint.
 """
 
 from absl import flags
@@ -9,6 +9,9 @@ from absl import flags
 from metasgd_tf import command_line, run_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
+PROFILE = flags.DEFINE_bool(
+    "profile", False, "Whether to trace a few iterations for TensorBoard's profiler."
+)
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
 flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
@@ -21,7 +24,7 @@ def main() -> None:
 
     use_cores_for_tasks()
     print(f"training on {describe()}")
-    trainer = train_run(flags.FLAGS, MODEL_DIR.value)
+    trainer = train_run(flags.FLAGS, MODEL_DIR.value, profile=PROFILE.value)
     print(f"{MODEL_DIR.value}: {int(trainer.iteration.numpy())} meta-iterations done")
 
 

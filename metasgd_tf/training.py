@@ -2,21 +2,23 @@
 
 import pathlib
 import time
-from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 from absl import flags
 
-from metasgd_tf import run_flags, tasks
-from metasgd_tf.progress import Progress
-from trainers import checkpoints
-from trainers.episodes import Protocol, TaskFamily
+from metasgd_tf import run_directory, run_flags, tasks
+from metasgd_tf.progress import Progress, note
+from metasgd_tf.stopping import Stopped, noticing_signals
+from metasgd_tf.summaries import Summaries
+from trainers.checkpoints import RunCheckpoints
+from trainers.episodes import TaskFamily
 from trainers.errors import InputError
-from trainers.evaluation import evaluation
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
-from trainers.seeds import stream
+
+PROFILED = 3
+"""Meta-iterations of a profile: enough to see one from end to end."""
 
 
 def build_learner(family: TaskFamily, settings: flags.FlagValues) -> MetaLearner:
@@ -33,21 +35,26 @@ def build_learner(family: TaskFamily, settings: flags.FlagValues) -> MetaLearner
     )
 
 
-def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
+def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = False) -> MetaTrainer:
     """Trains to `settings.iterations`, going on from the last checkpoint in `model_dir`.
 
     Args:
-      settings: a run's flags.
+      settings: a run's flags. With `deterministic`, TensorFlow keeps to deterministic operations
+        in all of this process from now on.
       model_dir: the run's directory; made where missing.
+      profile: whether to write a trace of a few iterations for TensorBoard.
 
     Returns:
       The trainer, at its last iteration.
 
     Raises:
-      InputError: if the flags ask for what cannot be.
+      InputError: if the flags ask for what cannot be, or the directory is another run's or in use.
       DivergedError: at the first iteration that is not finite; checkpoints stay as they were.
+      Stopped: after a SIGINT or SIGTERM, when what was reached is saved.
     """
     settings = run_flags.resolve(settings)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
     family = tasks.from_flags(settings, ("train", "validation"))
     learner = build_learner(family, settings)
     settings.alpha_init = learner.alpha.initial_value
@@ -58,90 +65,86 @@ def train_run(settings: flags.FlagValues, model_dir: str) -> MetaTrainer:
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
     )
-    _make_directory(model_dir)
-    saved = checkpoints.manager(trainer, str(pathlib.Path(model_dir) / "checkpoints"))
-    if saved.latest_checkpoint:
-        _refuse_another_run(settings, model_dir)
-    saved.restore_or_initialize()
-    done = int(trainer.iteration.numpy())
-    if done > settings.iterations:
-        raise InputError(
-            f"iterations={settings.iterations}: the run in model_dir={model_dir} has done {done}; "
-            "ask for as many or more"
-        )
-    run_flags.write(settings, model_dir)
-    _train_to_the_end(trainer, family, saved, settings, pathlib.Path(model_dir))
+    with run_directory.claimed(model_dir) as directory:
+        saved = RunCheckpoints(trainer, model_dir, family.metric_mode)
+        if saved.exist():
+            run_directory.refuse_another_run(settings, model_dir)
+        for path in saved.restore():
+            note(f"{path} is damaged; going on from an earlier checkpoint")
+        done = int(trainer.iteration.numpy())
+        if done > settings.iterations:
+            raise InputError(
+                f"iterations={settings.iterations}: the run in model_dir={model_dir} has done "
+                f"{done}; ask for as many or more"
+            )
+        run_flags.write(settings, model_dir)
+        if done < settings.iterations:
+            _train_to_the_end(trainer, family, saved, settings, directory, profile)
     return trainer
-
-
-def _make_directory(model_dir: str) -> None:
-    try:
-        pathlib.Path(model_dir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"model_dir={model_dir}: cannot be made ({error.strerror}); name a directory"
-        ) from error
-
-
-def _refuse_another_run(settings: flags.FlagValues, model_dir: str) -> None:
-    differences = run_flags.differences(settings, run_flags.read(model_dir))
-    if differences:
-        raise InputError(
-            f"model_dir={model_dir}: holds a run with other flags ({', '.join(differences)}); "
-            "go on with the same ones, or name another directory"
-        )
 
 
 def _train_to_the_end(
     trainer: MetaTrainer,
     family: TaskFamily,
-    saved: tf.train.CheckpointManager,
+    saved: RunCheckpoints,
     settings: flags.FlagValues,
-    model_dir: pathlib.Path,
+    directory: pathlib.Path,
+    profile: bool,
 ) -> None:
+    total = settings.iterations
     done = int(trainer.iteration.numpy())
-    progress = Progress(model_dir.name, done, settings.iterations)
-    writers = {
-        split: tf.summary.create_file_writer(str(model_dir / "summaries" / split))
-        for split in ("train", "validation")
-    }
-    validate = _validation(trainer.learner, family, settings)
-    intervals = (settings.summary_interval, settings.checkpoint_interval, settings.iterations)
+    profiled = done + 1 if profile else None  # The first iteration compiles.
+    earlier, begin = float(saved.seconds.numpy()), time.monotonic()
+    progress = Progress(directory.name, done, total)
+    summaries = Summaries(directory, trainer.learner, family, settings)
+
+    def save(score: float | None = None) -> None:
+        # Curves reach as far as the checkpoint, whatever happens next.
+        summaries.flush()
+        saved.seconds.assign(earlier + time.monotonic() - begin)
+        saved.save(score)
+
     try:
-        while done < settings.iterations:
-            start = time.monotonic()
-            upto = min((done // interval + 1) * interval for interval in intervals)
-            scores = trainer.train(upto - done)
-            rate = (upto - done) / (time.monotonic() - start)
-            done = upto
-            _write_scalars(writers["train"], done, scores | {"iterations_per_second": rate})
-            progress.update(
-                done, {name: scores[name] for name in dict.fromkeys(["loss", family.metric])}
-            )
-            if done % settings.checkpoint_interval == 0 or done == settings.iterations:
-                _write_scalars(writers["validation"], done, validate())
-                saved.save(done)
+        with noticing_signals() as stopped_by:
+            while done < total:
+                start, before = time.monotonic(), done
+                if done == profiled:
+                    scores = _profile(trainer, directory, min(PROFILED, total - done))
+                else:
+                    upto = _next_stop(done, settings, profiled)
+                    scores = trainer.train(upto - done, stopped_by)
+                done = int(trainer.iteration.numpy())
+                summaries.training(done, scores, (done - before) / (time.monotonic() - start))
+                progress.update(
+                    done, {name: scores[name] for name in dict.fromkeys(["loss", family.metric])}
+                )
+                validated = done % settings.checkpoint_interval == 0 or done == total
+                if validated:
+                    save(summaries.evaluation(done))
+                    summaries.picture(done)
+                signal = stopped_by()
+                if signal is not None and done < total:
+                    if not validated:
+                        save()
+                    raise Stopped(signal, f"at iteration {done} of {total}, saved in {directory}")
     finally:
         progress.close()
-        for writer in writers.values():
-            writer.close()
+        summaries.close()
 
 
-def _validation(
-    learner: MetaLearner, family: TaskFamily, settings: flags.FlagValues
-) -> Callable[[], dict[str, float]]:
-    """Returns a function that gives the mean scores on validation tasks."""
-    protocol = Protocol(settings.shots, settings.validation_tasks, repeats=1)
-    seed = stream(settings.seed, "validation")
-    scores = evaluation(
-        learner,
-        lambda task: family.evaluation_episode(seed, "validation", protocol, task, tf.constant(0)),
-        protocol.num_tasks,
-    )
-    return lambda: {name: float(values[:, -1].mean()) for name, values in scores().items()}
+def _next_stop(done: int, settings: flags.FlagValues, profiled: int | None) -> int:
+    """Returns the iteration after which something is to be written or done next."""
+    intervals = (settings.summary_interval, settings.checkpoint_interval, settings.iterations)
+    stops = [(done // interval + 1) * interval for interval in intervals]
+    return min(stops if profiled is None or profiled <= done else [*stops, profiled])
 
 
-def _write_scalars(writer: tf.summary.SummaryWriter, step: int, scores: dict[str, float]) -> None:
-    with writer.as_default(step):
-        for name, value in scores.items():
-            tf.summary.scalar(name, value)
+def _profile(trainer: MetaTrainer, directory: pathlib.Path, iterations: int) -> dict[str, float]:
+    """Trains for some iterations, traced, and returns what `MetaTrainer.train` does."""
+    parts = []
+    with tf.profiler.experimental.Profile(str(directory / "train")):
+        for _ in range(iterations):
+            number = int(trainer.iteration.numpy())
+            with tf.profiler.experimental.Trace("meta_iteration", step_num=number, _r=1):
+                parts.append(trainer.train(1))
+    return {name: sum(part[name] for part in parts) / iterations for name in parts[0]}

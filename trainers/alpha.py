@@ -56,6 +56,7 @@ class Alpha(tf.Module):
         self.initial_value = initial_value
         self.rates: list[tf.Variable] = []
         self._index: list[int] = []
+        self._layers = _layers([weight.path for weight in weights])
         seen: dict[str, int] = {}
         for number, weight in enumerate(weights):
             key = self._sharing_key(number, weight.path)
@@ -80,7 +81,31 @@ class Alpha(tf.Module):
         """Returns the rate of each weight, given values of `rates`."""
         return [rates[index] for index in self._index]
 
+    def by_layer(self, values: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Gathers what there is one tensor of for each weight by the layers that have the weights.
+
+        Args:
+          values: one tensor for each weight, such as its rate or its gradient.
+
+        Returns:
+          The entries of a layer's tensors in a row, by the layer's name.
+        """
+        rows: dict[str, list[tf.Tensor]] = {}
+        for layer, value in zip(self._layers, values, strict=True):
+            rows.setdefault(layer, []).append(tf.reshape(value, [-1]))
+        return {layer: tf.concat(parts, axis=0) for layer, parts in rows.items()}
+
     def _sharing_key(self, number: int, path: str) -> str:
         if self.kind == "per_weight":
             return f"{number}/{path}"
-        return path.rpartition("/")[0] if self.kind == "per_layer" else "all"
+        return self._layers[number] if self.kind == "per_layer" else "all"
+
+
+def _layers(paths: Sequence[str]) -> list[str]:
+    """Returns the layer of each weight, without the model's name where that begins all of them."""
+    layers = [path.rpartition("/")[0] for path in paths]
+    model = layers[0].partition("/")[0] + "/"
+    return [
+        layer.removeprefix(model) if all(other.startswith(model) for other in layers) else layer
+        for layer in layers
+    ]

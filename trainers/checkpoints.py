@@ -1,38 +1,172 @@
-"""Saving and restoring what training has reached: θ, α, the optimizer's state and the iteration."""
+"""What training has reached, kept so that it can go on after any end and be used afterwards.
+
+`DIRECTORY/checkpoints` has the last five states of a training, each with all that it depends on: θ,
+α, the optimizer's state and the iteration. `DIRECTORY/best` has θ and α as they were best on
+validation.
+"""
+
+import math
+import pathlib
+import re
+from collections.abc import Callable
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from trainers.errors import InputError
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 
+KEPT = 5
+BETTER: dict[str, Callable[[float, float], bool]] = {
+    "min": lambda score, best: score < best,
+    "max": lambda score, best: score > best,
+}
+KINDS = {"last": "checkpoints", "best": "best"}
+"""The kinds of checkpoint, and their folder in a run's directory."""
 
-def manager(trainer: MetaTrainer, directory: str, keep: int = 5) -> tf.train.CheckpointManager:
-    """Returns the manager of a training's checkpoints; its `save` writes one.
 
-    Args:
-      trainer: what is saved, and set by the manager's `restore_or_initialize`.
-      directory: where the checkpoints are; made where missing.
-      keep: how many of the last checkpoints stay.
+class Origin(NamedTuple):
+    """Where a learner comes from.
+
+    Attributes:
+      iteration: the meta-iteration after which it was saved.
+      seconds: how long the training had taken by then, over all its parts.
     """
-    checkpoint = tf.train.Checkpoint(
-        learner=trainer.learner, optimizer=trainer.optimizer, iteration=trainer.iteration
-    )
-    return tf.train.CheckpointManager(
-        checkpoint, directory, max_to_keep=keep, step_counter=trainer.iteration
-    )
+
+    iteration: int
+    seconds: float
 
 
-def restore_learner(learner: MetaLearner, path: str) -> int:
+class RunCheckpoints:
+    """The checkpoints of a training.
+
+    Attributes:
+      best_score: the best validation score so far, a float64 `tf.Variable`; NaN before the first.
+      seconds: how long the training has taken, a float64 `tf.Variable` for the caller to count up.
+    """
+
+    def __init__(self, trainer: MetaTrainer, directory: str, mode: str = "min"):
+        """Prepares saving; nothing is written or restored yet.
+
+        Args:
+          trainer: what is saved, and set by `restore`.
+          directory: the run's directory.
+          mode: whether the best score is the `min` or the `max`.
+        """
+        self._trainer = trainer
+        self._mode = mode
+        self._directory = str(pathlib.Path(directory) / KINDS["last"])
+        self.best_score = tf.Variable(math.nan, dtype=tf.float64, trainable=False)
+        self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        kept = {
+            "learner": trainer.learner,
+            "iteration": trainer.iteration,
+            "seconds": self.seconds,
+        }
+        self._last = tf.train.CheckpointManager(
+            tf.train.Checkpoint(**kept, optimizer=trainer.optimizer, best_score=self.best_score),
+            self._directory,
+            max_to_keep=KEPT,
+        )
+        self._best = tf.train.CheckpointManager(
+            tf.train.Checkpoint(**kept),
+            str(pathlib.Path(directory) / KINDS["best"]),
+            max_to_keep=1,
+        )
+
+    def exist(self) -> bool:
+        """Tells whether the directory has any, whole or damaged."""
+        return bool(_numbered(self._directory))
+
+    def restore(self) -> list[str]:
+        """Sets the training to its newest checkpoint that can be read whole, if there is one.
+
+        Returns:
+          The paths of newer checkpoints, which are damaged.
+
+        Raises:
+          InputError: if there are checkpoints and all of them are damaged.
+        """
+        path, damaged = newest_whole(self._directory)
+        if path is not None:
+            self._last.checkpoint.restore(path).assert_consumed()
+        return damaged
+
+    def save(self, score: float | None = None) -> None:
+        """Keeps the training as it is.
+
+        Args:
+          score: what it reached on validation, if it was validated.
+        """
+        number = int(self._trainer.iteration.numpy())
+        if score is not None and self._is_best(score):
+            self.best_score.assign(score)
+            # A training that was killed right after this and has come here again finds it whole.
+            if not (self._best.latest_checkpoint or "").endswith(f"/ckpt-{number}"):
+                self._best.save(number)
+        self._last.save(number)
+
+    def _is_best(self, score: float) -> bool:
+        best = float(self.best_score.numpy())
+        return math.isfinite(score) and (math.isnan(best) or BETTER[self._mode](score, best))
+
+
+def newest_whole(directory: str) -> tuple[str | None, list[str]]:
+    """Finds the newest checkpoint of which every number can be read and has its checksum.
+
+    Returns:
+      Its path, None if the directory has no checkpoint, and the paths of newer, damaged ones.
+
+    Raises:
+      InputError: if there are checkpoints and all of them are damaged.
+    """
+    numbered = _numbered(directory)
+    damaged: list[str] = []
+    for number in sorted(numbered, reverse=True):
+        if _is_whole(numbered[number]):
+            return numbered[number], damaged
+        damaged.append(numbered[number])
+    if damaged:
+        raise InputError(
+            f"{directory}: all checkpoints in it are damaged ({', '.join(sorted(damaged))}); "
+            "bring back a copy, or remove it to start anew"
+        )
+    return None, damaged
+
+
+def _numbered(directory: str) -> dict[int, str]:
+    """Returns the paths of the checkpoints in a directory by their numbers.
+
+    The files themselves are asked: the list that TensorFlow keeps beside them may be damaged too.
+    """
+    return {
+        int(match[1]): str(path.with_suffix(""))
+        for path in pathlib.Path(directory).glob("ckpt-*.index")
+        if (match := re.fullmatch(r"ckpt-(\d+)\.index", path.name))
+    }
+
+
+def _is_whole(path: str) -> bool:
+    try:
+        reader = tf.train.load_checkpoint(path)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)
+    except (tf.errors.OpError, IndexError, ValueError, RuntimeError):
+        # Which of them depends on what is missing: the reader passes on what its parts raise.
+        return False
+    return True
+
+
+def restore_learner(learner: MetaLearner, path: str) -> Origin:
     """Sets θ and α, and the model's other variables, to those of a checkpoint.
 
     Args:
       learner: made with the same model and kind of α as the one that was saved.
-      path: what `tf.train.latest_checkpoint` gives.
-
-    Returns:
-      The iteration at which the checkpoint was written.
+      path: what `newest_whole` gives.
     """
     iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
-    checkpoint = tf.train.Checkpoint(learner=learner, iteration=iteration)
+    seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+    checkpoint = tf.train.Checkpoint(learner=learner, iteration=iteration, seconds=seconds)
     checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
-    return int(iteration.numpy())
+    return Origin(int(iteration.numpy()), float(seconds.numpy()))

@@ -2,10 +2,14 @@
 
 import abc
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
+
+if TYPE_CHECKING:
+    from matplotlib import figure
 
 
 class Episode(NamedTuple):
@@ -53,6 +57,7 @@ class TaskFamily(abc.ABC):
       output_size: number of outputs of a model for these tasks.
       shots: support examples in training (a class, in classification).
       metric: name of the score that tables report, a key of `metrics`.
+      metric_mode: whether the `min` or the `max` of that score is the best.
       metrics: by name, functions of (targets, outputs) that give one score an example.
     """
 
@@ -60,6 +65,7 @@ class TaskFamily(abc.ABC):
     output_size: int
     shots: int
     metric: str
+    metric_mode: str
     metrics: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]
 
     @abc.abstractmethod
@@ -83,6 +89,16 @@ class TaskFamily(abc.ABC):
         self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
     ) -> Episode:
         """Draws support set `repeat` of task `task`: the same task for every repeat and shots."""
+
+    @abc.abstractmethod
+    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> "figure.Figure":
+        """Draws an evaluation task and the outputs for its query set, all as arrays.
+
+        Args:
+          episode: what `evaluation_episode` gave.
+          before: the outputs before adaptation, [M, ...].
+          after: and after it.
+        """
 
     def sampler(self, split: str) -> Sampler:
         """Returns the function from seeds to training-sized episodes of a split."""

@@ -9,7 +9,7 @@ from trainers.alpha import Alpha, draw_initial_value
 from trainers.errors import InputError
 from trainers.pure_model import PureModel
 from trainers.seeds import fold_in
-from trainers.update_rule import Tensors, adapt
+from trainers.update_rule import Tensors, adapt, gradients
 
 Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -93,21 +93,35 @@ class MetaLearner(tf.Module):
             learned from a support set, and predicted by it, does not depend on chance.
           seed: [2], what dropout draws from.
         """
-
-        def support_loss(weights: Tensors, step: int) -> tf.Tensor:
-            step_seed = None if seed is None else fold_in(seed, step)
-            return self.score(weights, inputs, targets, training=training, seed=step_seed)[0][
-                "loss"
-            ]
-
         return adapt(
-            support_loss,
+            self._support_loss(inputs, targets, training, seed),
             theta or [weight.value for weight in self.theta],
             self.alpha.per_weight(rates or self.alpha.rates),
             self.inner_steps if steps is None else steps,
             first_order=self.first_order,
             names=self.pure_model.names,
         )
+
+    def support_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> Tensors:
+        """Returns ∇L(θ) on a support set, from which the first inner step starts.
+
+        Args:
+          inputs: [N, ...].
+          targets: [N, ...].
+        """
+        loss = self._support_loss(inputs, targets, training=False, seed=None)
+        theta = [tf.convert_to_tensor(weight.value) for weight in self.theta]
+        return gradients(lambda weights: loss(weights, 0), theta, self.pure_model.names)
+
+    def _support_loss(
+        self, inputs: tf.Tensor, targets: tf.Tensor, training: bool, seed: tf.Tensor | None
+    ) -> Callable[[Tensors, int], tf.Tensor]:
+        def loss(weights: Tensors, step: int) -> tf.Tensor:
+            step_seed = None if seed is None else fold_in(seed, step)
+            scores, _ = self.score(weights, inputs, targets, training=training, seed=step_seed)
+            return scores["loss"]
+
+        return loss
 
     def predict(self, weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the model's outputs [M, ...] for inputs [M, ...] with weights that `adapt` gave.

@@ -10,6 +10,7 @@ depend on the meta-batch. The outer step is any Keras optimizer's.
 """
 
 import contextlib
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -19,6 +20,7 @@ from trainers.diagnosis import explain_divergence
 from trainers.episodes import Episode, Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learner import MetaLearner
+from trainers.pace import Pace
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.update_rule import Tensors
 
@@ -121,31 +123,44 @@ class MetaTrainer:
         )
         self._jit_compile = jit_compile
         self._iterate = tf.function(self._trace_iterations, jit_compile=jit_compile)
+        self._pace = Pace()
 
-    def train(self, iterations: int) -> dict[str, float]:
-        """Makes that many meta-iterations in one call of the compiled loop.
+    def train(
+        self, iterations: int, stop: Callable[[], object] = lambda: False
+    ) -> dict[str, float]:
+        """Makes that many meta-iterations, in calls of the compiled loop of about a second each.
+
+        Args:
+          iterations: how many, at least 1.
+          stop: asked between calls; where it says yes, what is left is not done.
 
         Returns:
           The means over these iterations of the query set's loss and metrics after adaptation, by
           name, and of `meta_gradient_norm`.
 
         Raises:
+          InputError: for fewer than one iteration.
           DivergedError: at the first iteration whose loss or gradient is not finite. Everything
             stays as the iteration before left it.
         """
-        first = int(self.iteration.numpy())
-        last = first + iterations
-        done, totals = self._iterate(tf.constant(first), tf.constant(last))
-        self.iteration.assign(int(done))
-        if int(done) < last:
-            cause = explain_divergence(self.learner, self._tasks, self._task_seeds(done))
-            raise DivergedError(f"meta-iteration {int(done) + 1} was not finite: {cause}")
-        return {name: float(total) / iterations for name, total in totals.items()}
+        if iterations < 1:
+            raise InputError(f"iterations={iterations}: should be at least 1")
+        first = done = int(self.iteration.numpy())
+        totals = {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
+        while done == first or (done < first + iterations and not stop()):
+            upto = min(done + self._pace.burst, first + iterations)
+            with self._pace.timed(upto - done):
+                reached, totals = self._iterate(tf.constant(done), tf.constant(upto), totals)
+                done = int(reached)
+            self.iteration.assign(done)
+            if done < upto:
+                cause = explain_divergence(self.learner, self._tasks, self._task_seeds(reached))
+                raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
+        return {name: float(total) / (done - first) for name, total in totals.items()}
 
-    def _trace_iterations(self, first: tf.Tensor, last: tf.Tensor):
+    def _trace_iterations(self, first: tf.Tensor, last: tf.Tensor, totals: dict[str, tf.Tensor]):
         step = first
         finite = True
-        totals = {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
         while finite and step < last:
             gradient, scores, state = self._meta_gradient(step)
             scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)

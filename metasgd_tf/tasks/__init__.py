@@ -23,7 +23,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "TaskFamily
 
     Args:
       settings: a run's flags.
-      splits: which of `trainers.episodes.SPLITS` will be drawn from; data of others is not kept.
+      splits: which of `trainers.seeds.SPLITS` will be drawn from; data of others is not kept.
 
     Raises:
       InputError: if the data or the sizes do not allow it.

@@ -4,9 +4,12 @@ import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 from absl import flags
+from matplotlib import figure
 
+from metasgd_tf import pictures
 from models.mlp import mlp
 from trainers.episodes import Episode, Protocol, TaskFamily
 from trainers.seeds import fold_in, uniform
@@ -27,6 +30,7 @@ class Sinusoid(TaskFamily):
     input_shape = (1,)
     output_size = 1
     metric = "mse"
+    metric_mode = "min"
 
     def __init__(self, shots: int, queries: int, fixed_frequency: bool = False):
         """Sets the sizes.
@@ -74,6 +78,10 @@ class Sinusoid(TaskFamily):
         support = _inputs(uniform(repeat_seed, [protocol.shots]))
         query = tf.linspace(*INPUT_RANGE, EVALUATION_QUERIES)[:, tf.newaxis]
         return Episode(support, self.targets(curve, support), query, self.targets(curve, query))
+
+    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+        """Draws the curve, its support points and the two fits."""
+        return pictures.fit(episode, before, after)
 
     def targets(self, curve: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the curve's values at `inputs`, of their shape.

@@ -46,8 +46,15 @@ def assert_refused(done):
 
 
 def checkpoint_values(model_dir):
-    """Returns θ, α and the optimizer's state as they lie in the last checkpoint."""
+    """Returns θ, α and the optimizer's state as they lie in the last checkpoint.
+
+    Not the time that the training took, which no two runs share.
+    """
     path = tf.train.latest_checkpoint(str(pathlib.Path(model_dir) / "checkpoints"))
     reader = tf.train.load_checkpoint(path)
     names = [name for name in reader.get_variable_to_shape_map() if name.endswith("VALUE")]
-    return {name: reader.get_tensor(name) for name in names if "save_counter" not in name}
+    return {
+        name: reader.get_tensor(name)
+        for name in names
+        if not name.startswith(("save_counter", "seconds"))
+    }

@@ -32,10 +32,11 @@ def assert_same_checkpoints(one, other):
 def scalars(model_dir, split):
     """Returns {(name, step): value} from a run's event files."""
     found = {}
-    for path in (pathlib.Path(model_dir) / "summaries" / split).iterdir():
+    for path in (pathlib.Path(model_dir) / split).glob("events*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
-                found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+                if np.size(number := tf.make_ndarray(value.tensor)) == 1 and value.tag != "task":
+                    found[value.tag, event.step] = float(number)
     return found
 
 
@@ -77,12 +78,13 @@ def learner_of(model_dir):
     settings = run_flags.read(str(model_dir))
     learner = build_learner(Sinusoid(settings.shots, settings.queries), settings)
     path = tf.train.latest_checkpoint(str(model_dir / "checkpoints"))
-    assert restore_learner(learner, path) == 40
+    assert restore_learner(learner, path).iteration == 40
     return learner
 
 
 def test_a_run_directory_has_flags_checkpoints_and_summaries(model_dir):
-    assert {path.name for path in model_dir.iterdir()} >= {"flags.txt", "checkpoints", "summaries"}
+    names = {"flags.txt", "checkpoints", "best", "train", "validation"}
+    assert {path.name for path in model_dir.iterdir()} >= names
     assert {path.name for path in (model_dir / "checkpoints").glob("*.index")} == {
         "ckpt-20.index",
         "ckpt-40.index",
@@ -96,18 +98,25 @@ def test_a_run_directory_has_flags_checkpoints_and_summaries(model_dir):
 def test_a_run_writes_its_curves(model_dir, uninterrupted):
     found, again = scalars(model_dir, "train"), scalars(uninterrupted, "train")
     names = ("loss", "mse", "meta_gradient_norm", "iterations_per_second")
-    assert set(found) == {(name, step) for name in names for step in (10, 20, 30, 40)}
+    found = {key: value for key, value in found.items() if key[0].startswith("training/")}
+    steps = (10, 20, 30, 40)
+    assert set(found) == {(f"training/{name}", step) for name in names for step in steps}
     for (name, step), value in found.items():
-        if name == "iterations_per_second":
+        if name == "training/iterations_per_second":
             assert value > 0
         else:
             assert value == again[name, step] > 0
-    assert all(found["loss", step] == found["mse", step] for step in (10, 20, 30, 40))
+    assert all(found["training/loss", step] == found["training/mse", step] for step in steps)
 
 
 def test_validation_scores_the_learner_on_validation_tasks(model_dir):
     found = scalars(model_dir, "validation")
-    assert set(found) == {(name, step) for name in ("loss", "mse") for step in (20, 40)}
+    assert set(found) == {
+        (f"{name}/{when}", step)
+        for name in ("loss", "mse")
+        for when in ("before", "after")
+        for step in (20, 40)
+    }
     learner, family = learner_of(model_dir), Sinusoid(5, 5)
     losses = []
     for number in range(4):
@@ -121,7 +130,7 @@ def test_validation_scores_the_learner_on_validation_tasks(model_dir):
         fast = learner.adapt(task.support_inputs, task.support_targets)
         errors = learner.predict(fast, task.query_inputs) - task.query_targets
         losses.append(np.mean(np.square(errors)))
-    assert found["mse", 40] == pytest.approx(np.mean(losses), rel=1e-4)
+    assert found["mse/after", 40] == pytest.approx(np.mean(losses), rel=1e-4)
 
 
 def test_the_command_and_the_function_train_alike(model_dir, uninterrupted):
@@ -185,6 +194,7 @@ def test_evaluation_json_says_what_was_evaluated(evaluated):
         "algorithm": "meta_sgd",
         "alpha": "per_weight",
         "batch_norm": None,
+        "checkpoint": "last",
         "iteration": 40,
         "eval_seed": 2,
     }
@@ -276,7 +286,7 @@ def test_omniglot_is_trained_and_evaluated(tmp_path, monkeypatch, omniglot_dir, 
     assert done.returncode == 0, done.stderr
     assert re.search(r": 2/2 .*loss [\d.]+, accuracy [\d.]+$", done.stderr.splitlines()[-1])
     found = scalars(tmp_path, "validation")
-    assert set(found) == {("loss", 2), ("accuracy", 2)}
+    assert ("loss/after", 2) in found and 0 <= found["accuracy/after", 2] <= 1
     monkeypatch.setattr(omniglot, "load_drawings", lambda data_dir: omniglot_drawings)
     report, per_task = evaluate_run(str(tmp_path), num_tasks=4)
     assert report["batch_norm"] == "transductive"

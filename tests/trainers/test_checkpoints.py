@@ -1,5 +1,7 @@
 """What training has reached is saved whole and found again."""
 
+import pathlib
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import tensorflow as tf
 
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.mlp import mlp
-from trainers.checkpoints import manager, restore_learner
+from trainers.checkpoints import RunCheckpoints, newest_whole, restore_learner
+from trainers.errors import InputError
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 
@@ -39,18 +42,35 @@ def assert_same(one, other):
         np.testing.assert_array_equal(a, b)
 
 
+def saved_run(directory, iterations=(1, 2, 3)):
+    """Saves a training at each of these iterations, and returns it."""
+    made = trainer()
+    saved = RunCheckpoints(made, str(directory))
+    for number in iterations:
+        made.train(number - int(made.iteration.numpy()))
+        saved.save()
+    return made
+
+
+def last(directory):
+    return str(pathlib.Path(directory) / "checkpoints")
+
+
 @pytest.mark.parametrize("alpha", ["per_weight", "per_layer", "fixed"])
-def test_a_learner_is_restored_with_its_rates_and_iteration(tmp_path, alpha):
+def test_a_learner_is_restored_with_its_rates_and_origin(tmp_path, alpha):
     made = trainer(alpha=alpha)
     made.train(3)
     for rate in made.learner.alpha.rates:
         rate.assign(rate + 1)  # MAML's too is kept, though training never moves it.
-    path = manager(made, str(tmp_path)).save()
+    saved = RunCheckpoints(made, str(tmp_path))
+    saved.seconds.assign(12.5)
+    saved.save()
     other = learner(seed=1, alpha=alpha)
     assert any(
         not np.array_equal(a, b) for a, b in zip(state(other), state(made.learner), strict=True)
     )
-    assert restore_learner(other, path) == 3
+    path, damaged = newest_whole(last(tmp_path))
+    assert restore_learner(other, path) == (3, 12.5) and damaged == []
     assert_same(state(other), state(made.learner))
 
 
@@ -62,9 +82,9 @@ def test_moving_averages_are_restored(tmp_path):
 
     made = trainer(model=network())
     made.train(3)
-    path = manager(made, str(tmp_path)).save()
+    RunCheckpoints(made, str(tmp_path)).save()
     other = learner(model=network())
-    restore_learner(other, path)
+    restore_learner(other, tf.train.latest_checkpoint(last(tmp_path)))
     averages = [variable.numpy() for variable in other.model.non_trainable_variables]
     assert_same(averages, [v.numpy() for v in made.learner.model.non_trainable_variables])
     assert averages[0] != 0
@@ -72,12 +92,12 @@ def test_moving_averages_are_restored(tmp_path):
 
 @pytest.mark.parametrize("options", [{"alpha": "scalar"}, {"model": "wider"}, {"model": "deeper"}])
 def test_another_shape_is_refused(tmp_path, options):
-    path = manager(trainer(), str(tmp_path)).save()
+    RunCheckpoints(trainer(), str(tmp_path)).save()
     hidden = {"wider": (9,), "deeper": (8, 8)}.get(options.get("model"))
     if hidden:
         options = {"model": mlp((1,), 1, 0, hidden=hidden)}
     with pytest.raises((ValueError, AssertionError)):
-        restore_learner(learner(**options), path)
+        restore_learner(learner(**options), tf.train.latest_checkpoint(last(tmp_path)))
 
 
 def test_going_on_equals_never_having_stopped(tmp_path):
@@ -85,10 +105,14 @@ def test_going_on_equals_never_having_stopped(tmp_path):
     whole.train(12)
     first = trainer(0)
     first.train(5)
-    manager(first, str(tmp_path)).save()
+    saved = RunCheckpoints(first, str(tmp_path))
+    saved.seconds.assign(7.0)
+    saved.save(score=0.5)
     second = trainer(1)  # Nothing of its own start is left.
-    assert manager(second, str(tmp_path)).restore_or_initialize()
+    again = RunCheckpoints(second, str(tmp_path))
+    assert again.exist() and again.restore() == []
     assert int(second.iteration.numpy()) == 5
+    assert (again.best_score.numpy(), again.seconds.numpy()) == (0.5, 7.0)
     second.train(7)
     assert_same(state(second.learner), state(whole.learner))
     assert_same(
@@ -100,17 +124,102 @@ def test_going_on_equals_never_having_stopped(tmp_path):
 def test_an_empty_directory_leaves_the_start(tmp_path):
     made = trainer()
     before = state(made.learner)
-    assert manager(made, str(tmp_path / "new")).restore_or_initialize() is None
+    saved = RunCheckpoints(made, str(tmp_path / "new"))
+    assert not saved.exist() and saved.restore() == []
     assert int(made.iteration.numpy()) == 0
     assert_same(state(made.learner), before)
+    assert np.isnan(saved.best_score.numpy())
 
 
-def test_the_last_five_checkpoints_stay(tmp_path):
+def test_the_last_five_and_the_best_checkpoint_stay(tmp_path):
     made = trainer()
-    saved = manager(made, str(tmp_path))
-    for _ in range(7):
+    saved = RunCheckpoints(made, str(tmp_path), mode="max")
+    states = {}
+    for number, score in enumerate([0.1, 0.8, 0.3, None, 0.8, float("nan"), 0.7], start=1):
         made.train(1)
-        saved.save()
-    kept = sorted(path.name for path in tmp_path.glob("*.index"))
-    assert kept == [f"ckpt-{number}.index" for number in (3, 4, 5, 6, 7)]
-    assert restore_learner(learner(), tf.train.latest_checkpoint(str(tmp_path))) == 7
+        saved.save(score)
+        states[number] = state(made.learner)
+    kept = {
+        kind: sorted(path.name for path in (tmp_path / kind).glob("*.index"))
+        for kind in ("checkpoints", "best")
+    }
+    assert kept == {
+        "checkpoints": [f"ckpt-{number}.index" for number in (3, 4, 5, 6, 7)],
+        "best": ["ckpt-2.index"],  # The first of the two that reached it.
+    }
+    for kind, number in (("checkpoints", 7), ("best", 2)):
+        other = learner(seed=1)
+        path, _ = newest_whole(str(tmp_path / kind))
+        assert restore_learner(other, path).iteration == number
+        assert_same(state(other), states[number])
+
+
+def test_the_best_may_be_the_smallest_and_outlasts_an_interruption(tmp_path):
+    made = trainer()
+    for score in (0.3, 0.2, 0.25):
+        saved = RunCheckpoints(made, str(tmp_path), mode="min")
+        saved.restore()
+        made.train(1)
+        saved.save(score)
+    assert [path.name for path in (tmp_path / "best").glob("*.index")] == ["ckpt-2.index"]
+    assert saved.best_score.numpy() == 0.2
+
+
+def test_saving_a_best_again_after_a_kill_in_between_leaves_it_whole(tmp_path):
+    """As when a training ended after the best was written and before the last was."""
+    made = saved_run(tmp_path, [1])
+    made.train(1)
+    RunCheckpoints(made, str(tmp_path)).save(0.5)
+    for path in (tmp_path / "checkpoints").glob("ckpt-2.*"):
+        path.unlink()
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "best").glob("ckpt-*")}
+    again = trainer(1)
+    saved = RunCheckpoints(again, str(tmp_path))
+    assert saved.restore() == [] and int(again.iteration.numpy()) == 1
+    again.train(1)
+    saved.save(0.5)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert newest_whole(str(tmp_path / "best"))[1] == []
+
+
+def damage(path, how):
+    content = path.read_bytes()
+    if how == "flipped":
+        middle = len(content) // 2
+        content = content[:middle] + bytes([content[middle] ^ 0x10]) + content[middle + 1 :]
+    path.write_bytes(content if how == "flipped" else content[: int(len(content) * how)])
+
+
+@pytest.mark.parametrize("how", [0, 0.5, 0.99, "flipped"])
+@pytest.mark.parametrize("part", ["index", "data-00000-of-00001"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, part, how):
+    saved_run(tmp_path)
+    damage(tmp_path / "checkpoints" / f"ckpt-3.{part}", how)
+    made = trainer(1)
+    saved = RunCheckpoints(made, str(tmp_path))
+    assert saved.restore() == [f"{last(tmp_path)}/ckpt-3"]
+    assert int(made.iteration.numpy()) == 2
+    made.train(1)
+    saved.save()
+    other = learner(seed=1)
+    path, damaged = newest_whole(last(tmp_path))
+    assert restore_learner(other, path).iteration == 3 and damaged == []
+
+
+def test_a_missing_part_or_list_does_not_lose_the_rest(tmp_path):
+    saved_run(tmp_path)
+    (tmp_path / "checkpoints" / "ckpt-3.data-00000-of-00001").unlink()
+    (tmp_path / "checkpoints" / "checkpoint").write_text("nonsense", encoding="utf-8")
+    made = trainer(1)
+    assert len(RunCheckpoints(made, str(tmp_path)).restore()) == 1
+    assert int(made.iteration.numpy()) == 2
+
+
+def test_checkpoints_that_are_all_damaged_are_not_taken_for_none(tmp_path):
+    saved_run(tmp_path)
+    for path in (tmp_path / "checkpoints").glob("*.index"):
+        damage(path, 0.5)
+    saved = RunCheckpoints(trainer(), str(tmp_path))
+    assert saved.exist()
+    with pytest.raises(InputError, match=r"all checkpoints in it are damaged.*ckpt-1.*ckpt-3"):
+        saved.restore()

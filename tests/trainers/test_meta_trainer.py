@@ -1,5 +1,9 @@
 """Algorithm 1: what is learned, what is not, and on what the result depends."""
 
+import contextlib
+import itertools
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -88,6 +92,68 @@ def test_the_result_does_not_depend_on_how_iterations_are_divided(jit_compile):
     assert int(parts.iteration.numpy()) == 30
     for a, b in zip(state(whole), state(parts), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def in_bursts(made, *bursts):
+    """Lets calls of the compiled loop make so many iterations, in turn and over again."""
+    turns = itertools.cycle(bursts)
+    made._pace = types.SimpleNamespace(burst=next(turns))
+
+    @contextlib.contextmanager
+    def timed(iterations):
+        assert iterations <= made._pace.burst
+        yield
+        made._pace.burst = next(turns)
+
+    made._pace.timed = timed
+    return made
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_result_does_not_depend_on_the_bursts(jit_compile):
+    whole = in_bursts(trainer(jit_compile=jit_compile), 30)
+    parts = in_bursts(trainer(jit_compile=jit_compile), 1, 2, 1, 4)
+    assert whole.train(30) == parts.train(30)
+    assert int(whole.iteration.numpy()) == int(parts.iteration.numpy()) == 30
+    for a, b in zip(state(whole), state(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_training_stops_between_calls_when_asked():
+    alone = in_bursts(trainer(jit_compile=False), 1)
+    iterations = [alone.train(1) for _ in range(10)]
+    made = in_bursts(trainer(jit_compile=False), 3)
+    asked_at = []
+
+    def stop():
+        asked_at.append(int(made.iteration.numpy()))
+        return len(asked_at) == 2
+
+    means = made.train(12, stop)
+    assert asked_at == [3, 6]
+    assert int(made.iteration.numpy()) == 6
+    for name in ("loss", "meta_gradient_norm"):
+        expected = np.mean([scores[name] for scores in iterations[:6]])
+        assert means[name] == pytest.approx(expected, rel=1e-6)
+    # The means of what follows begin anew.
+    expected = np.mean([scores["loss"] for scores in iterations[6:]])
+    assert made.train(4)["loss"] == pytest.approx(expected, rel=1e-6)
+    for a, b in zip(state(made), state(alone), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("iterations", "done"), [(12, 3), (2, 2)])
+def test_one_call_is_made_whatever_stop_says(iterations, done):
+    made = in_bursts(trainer(jit_compile=False), 3)
+    made.train(iterations, lambda: True)
+    assert int(made.iteration.numpy()) == done
+
+
+def test_a_training_that_is_at_its_end_asks_nothing_more():
+    made = in_bursts(trainer(jit_compile=False), 3)
+    asked = []
+    made.train(6, lambda: asked.append(True))  # Which says no, as None is not true.
+    assert len(asked) == 1 and int(made.iteration.numpy()) == 6
 
 
 def test_seeds_change_the_tasks():

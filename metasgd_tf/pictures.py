@@ -1,0 +1,113 @@
+"""Pictures of single tasks, as a training shows them on its way."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib import figure
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import Rectangle
+
+from trainers.episodes import Episode
+
+# Okabe and Ito's colours, which differ for every kind of colour vision.
+VERMILLION, BLUE, GREEN, PURPLE = "#D55E00", "#0072B2", "#009E73", "#CC79A7"
+SHOWN_CLASSES = 10
+SHOWN_PICTURES = 5
+PITCH = 1.25
+"""Distance of the rows, in which a picture takes 0.9 and what is said of it most of the rest."""
+TITLE_WIDTH = 3.0
+
+
+def fit(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+    """Draws a function of one number: its support points, its course, and what is made of it.
+
+    Args:
+      episode: a regression task with its query inputs [M, 1] in order, as arrays.
+      before: outputs for them before adaptation, [M, 1].
+      after: and after it.
+    """
+    drawn = figure.Figure(figsize=(4.8, 3.2), dpi=100)
+    # Placed by hand, since working out a layout takes as long as drawing.
+    axes = drawn.add_axes((0.08, 0.09, 0.9, 0.8))
+    x = episode.query_inputs[:, 0]
+    axes.plot(x, episode.query_targets[:, 0], color="0.6", lw=4, label="truth")
+    axes.plot(x, before[:, 0], color=BLUE, ls="--", label="before")
+    axes.plot(x, after[:, 0], color=VERMILLION, label="after")
+    axes.plot(
+        episode.support_inputs[:, 0], episode.support_targets[:, 0], "k^", label="support set"
+    )
+    # Outside, since no corner is free of every curve.
+    drawn.legend(loc="upper center", ncols=4, fontsize="small", frameon=False)
+    return drawn
+
+
+def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+    """Draws a task of pictures, one class a row: support set, then queries with what was said.
+
+    Under a query stand the class that is predicted before adaptation and after it, and a frame and
+    a cross mark one that is wrong after it. At most ten classes with five pictures of each kind
+    are shown.
+
+    Args:
+      episode: a classification task as arrays; inputs in [0, 1].
+      before: logits for the query inputs before adaptation, [M, ways].
+      after: and after it.
+    """
+    ways = before.shape[1]
+    rows = range(min(ways, SHOWN_CLASSES))
+    support = [np.flatnonzero(episode.support_targets == row)[:SHOWN_PICTURES] for row in rows]
+    query = [np.flatnonzero(episode.query_targets == row)[:SHOWN_PICTURES] for row in rows]
+    shots, queries = max(map(len, support)), max(map(len, query))
+    begin = shots + 0.25  # Of the queries.
+    right, bottom = begin + max(queries, TITLE_WIDTH) + 0.05, PITCH * len(rows)
+    if ways > len(rows):
+        bottom += 0.3  # For a line that says so.
+    drawn = figure.Figure(
+        figsize=(0.7 * (right + 0.85), 0.7 * (bottom + 0.45)), dpi=100, facecolor="0.93"
+    )
+    axes = drawn.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(-0.85, right), ylim=(bottom, -0.45))
+    axes.set_axis_off()
+    axes.text(0, -0.12, "support", fontsize=9)
+    axes.text(begin, -0.12, "query: predicted before → after", fontsize=9)
+    for row in rows:
+        top = PITCH * row
+        axes.text(-0.1, top + 0.45, f"class {row}", ha="right", va="center", fontsize=8)
+        for column, index in enumerate(support[row]):
+            _show(axes, episode.support_inputs[index], column, top)
+        for column, index in enumerate(query[row]):
+            left = begin + column
+            _show(axes, episode.query_inputs[index], left, top)
+            said = int(after[index].argmax())
+            wrong = said != row
+            colour = VERMILLION if wrong else "black"
+            axes.text(
+                left + 0.45,
+                top + 1.05,
+                f"{before[index].argmax()} → {said}" + (" ✗" if wrong else ""),
+                ha="center",
+                va="center",
+                color=colour,
+                fontsize=8,
+            )
+            if wrong:
+                frame = Rectangle((left, top), 0.9, 0.9, fill=False, edgecolor=colour, lw=2.5)
+                axes.add_patch(frame)
+    if ways > len(rows):
+        text = f"{len(rows)} of {ways} classes"
+        axes.text(0, PITCH * len(rows) + 0.1, text, va="center", fontsize=8)
+    return drawn
+
+
+def _show(axes: Any, picture: np.ndarray, left: float, top: float) -> None:
+    if picture.shape[-1] == 1:
+        picture = 1 - np.repeat(picture, 3, axis=-1)  # Ink, drawn dark on light.
+    extent = (left, left + 0.9, top + 0.9, top)
+    axes.imshow(picture, extent=extent, aspect="auto", interpolation="nearest")
+
+
+def rasterised(drawn: figure.Figure) -> np.ndarray:
+    """Returns a figure as a picture, [height, width, 3] (uint8)."""
+    canvas = FigureCanvasAgg(drawn)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]

@@ -1,0 +1,31 @@
+"""How many iterations a call of a compiled loop makes, so that it comes back within a second."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+
+SECONDS = 1.0
+GROWTH = 10
+
+
+class Pace:
+    """Sizes calls by the time that calls before took; what they compute does not depend on it.
+
+    Attributes:
+      burst: how many iterations the next call should make.
+    """
+
+    def __init__(self) -> None:
+        """Starts with one iteration, since a first call compiles and tells nothing."""
+        self.burst = 1
+        self._compiled = False
+
+    @contextlib.contextmanager
+    def timed(self, iterations: int) -> Iterator[None]:
+        """Times a call of so many iterations."""
+        start = time.monotonic()
+        yield
+        if self._compiled:
+            fitting = int(iterations * SECONDS / max(time.monotonic() - start, 1e-9))
+            self.burst = max(1, min(fitting, GROWTH * self.burst))
+        self._compiled = True
