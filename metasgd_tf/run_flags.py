@@ -15,6 +15,7 @@ from metasgd_tf import tasks
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILE_NAME = "flags.txt"
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+DECAYS = ("none", "cosine")
 CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
 
@@ -101,6 +102,13 @@ def define_run_flags(values: flags.FlagValues) -> None:
     _integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
     _integer("iterations", 60_000, 1, "Meta-iterations.", values)
     _positive_float("meta_learning_rate", 1e-3, "Adam's learning rate.", values)
+    flags.DEFINE_enum(
+        "decay",
+        "none",
+        DECAYS,
+        "How Adam's learning rate goes: it stays, or falls to 0 at --iterations as a half cosine.",
+        flag_values=values,
+    )
     _positive_float(
         "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
     )
@@ -178,10 +186,13 @@ def serialize(values: flags.FlagValues) -> list[str]:
 
 def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
     """Returns where two runs would not be the same run: `--name=new instead of old`."""
+    free = set(FREE_FLAGS)
+    if new["decay"].value != "none":
+        free.remove("iterations")  # The learning rate's way depends on where it ends.
     return [
         f"--{name}={new[name].value} instead of {old[name].value}"
         for name in sorted(old)
-        if name not in FREE_FLAGS and new[name].value != old[name].value
+        if name not in free and new[name].value != old[name].value
     ]
 
 

@@ -6,13 +6,17 @@ explains each plot.
 
 import concurrent.futures
 import pathlib
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from absl import flags
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from metasgd_tf import run_flags
 from metasgd_tf.pictures import rasterised
@@ -23,7 +27,7 @@ from trainers.learner import MetaLearner
 from trainers.seeds import fold_in, stream
 
 SPLITS = ("train", "validation")
-DIRECTIONS = 20
+DIRECTIONS = 8
 """Tasks on which the learned direction is measured."""
 
 
@@ -53,9 +57,6 @@ class Summaries:
             2 * count,
         )
         self._cosines = direction_cosines(learner, validation, DIRECTIONS)
-        # Traced, since each summary that is written eagerly takes as long as some iterations.
-        self._record_training = tf.function(self._trace_training)
-        self._record_alpha = tf.function(self._trace_alpha)
         self._answered = tf.function(lambda: _answered(learner, validation(tf.constant(0))))
         # Drawing takes longer than thousands of meta-iterations of a small network.
         self._drawing = concurrent.futures.ThreadPoolExecutor(1)
@@ -71,10 +72,7 @@ class Summaries:
           rate: meta-iterations a second.
         """
         values = {**scores, "iterations_per_second": rate}
-        self._record_training(
-            tf.constant(step, tf.int64),
-            {name: tf.constant(value, tf.float32) for name, value in values.items()},
-        )
+        self._write("train", step, {f"training/{name}": values[name] for name in values})
 
     def evaluation(self, step: int) -> float:
         """Writes scores on tasks of both splits, α and the learned direction.
@@ -124,35 +122,41 @@ class Summaries:
             seed, split, protocol, task, tf.constant(0)
         )
 
-    def _trace_training(self, step: tf.Tensor, values: dict[str, tf.Tensor]) -> None:
-        with self._writers["train"].as_default(step):
-            for name, value in values.items():
-                tf.summary.scalar(f"training/{name}", value)
-
     def _write_scores(self, step: int) -> float:
-        scores = self._evaluate()
+        scores = {name: np.split(values, len(SPLITS)) for name, values in self._evaluate().items()}
         for number, split in enumerate(SPLITS):
-            with self._writers[split].as_default(step):
-                for name, both in scores.items():
-                    values = np.split(both, len(SPLITS))[number]
-                    tf.summary.scalar(f"{name}/before", values[:, 0].mean())
-                    tf.summary.scalar(f"{name}/after", values[:, -1].mean())
-        return float(np.split(scores[self._family.metric], len(SPLITS))[-1][:, -1].mean())
+            means: dict[str, float] = {}
+            for name, values in scores.items():
+                means[f"{name}/before"] = values[number][:, 0].mean()
+                means[f"{name}/after"] = values[number][:, -1].mean()
+            self._write(split, step, means)
+        return float(scores[self._family.metric][-1][:, -1].mean())
 
     def _write_alpha(self, step: int) -> None:
-        self._record_alpha(tf.constant(step, tf.int64))
-        with self._writers["train"].as_default(step):
-            for layer, cosine in self._cosines().items():
-                tf.summary.scalar(f"direction_cosine/{layer}", cosine)
-
-    def _trace_alpha(self, step: tf.Tensor) -> None:
         alpha = self._learner.alpha
-        with self._writers["train"].as_default(step):
-            for layer, values in alpha.by_layer(alpha.per_weight(alpha.rates)).items():
-                tf.summary.histogram(f"alpha/{layer}", values)
-                tf.summary.scalar(f"alpha_mean/{layer}", tf.reduce_mean(values))
-                negative = tf.reduce_mean(tf.cast(values < 0, tf.float32))
-                tf.summary.scalar(f"alpha_negative_share/{layer}", negative)
+        layers = alpha.by_layer(alpha.per_weight(alpha.rates))
+        rates = {layer: values.numpy() for layer, values in layers.items()}
+        scalars = {f"direction_cosine/{name}": cosine for name, cosine in self._cosines().items()}
+        for layer, values in rates.items():
+            scalars[f"alpha_mean/{layer}"] = values.mean()
+            scalars[f"alpha_negative_share/{layer}"] = (values < 0).mean()
+        self._write("train", step, scalars, {f"alpha/{layer}": rates[layer] for layer in rates})
+
+    def _write(
+        self,
+        split: str,
+        step: int,
+        scalars: Mapping[str, float],
+        histograms: Mapping[str, np.ndarray] = types.MappingProxyType({}),
+    ) -> None:
+        # All at once, since each tf.summary.scalar takes as long as some meta-iterations.
+        written = Summary()
+        for tag, value in scalars.items():
+            written.MergeFrom(scalar_pb(tag, value))
+        for tag, values in histograms.items():
+            written.MergeFrom(histogram_pb(tag, values))
+        with self._writers[split].as_default(step):
+            tf.summary.experimental.write_raw_pb(written.SerializeToString())
 
     def _write_picture(self, step: int, task: Sequence[Any]) -> None:
         image = rasterised(self._family.picture(*task))

@@ -35,6 +35,13 @@ def build_learner(family: TaskFamily, settings: flags.FlagValues) -> MetaLearner
     )
 
 
+def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer:
+    rate = settings.meta_learning_rate
+    if settings.decay == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, settings.iterations)
+    return keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
+
+
 def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = False) -> MetaTrainer:
     """Trains to `settings.iterations`, going on from the last checkpoint in `model_dir`.
 
@@ -61,7 +68,7 @@ def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = Fal
     trainer = MetaTrainer(
         learner,
         family.sampler("train"),
-        keras.optimizers.Adam(settings.meta_learning_rate, global_clipnorm=settings.clip_norm),
+        _optimizer(settings),
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
     )

@@ -305,3 +305,14 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path):
     optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
     assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.global_clipnorm == 0.5
     assert float(optimizer.learning_rate) == 0.25
+
+
+def test_a_cosine_takes_the_learning_rate_to_0_at_the_last_iteration(tmp_path):
+    cosine = [*SMALL, "--meta_learning_rate=0.5", "--decay=cosine"]
+    trainer = train_run(run_flags.parse([*cosine, "--iterations=20"]), str(tmp_path))
+    rate = trainer.optimizer.learning_rate
+    assert float(rate) == pytest.approx(0, abs=1e-7)
+    trainer.optimizer.iterations.assign(5)
+    assert float(trainer.optimizer.learning_rate) == pytest.approx(0.25 * (1 + np.cos(np.pi / 4)))
+    with pytest.raises(InputError, match="--iterations=30 instead of 20"):
+        train_run(run_flags.parse([*cosine, "--iterations=30"]), str(tmp_path))

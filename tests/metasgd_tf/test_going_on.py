@@ -87,7 +87,7 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
     wait_for(running, "train/events*", tmp_path / "run")
     time.sleep(1)  # In the midst of compiling, or of training.
     running.send_signal(number)
-    printed, said = running.communicate(timeout=30)
+    _, said = running.communicate(timeout=30)
     assert running.returncode == 128 + number
     (line,) = said.splitlines()
     (index,) = (tmp_path / "run" / "checkpoints").glob("ckpt-*.index")

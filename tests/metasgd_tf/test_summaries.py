@@ -84,9 +84,9 @@ def mean_squared_errors(family, learner):
 
 
 def cosines(family, learner):
-    """Returns cos(α ∘ g, g) of each layer, g the support gradient: means over twenty tasks."""
+    """Returns cos(α ∘ g, g) of each layer, g the support gradient: means over eight tasks."""
     found = {}
-    for index in range(20):
+    for index in range(8):
         task = validation_task(family, index)
         slopes = [g.numpy() for g in learner.support_gradient(*task[:2])]
         pairs = [(a.numpy() * g, g) for a, g in zip(learner.alpha.rates, slopes, strict=True)]
@@ -178,13 +178,14 @@ def test_the_learned_direction_is_measured_on_validation_tasks(run, step):
         assert cosine == pytest.approx(expected, abs=1e-4)
 
 
-def test_pictures_of_two_tasks_are_pngs(run):
+def test_the_picture_of_a_task_is_a_png(run):
+    pictures = []
     for step in (10, 20):
-        width, height, *pngs = run.found["validation"]["task", step].tensor.string_val
-        pictures = [tf.io.decode_png(png).numpy() for png in pngs]
-        assert [picture.shape for picture in pictures] == [(int(height), int(width), 3)] * 2
-        assert all(picture.std() > 10 for picture in pictures)
-        assert not np.array_equal(*pictures)
+        width, height, png = run.found["validation"]["task", step].tensor.string_val
+        pictures.append(tf.io.decode_png(png).numpy())
+        assert pictures[-1].shape == (int(height), int(width), 3)
+    assert all(picture.std() > 10 for picture in pictures)
+    assert not np.array_equal(*pictures)  # The learner was another one.
 
 
 def test_what_is_flushed_is_on_disk_though_the_files_are_open(run):
