@@ -1,32 +1,45 @@
-"""The four-module convolutional network of the few-shot classification benchmarks."""
+"""The four-module convolutional networks of the few-shot classification benchmarks."""
+
+from typing import Literal
 
 import keras
 
+MODULES = 4
 
-def conv4(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+
+def conv4(
+    input_shape: tuple[int, ...],
+    output_size: int,
+    seed: int,
+    *,
+    filters: int = 64,
+    pooling: Literal["stride", "max"] = "stride",
+) -> keras.Model:
     """Builds four modules of 3×3 convolution, batch normalisation and ReLU, and a linear layer.
 
-    The convolutions have 64 filters and stride 2, as MAML's for Omniglot, and no bias, which batch
-    normalisation would cancel.
+    The convolutions have no bias, which batch normalisation would cancel.
 
     Args:
       input_shape: height, width and channels of a picture.
       output_size: number of classes.
       seed: what the weights are drawn by.
+      filters: of each convolution; 64 for Omniglot and 32 for MiniImagenet in the papers.
+      pooling: what halves a picture in each module: the convolution's `stride` of 2, as in MAML's
+        network for Omniglot, or 2×2 `max`-pooling after the ReLU, as everywhere else.
 
     Returns:
       A model from [N, *input_shape] to logits [N, output_size], float32.
 
-    Source: Finn et al. 2017, section 5.2.
+    Source: Vinyals et al. 2016, section 4.1.1; Finn et al. 2017, section 5.2.
     """
     seeds = keras.random.SeedGenerator(seed)
     layers: list[keras.Layer] = []
-    for module in range(1, 5):
+    for module in range(1, MODULES + 1):
         layers += [
             keras.layers.Conv2D(
-                64,
+                filters,
                 3,
-                strides=2,
+                strides=2 if pooling == "stride" else 1,
                 padding="same",
                 use_bias=False,
                 kernel_initializer=keras.initializers.GlorotUniform(seeds),
@@ -35,6 +48,8 @@ def conv4(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Mo
             keras.layers.BatchNormalization(name=f"norm_{module}"),
             keras.layers.ReLU(name=f"relu_{module}"),
         ]
+        if pooling == "max":
+            layers.append(keras.layers.MaxPooling2D(2, name=f"pool_{module}"))
     layers += [
         keras.layers.Flatten(name="flatten"),
         keras.layers.Dense(
@@ -42,3 +57,13 @@ def conv4(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Mo
         ),
     ]
     return keras.Sequential([keras.Input(input_shape), *layers], name="conv4")
+
+
+def conv4_pooled_64(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds `conv4` with 64 filters and max-pooling."""
+    return conv4(input_shape, output_size, seed, filters=64, pooling="max")
+
+
+def conv4_pooled_32(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds `conv4` with 32 filters and max-pooling, which the papers use for MiniImagenet."""
+    return conv4(input_shape, output_size, seed, filters=32, pooling="max")

@@ -8,47 +8,71 @@ from unittest import mock
 import keras
 import tensorflow as tf
 
+Statistics = list[tf.Tensor]
+"""Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
+
 
 @contextlib.contextmanager
-def batch_statistics(layers: Sequence[keras.layers.BatchNormalization]) -> Iterator[None]:
-    """Lets these layers use the statistics of their batch, whatever `training` says.
+def batch_statistics(
+    layers: Sequence[keras.layers.BatchNormalization], given: Statistics | None = None
+) -> Iterator[Statistics]:
+    """Lets these layers use the statistics of their batch, whatever `training` says, or given ones.
 
     Keras has no argument for this: a functional model hands its own `training` to each layer. As
     in training, a layer that is frozen by `trainable=False` uses its moving averages.
 
     Meanwhile every normalising layer has right second derivatives. `tf.nn.moments` stops the
     gradient from the variance to the mean, which is zero, but whose own derivative is not.
+
+    Args:
+      layers: the layers.
+      given: what an earlier context of the same model yielded, to be used in place of the batch's.
+
+    Yields:
+      The statistics that the calls use, complete when the model has been called.
     """
+    used: Statistics = []
+    remaining = None if given is None else list(given)
     for layer in layers:
-        layer.call = _in_training(layer)
+        layer.call = _in_training(layer, remaining, used)
     try:
         with mock.patch.object(tf.nn, "moments", _moments):
-            yield
+            yield used
     finally:
         for layer in layers:
             del layer.call
 
 
-def _in_training(layer: keras.layers.BatchNormalization) -> Callable[..., tf.Tensor]:
+def _in_training(
+    layer: keras.layers.BatchNormalization, given: Statistics | None, used: Statistics
+) -> Callable[..., tf.Tensor]:
     keras_call = layer.call
 
     def call(inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         del training
         if mask is None and layer.trainable and not (layer.renorm or layer.synchronized):
-            return _normalise(layer, inputs)
+            return _normalise(layer, inputs, given, used)
         return keras_call(inputs, training=True, mask=mask)
 
     return call
 
 
-def _normalise(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> tf.Tensor:
+def _normalise(
+    layer: keras.layers.BatchNormalization,
+    inputs: tf.Tensor,
+    given: Statistics | None,
+    used: Statistics,
+) -> tf.Tensor:
     """Does what the layer does in training, with fewer operations where it is differentiated."""
     axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
     shape = [-1 if axis not in axes else 1 for axis in range(len(inputs.shape))]
     x = tf.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-    mean = tf.reduce_mean(x, axes, keepdims=True)
+    mean = tf.reduce_mean(x, axes, keepdims=True) if given is None else given.pop(0)
     centred = x - mean
-    variance = tf.reduce_mean(tf.square(centred), axes, keepdims=True)
+    variance = (
+        tf.reduce_mean(tf.square(centred), axes, keepdims=True) if given is None else given.pop(0)
+    )
+    used += [mean, variance]
     scale = tf.math.rsqrt(variance + layer.epsilon)
     if layer.scale:
         scale *= tf.reshape(tf.cast(layer.gamma, x.dtype), shape)

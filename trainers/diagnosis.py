@@ -35,11 +35,13 @@ def _explain_task(learner: MetaLearner, tasks: Sampler, seed: tf.Tensor) -> str 
         if not _finite(tensor):
             return f"the task's own {part} are not finite"
     support = (episode.support_inputs, episode.support_targets)
-    weights = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
+    adapted = learner.adapt(*support, steps=0)
     for step in range(learner.inner_steps + 1):
+        weights = adapted[: len(learner.theta)]
         where = f"after {step} inner step(s)" if step else "before adaptation"
-        for examples, part in ((support, "support"), (episode[2:], "query")):
-            loss = learner.score(weights, *examples)[0]["loss"]
+        scored = (("support", weights, support), ("query", adapted, episode[2:]))
+        for part, with_these, examples in scored:
+            loss = learner.score(with_these, *examples)[0]["loss"]
             if not _finite(loss):
                 advice = "; try a smaller alpha_init or meta_learning_rate" if step else ""
                 return f"the {part} loss is {float(loss)} {where}{advice}"
@@ -47,7 +49,7 @@ def _explain_task(learner: MetaLearner, tasks: Sampler, seed: tf.Tensor) -> str 
         for name, gradient in zip(learner.pure_model.names, slope, strict=True):
             if not _finite(gradient):
                 return f"the gradient of the support loss by {name} is not finite {where}"
-        weights = learner.adapt(*support, steps=1, theta=weights)
+        adapted = learner.adapt(*support, steps=1, theta=weights)
     return None
 
 

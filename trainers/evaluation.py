@@ -35,13 +35,12 @@ def evaluation(
 
     def one_task(number: tf.Tensor) -> dict[str, tf.Tensor]:
         episode = episodes(number)
-        weights = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
+        weights = None
         columns = []
         for step in range(last + 1):
-            if step:
-                weights = learner.adapt(
-                    episode.support_inputs, episode.support_targets, steps=1, theta=weights
-                )
+            weights = learner.adapt(
+                episode.support_inputs, episode.support_targets, steps=min(step, 1), theta=weights
+            )
             columns.append(learner.score(weights, episode.query_inputs, episode.query_targets)[0])
         return {
             name: tf.cast(tf.stack([scores[name] for scores in columns]), tf.float32)

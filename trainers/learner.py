@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from trainers.alpha import Alpha, draw_initial_value
 from trainers.errors import InputError
-from trainers.pure_model import PureModel
+from trainers.pure_model import Output, PureModel
 from trainers.seeds import fold_in
 from trainers.update_rule import Tensors, adapt, gradients
 
+BATCH_NORMS = ("transductive", "support")
 Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -22,6 +23,8 @@ class MetaLearner(tf.Module):
       alpha: the rates α.
       inner_steps: updates that learning a task takes.
       first_order: whether the outer gradient ignores the second derivatives.
+      batch_norm: one of `BATCH_NORMS`: whether batch normalisation uses the statistics of the
+        examples that are predicted together, or those of the support set.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class MetaLearner(tf.Module):
         alpha_init: float | None = None,
         inner_steps: int = 1,
         first_order: bool = False,
+        batch_norm: str = "transductive",
         seed: int = 0,
     ):
         """Wraps a model.
@@ -46,14 +50,22 @@ class MetaLearner(tf.Module):
           alpha_init: where all of α starts; drawn from [0.005, 0.1] by `seed` if not given.
           inner_steps: updates on the support set, at least 1.
           first_order: whether to ignore second derivatives.
+          batch_norm: one of `BATCH_NORMS`. `transductive` is what few-shot learners' published
+            numbers use; with `support` a prediction does not depend on its neighbours.
           seed: what `alpha_init` is drawn by.
 
         Raises:
-          InputError: for an unknown `alpha`, fewer than one inner step, or a model without weights.
+          InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, or a model
+            without weights.
         """
         super().__init__(name="meta_learner")
         if inner_steps < 1:
             raise InputError(f"inner_steps={inner_steps}: should be at least 1")
+        if batch_norm not in BATCH_NORMS:
+            raise InputError(
+                f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}"
+            )
+        self.batch_norm = batch_norm
         self.model = model
         self.inner_steps = inner_steps
         self.first_order = first_order
@@ -87,20 +99,27 @@ class MetaLearner(tf.Module):
           inputs: the support set's inputs, [N, ...].
           targets: the support set's targets, [N, ...].
           steps: updates to make; `inner_steps` if not given.
-          theta: the weights to start from.
+          theta: the weights to start from, or what this function returned before.
           rates: values of `alpha.rates`.
           training: whether dropout is active. It is so in meta-training only, so that what is
             learned from a support set, and predicted by it, does not depend on chance.
           seed: [2], what dropout draws from.
+
+        Returns:
+          One tensor for each weight. Where batch normalisation uses the support set's statistics,
+          these follow, as they are under the fast weights.
         """
-        return adapt(
+        weights = adapt(
             self._support_loss(inputs, targets, training, seed),
-            theta or [weight.value for weight in self.theta],
+            (theta or [weight.value for weight in self.theta])[: len(self.theta)],
             self.alpha.per_weight(rates or self.alpha.rates),
             self.inner_steps if steps is None else steps,
             first_order=self.first_order,
             names=self.pure_model.names,
         )
+        if self.batch_norm == "transductive" or not self.pure_model.batch_norms:
+            return weights
+        return weights + self.pure_model(weights, inputs, training=False).statistics
 
     def support_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> Tensors:
         """Returns ∇L(θ) on a support set, from which the first inner step starts.
@@ -126,9 +145,21 @@ class MetaLearner(tf.Module):
     def predict(self, weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the model's outputs [M, ...] for inputs [M, ...] with weights that `adapt` gave.
 
-        Batch normalisation uses the statistics of these inputs, so they are answered together.
+        Where batch normalisation uses the statistics of these inputs, they are answered together.
         """
-        return self.pure_model(weights, inputs, training=False).outputs
+        return self._call(weights, inputs, training=False, seed=None).outputs
+
+    def _call(
+        self, weights: Tensors, inputs: tf.Tensor, training: bool, seed: tf.Tensor | None
+    ) -> Output:
+        count = len(self.theta)
+        return self.pure_model(
+            weights[:count],
+            inputs,
+            training=training,
+            seed=seed,
+            statistics=list(weights[count:]) or None,
+        )
 
     def score(
         self,
@@ -142,7 +173,7 @@ class MetaLearner(tf.Module):
         """Returns the loss and the metrics on some examples, and the model's new state.
 
         Args:
-          weights: one tensor for each weight of the model.
+          weights: one tensor for each weight of the model, or what `adapt` gave.
           inputs: [N, ...].
           targets: [N, ...].
           training: whether dropout is active.
@@ -152,7 +183,7 @@ class MetaLearner(tf.Module):
           Scalars by name, the means over the examples, where `loss` includes the model's own
           losses; and new values of `pure_model.state`.
         """
-        output = self.pure_model(weights, inputs, training=training, seed=seed)
+        output = self._call(weights, inputs, training, seed)
         scores = {
             name: tf.reduce_mean(tf.cast(score(targets, output.outputs), output.penalty.dtype))
             for name, score in self.scores.items()

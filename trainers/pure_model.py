@@ -15,7 +15,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from trainers.batch_norm import batch_statistics
+from trainers.batch_norm import Statistics, batch_statistics
 from trainers.errors import InputError
 from trainers.seeds import fold_in
 
@@ -27,11 +27,13 @@ class Output(NamedTuple):
       outputs: the model's outputs, [N, ...].
       penalty: scalar, the sum of the model's own losses (regularisers and `add_loss`).
       state: new values of `PureModel.state`, such as moving averages.
+      statistics: what batch normalisation used, of the inputs unless it was given.
     """
 
     outputs: tf.Tensor
     penalty: tf.Tensor
     state: list[tf.Tensor]
+    statistics: Statistics
 
 
 class PureModel:
@@ -77,6 +79,7 @@ class PureModel:
         *,
         training: bool,
         seed: tf.Tensor | None = None,
+        statistics: Statistics | None = None,
     ) -> Output:
         """Calls the model with `weights`.
 
@@ -87,13 +90,14 @@ class PureModel:
             statistics of `inputs` in either case, as few-shot learners do, unless its layer is
             frozen by `trainable=False`.
           seed: [2], what random layers draw from; needed where they are active.
+          statistics: what another call gave, for batch normalisation to use instead.
         """
         replaced = list(zip(self.weights, weights, strict=True))
         if training and seed is not None:
             for number, variable in enumerate(self._seeds):
                 replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
         with keras.StatelessScope(replaced, collect_losses=True) as scope:
-            with batch_statistics(self.batch_norms):
+            with batch_statistics(self.batch_norms, statistics) as used:
                 outputs = self.model(inputs, training=training)
             penalty = tf.add_n([tf.zeros((), outputs.dtype), *self.model.losses])
         state = [scope.get_current_value(v) for v in self.state]
@@ -101,4 +105,5 @@ class PureModel:
             outputs,
             penalty,
             [v.value if s is None else s for v, s in zip(self.state, state, strict=True)],
+            used,
         )

@@ -3,36 +3,52 @@
 import numpy as np
 import pytest
 
-from models.conv4 import conv4
+from models.conv4 import conv4, conv4_pooled_32, conv4_pooled_64
 
 
-def convolution(images, kernel):
-    """3×3, stride 2, padded to ⌈size / 2⌉ with the odd row below and the odd column right."""
+def convolution(images, kernel, stride=2):
+    """3×3, padded to ⌈size / stride⌉ with the odd row below and the odd column right."""
     count, height, width, _ = images.shape
-    rows, columns = (height + 1) // 2, (width + 1) // 2
-    down, right = 2 * rows + 1 - height, 2 * columns + 1 - width
+    rows, columns = -(-height // stride), -(-width // stride)
+    down, right = stride * (rows - 1) + 3 - height, stride * (columns - 1) + 3 - width
     padded = np.pad(
         images, ((0, 0), (down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
     )
     result = np.zeros([count, rows, columns, kernel.shape[-1]])
     for i in range(rows):
         for j in range(columns):
-            patch = padded[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
+            patch = padded[:, stride * i : stride * i + 3, stride * j : stride * j + 3]
             result[:, i, j] = np.tensordot(patch, kernel, axes=3)
     return result
 
 
-def forward(images, weights):
+def max_pooled(images):
+    """2×2; the last row or column is left out where it has no partner."""
+    rows, columns = images.shape[1] // 2, images.shape[2] // 2
+    images = images[:, : 2 * rows, : 2 * columns]
+    return images.reshape(len(images), rows, 2, columns, 2, -1).max((2, 4))
+
+
+def forward(images, weights, pooling="stride"):
     for kernel, scale, offset in zip(weights[0:12:3], weights[1:12:3], weights[2:12:3]):  # noqa: B905
-        images = convolution(images, kernel)
+        images = convolution(images, kernel, stride=2 if pooling == "stride" else 1)
         mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
         images = np.maximum((images - mean) / np.sqrt(variance + 1e-3) * scale + offset, 0)
+        images = max_pooled(images) if pooling == "max" else images
     return images.reshape(len(images), -1) @ weights[12] + weights[13]
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (11, 14, 3)])
-def test_outputs_are_the_hand_written_ones(shape):
-    model = conv4(shape, 5, seed=0)
+@pytest.mark.parametrize(
+    ("build", "shape", "pooling"),
+    [
+        (conv4, (28, 28, 1), "stride"),
+        (conv4, (11, 14, 3), "stride"),
+        (conv4_pooled_64, (28, 28, 1), "max"),
+        (conv4_pooled_32, (19, 22, 3), "max"),
+    ],
+)
+def test_outputs_are_the_hand_written_ones(build, shape, pooling):
+    model = build(shape, 5, seed=0)
     rng = np.random.default_rng(1)
     weights = [
         weight.numpy().astype(np.float64) + rng.normal(scale=0.05, size=weight.shape)
@@ -43,7 +59,7 @@ def test_outputs_are_the_hand_written_ones(shape):
     images = rng.uniform(size=(6, *shape)).astype(np.float32)
     outputs = model(images, training=True)
     assert outputs.shape == (6, 5) and outputs.dtype == "float32"
-    expected = forward(images.astype(np.float64), weights)
+    expected = forward(images.astype(np.float64), weights, pooling)
     assert expected.std() > 0.1
     np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
 
@@ -56,6 +72,14 @@ def test_parameters_for_omniglot_are_counted_by_hand():
     assert model.count_params() == learned + 4 * (64 + 64)  # With the moving averages.
     sides = [model.get_layer(f"conv_{number}").output.shape[1] for number in (1, 2, 3, 4)]
     assert sides == [14, 7, 4, 2]
+
+
+def test_parameters_for_mini_imagenet_are_counted_by_hand():
+    model = conv4_pooled_32((84, 84, 3), 5, seed=0)
+    learned = 27 * 32 + 3 * 9 * 32 * 32 + 4 * 64 + 5 * 5 * 32 * 5 + 5
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_variables) == learned
+    sides = [model.get_layer(f"pool_{number}").output.shape[1] for number in (1, 2, 3, 4)]
+    assert sides == [42, 21, 10, 5]
 
 
 def test_weights_follow_the_seed():

@@ -48,7 +48,7 @@ def float64():
     keras.config.set_dtype_policy("float32")
 
 
-def learner_and_episode(build, alpha, steps):
+def learner_and_episode(build, alpha, steps, batch_norm="transductive"):
     model = build()
     learner = MetaLearner(
         model,
@@ -56,6 +56,7 @@ def learner_and_episode(build, alpha, steps):
         alpha=alpha,
         alpha_init=0.3,
         inner_steps=steps,
+        batch_norm=batch_norm,
     )
     random = np.random.default_rng(6)
     inputs = tf.constant(random.normal(size=(2, 6, *model.input_shape[1:])))
@@ -63,11 +64,7 @@ def learner_and_episode(build, alpha, steps):
     return learner, Episode(inputs[0], targets[0], inputs[1], targets[1])
 
 
-@pytest.mark.parametrize("steps", [1, 2])
-@pytest.mark.parametrize("alpha", ["per_weight", "per_layer", "scalar", "fixed"])
-@pytest.mark.parametrize("build", [mlp, conv_net])
-def test_meta_gradient_equals_central_differences(build, alpha, steps):
-    learner, episode = learner_and_episode(build, alpha, steps)
+def assert_equals_central_differences(learner, episode):
     theta = [tf.convert_to_tensor(w.value) for w in learner.theta]
     rates = [tf.convert_to_tensor(r) for r in learner.alpha.rates]
     gradient, _, _ = meta_gradient(learner, theta, rates, episode, SEED)
@@ -91,6 +88,19 @@ def test_meta_gradient_equals_central_differences(build, alpha, steps):
         expected = (up - down) / (2 * STEP)
         found = np.sum(gradient[which].numpy() * direction)
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("alpha", ["per_weight", "per_layer", "scalar", "fixed"])
+@pytest.mark.parametrize("build", [mlp, conv_net])
+def test_meta_gradient_equals_central_differences(build, alpha, steps):
+    assert_equals_central_differences(*learner_and_episode(build, alpha, steps))
+
+
+def test_so_it_does_through_the_support_sets_statistics():
+    """The convolution's bias counts there, as the query set's mean is not what is taken away."""
+    learner, episode = learner_and_episode(conv_net, "per_weight", 2, batch_norm="support")
+    assert_equals_central_differences(learner, episode)
 
 
 def test_first_order_leaves_second_derivatives_out_of_theta_only():
