@@ -1,7 +1,8 @@
 """Evaluates a run: `python -m metasgd_tf.evaluate --model_dir=DIR`.
 
 Prints a table and writes DIR/evaluation.json and, score by score, DIR/evaluation.csv. With --task
-(and what belongs to it) the run is judged on other tasks of the same shape, "cross-domain".
+(and what belongs to it) the run is judged on other tasks of the same shape, "cross-domain". With
+--compare_with a second run is judged on the same tasks, and only the first one's files are written.
 """
 
 from absl import flags
@@ -28,29 +29,57 @@ CHECKPOINT = flags.DEFINE_enum(
     run_flags.CHECKPOINT_KINDS,
     "The learner as training left it last, or as it was best on validation tasks.",
 )
+COMPARE_WITH = flags.DEFINE_string(
+    "compare_with",
+    None,
+    "Directory of another run: judges it on the same tasks and gives the paired difference, this "
+    "run minus the other. Each makes its own number of inner steps unless --inner_steps is given.",
+)
+flags.register_validator("compare_with", lambda path: path != "", "should name a directory")
+CONFUSION = flags.DEFINE_bool(
+    "confusion",
+    False,
+    "Classification: whether to write confusion.csv, which counts the predicted classes of each "
+    "class, and to print the ten worst classes.",
+)
 run_flags.define_task_flags(flags.FLAGS, default_task=None)
 flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
 
 
 def main() -> None:
-    """Evaluates, and prints the table."""
-    from metasgd_tf.evaluation import evaluate_run, table
+    """Evaluates, and prints the tables."""
+    from metasgd_tf import comparison, confusion
+    from metasgd_tf.evaluation import judge, load_run, table, write
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()
-    evaluation = evaluate_run(
-        MODEL_DIR.value,
-        num_tasks=NUM_TASKS.value,
-        eval_seed=EVAL_SEED.value,
-        inner_steps=INNER_STEPS.value,
-        checkpoint=CHECKPOINT.value,
-        other_task={
-            name: flags.FLAGS[name].value
-            for name in run_flags.TASK_FLAGS
-            if flags.FLAGS[name].present
-        },
-    )
-    print(table(evaluation.report))
+    other_task = {
+        name: flags.FLAGS[name].value for name in run_flags.TASK_FLAGS if flags.FLAGS[name].present
+    }
+    protocol = {
+        "num_tasks": NUM_TASKS.value,
+        "eval_seed": EVAL_SEED.value,
+        "inner_steps": INNER_STEPS.value,
+    }
+    # Whatever is to be refused is, before anything takes its time.
+    run = load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)
+    other_dir = COMPARE_WITH.value
+    other = other_dir and comparison.load_other(run, other_dir, other_task)
+    if CONFUSION.value:
+        confusion.picture_family(run)
+    judged = judge(run, **protocol)
+    text = table(judged.report)
+    if other:
+        others = judge(other, **protocol)
+        comparison.compare(run, judged, other, others)
+        difference = comparison.table(MODEL_DIR.value, other_dir, judged.report["comparison"])
+        text = f"{MODEL_DIR.value}: {text}\n\n{other_dir}: {table(others.report)}\n\n{difference}"
+    write(MODEL_DIR.value, judged)
+    print(text)
+    if CONFUSION.value:
+        counted = confusion.confusion(run, **protocol)
+        confusion.write(MODEL_DIR.value, counted)
+        print(f"\n{confusion.table(counted)}")
 
 
 if __name__ == "__main__":

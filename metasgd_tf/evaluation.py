@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,7 +13,9 @@ from absl import flags
 from metasgd_tf import run_flags, tasks
 from metasgd_tf.progress import note
 from metasgd_tf.provenance import provenance
+from metasgd_tf.text_table import aligned
 from metasgd_tf.training import build_learner
+from metasgd_tf.written import replaced
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol, TaskFamily
 from trainers.errors import InputError
@@ -36,6 +37,28 @@ class Evaluation(NamedTuple):
 
     report: dict[str, Any]
     per_task: dict[int, dict[str, np.ndarray]]
+
+
+class LoadedRun(NamedTuple):
+    """A run as it was trained, and the tasks that it is judged on.
+
+    Attributes:
+      model_dir: the run's directory.
+      settings: its flags, those of the tasks being the ones it is judged on.
+      trained_on: the tasks that it was trained on.
+      family: the tasks that it is judged on.
+      learner: what the checkpoint holds.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
+      origin: the moment of the training that the checkpoint is from.
+    """
+
+    model_dir: str
+    settings: flags.FlagValues
+    trained_on: str
+    family: TaskFamily
+    learner: MetaLearner
+    checkpoint: str
+    origin: Origin
 
 
 def evaluate_run(
@@ -61,38 +84,69 @@ def evaluate_run(
     Raises:
       InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
     """
+    run = load_run(model_dir, checkpoint, other_task)
+    judged = judge(run, num_tasks=num_tasks, eval_seed=eval_seed, inner_steps=inner_steps)
+    write(model_dir, judged)
+    return judged
+
+
+def load_run(
+    model_dir: str,
+    checkpoint: str = "last",
+    other_task: Mapping[str, Any] | None = None,
+    family: TaskFamily | None = None,
+) -> LoadedRun:
+    """Loads a run and the tasks to judge it on.
+
+    Args:
+      model_dir: the run's directory.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
+      other_task: values of `run_flags.TASK_FLAGS` to use in place of the run's own.
+      family: the tasks that these flags describe, where they are loaded already.
+
+    Raises:
+      InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
+    """
     settings = run_flags.read(model_dir)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     trained_on = _task_name(settings)
     for name, value in (other_task or {}).items():
         settings[name].value = value
-    family = tasks.from_flags(settings, ("test",))
+    family = family or tasks.from_flags(settings, ("test",))
     learner, origin = restored_learner(family, settings, model_dir, checkpoint)
+    return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
+
+
+def judge(
+    run: LoadedRun,
+    *,
+    num_tasks: int | None = None,
+    eval_seed: int = 0,
+    inner_steps: int | None = None,
+) -> Evaluation:
+    """Evaluates a run, see `evaluate_run`, and writes nothing."""
+    settings, learner = run.settings, run.learner
+    protocols = run.family.protocols(num_tasks)
     per_task = {
-        protocol.shots: _scores(learner, family, protocol, eval_seed, inner_steps)
-        for protocol in family.protocols(num_tasks)
+        protocol.shots: _scores(learner, run.family, protocol, eval_seed, inner_steps)
+        for protocol in protocols
     }
     report = {
         "task": _task_name(settings),
-        "trained_on": trained_on,
-        "cross_domain": _task_name(settings) != trained_on,
+        "trained_on": run.trained_on,
+        "cross_domain": _task_name(settings) != run.trained_on,
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
-        "batch_norm": "transductive" if learner.pure_model.batch_norms else None,
-        "checkpoint": checkpoint,
-        "iteration": origin.iteration,
-        "training_seconds": round(origin.seconds, 1),
+        "batch_norm": learner.batch_norm if learner.pure_model.batch_norms else None,
+        "checkpoint": run.checkpoint,
+        "iteration": run.origin.iteration,
+        "training_seconds": round(run.origin.seconds, 1),
         "seed": settings.seed,
         "eval_seed": eval_seed,
-        "results": [
-            row
-            for protocol in family.protocols(num_tasks)
-            for row in _rows(protocol, per_task[protocol.shots])
-        ],
+        "results": [row for one in protocols for row in _rows(one, per_task[one.shots])],
         **provenance(),
     }
-    _write(pathlib.Path(model_dir), report, per_task)
     return Evaluation(report, per_task)
 
 
@@ -161,27 +215,18 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
     return rows
 
 
-def _write(
-    model_dir: pathlib.Path,
-    report: dict[str, Any],
-    per_task: dict[int, dict[str, np.ndarray]],
-) -> None:
-    draft = model_dir / "evaluation.csv.draft"
-    with draft.open("w", newline="", encoding="utf-8") as file:
+def write(model_dir: str, judged: Evaluation) -> None:
+    """Writes an evaluation beside its run, as `evaluation.json` and `evaluation.csv`."""
+    with replaced(pathlib.Path(model_dir) / "evaluation.csv") as file:
         writer = csv.writer(file)
-        names = list(next(iter(per_task.values())))
+        names = list(next(iter(judged.per_task.values())))
         writer.writerow(["task", "shots", "inner_steps", *names])
-        for shots, scores in per_task.items():
-            count, steps = scores[names[0]].shape
-            for task in range(count):
-                for step in range(steps):
-                    writer.writerow(
-                        [task, shots, step, *(f"{scores[name][task, step]:.6g}" for name in names)]
-                    )
-    os.replace(draft, model_dir / "evaluation.csv")
-    draft = model_dir / "evaluation.json.draft"
-    draft.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    os.replace(draft, model_dir / "evaluation.json")
+        for shots, scores in judged.per_task.items():
+            for task, step in np.ndindex(scores[names[0]].shape):
+                values = [f"{scores[name][task, step]:.6g}" for name in names]
+                writer.writerow([task, shots, step, *values])
+    with replaced(pathlib.Path(model_dir) / "evaluation.json") as file:
+        file.write(json.dumps(judged.report, indent=2) + "\n")
 
 
 def table(report: dict[str, Any]) -> str:
@@ -194,15 +239,7 @@ def table(report: dict[str, Any]) -> str:
         ("metric", "shots", "inner steps", "mean ± 95 % CI", "tasks", "repeats")
     ]
     for row in report["results"]:
-        cell = f"{row['mean']:.4f} ± {row['ci95']:.4f}"
-        lines.append(
-            [
-                row["metric"],
-                *(str(row[name]) for name in ("shots", "inner_steps")),
-                cell,
-                *(str(row[name]) for name in ("num_tasks", "repeats")),
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    rows = ["  ".join(c.rjust(w) for c, w in zip(line, widths, strict=True)) for line in lines]
-    return "\n".join([title, *rows])
+        metric, shots, step, mean, ci95, *counts = (row[name] for name in COLUMNS)
+        cell = f"{mean:.4f} ± {ci95:.4f}"
+        lines.append([metric, str(shots), str(step), cell, *map(str, counts)])
+    return "\n".join([title, aligned(lines)])

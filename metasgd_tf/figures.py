@@ -16,7 +16,7 @@ from matplotlib import figure
 
 from metasgd_tf import run_flags
 from metasgd_tf.pictures import BLUE, GREEN, PURPLE, VERMILLION
-from metasgd_tf.reproduction import LEARNERS
+from metasgd_tf.reproduction.published import LEARNERS
 from trainers.errors import InputError
 
 WIDTH = 7.0

@@ -8,6 +8,8 @@ import tensorflow as tf
 from matplotlib import figure
 
 from metasgd_tf import pictures
+from metasgd_tf.listing import listed
+from metasgd_tf.pictures_by_class import Pictures, as_tensor
 from trainers.episodes import Episode, Protocol, TaskFamily
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
@@ -25,11 +27,19 @@ class PictureClassification(TaskFamily):
     metric = "accuracy"
     metric_mode = "max"
 
-    def __init__(self, pictures: Mapping[str, np.ndarray], ways: int, shots: int, queries: int):
+    def __init__(
+        self,
+        pictures: Mapping[str, Pictures | np.ndarray],
+        ways: int,
+        shots: int,
+        queries: int,
+    ):
         """Sets the sizes.
 
         Args:
-          pictures: for each split [classes, pictures a class, height, width, channels], uint8.
+          pictures: those of each split, all of one shape, not to be changed from now on; an array
+            [classes, pictures a class, height, width, channels] (uint8) where all classes are
+            equally large.
           ways: classes of a task.
           shots: support pictures of a class.
           queries: query pictures of a class in training.
@@ -37,22 +47,21 @@ class PictureClassification(TaskFamily):
         Raises:
           InputError: if a split has too few classes, or its classes too few pictures.
         """
-        for split, images in pictures.items():
-            classes, drawings = images.shape[:2]
-            if ways > classes:
-                raise InputError(
-                    f"ways={ways}: the {split} split has {classes} classes; ask for no more"
-                )
-            if shots + queries > drawings:
-                raise InputError(
-                    f"shots={shots} and queries={queries}: together they should not exceed the "
-                    f"{drawings} pictures that each class has"
-                )
-        self._pictures = {split: tf.constant(images) for split, images in pictures.items()}
+        by_class = {
+            split: Pictures.of_even_classes(given) if isinstance(given, np.ndarray) else given
+            for split, given in pictures.items()
+        }
+        for split, held in by_class.items():
+            counts = dict(zip(held.names, held.counts, strict=True))
+            refuse_too_few(split, counts, ways, shots, queries)
+        # No array is kept beside its tensor.
+        self._pictures = {
+            split: held._replace(images=as_tensor(held.images)) for split, held in by_class.items()
+        }
         self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
         self.ways, self.shots, self.queries = ways, shots, queries
         self.output_size = ways
-        self.input_shape = next(iter(pictures.values())).shape[2:]
+        self.input_shape = tuple(next(iter(by_class.values())).images.shape[1:])
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the cross-entropy of each example, [N], for logits [N, ways]."""
@@ -69,22 +78,32 @@ class PictureClassification(TaskFamily):
     def evaluation_episode(
         self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
     ) -> Episode:
-        """Draws a task with 15 queries a class, or as many as its pictures leave."""
+        """Draws a task with 15 queries a class, or as many as the split's smallest class leaves."""
         del repeat
-        queries = min(EVALUATION_QUERIES, self._pictures[split].shape[1] - protocol.shots)
+        smallest = min(self._pictures[split].counts)
+        queries = min(EVALUATION_QUERIES, smallest - protocol.shots)
         return self._draw(fold_in(seed, task), split, protocol.shots, queries)
+
+    def evaluation_classes(self, seed: tf.Tensor, split: str, task: tf.Tensor) -> tf.Tensor:
+        """Returns what the targets of `evaluation_episode`'s task stand for, [ways] (int32).
+
+        These are places in `class_names` of the split.
+        """
+        return self._classes(fold_in(seed, task), split)
+
+    def class_names(self, split: str) -> tuple[str, ...]:
+        """Returns what the classes of a split are called."""
+        return self._pictures[split].names
 
     def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
         """Draws the support set and some queries, with the classes that are predicted."""
         return pictures.classification(episode, before, after)
 
     def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
-        pictures = self._pictures[split]
-        classes, drawings = pictures.shape[:2]
-        chosen = _without_replacement(fold_in(seed, 0), [classes], self.ways)
-        shown = _without_replacement(fold_in(seed, 1), [self.ways, drawings], shots + queries)
-        index = tf.stack([tf.broadcast_to(chosen[:, tf.newaxis], shown.shape), shown], axis=-1)
-        images = tf.cast(tf.gather_nd(pictures, index), tf.float32) * (1.0 / 255.0)
+        # TensorFlow gathers bytes on a CPU only: from a GPU all pictures would come for each task.
+        with tf.device("CPU:0"):
+            shown = self._shown(seed, split, shots + queries)
+        images = tf.cast(shown, tf.float32) * (1.0 / 255.0)
         targets = tf.range(self.ways)
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),
@@ -93,7 +112,52 @@ class PictureClassification(TaskFamily):
             tf.repeat(targets, queries),
         )
 
+    def _shown(self, seed: tf.Tensor, split: str, pictures: int) -> tf.Tensor:
+        """Returns different pictures of different classes, [ways, pictures, ...] (uint8)."""
+        held = self._pictures[split]
+        counts, most = np.array(held.counts, np.int32), max(held.counts)
+        starts = np.cumsum(counts, dtype=np.int32) - counts
+        classes = self._classes(seed, split)
+        numbers = uniform(fold_in(seed, 1), [self.ways, most])
+        there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
+        chosen = _largest(tf.where(there, numbers, -1.0), pictures)
+        return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
 
-def _without_replacement(seed: tf.Tensor, shape: list[int], count: int) -> tf.Tensor:
-    """Returns `count` different numbers below the last of `shape`, [..., count] (int32)."""
-    return tf.math.top_k(uniform(seed, shape), count).indices
+    def _classes(self, seed: tf.Tensor, split: str) -> tf.Tensor:
+        """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
+        count = len(self._pictures[split].counts)
+        return _largest(uniform(fold_in(seed, 0), [count]), self.ways)
+
+
+def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns where the largest numbers are, [..., count] (int32): a draw without replacement."""
+    return tf.math.top_k(numbers, count).indices
+
+
+def refuse_too_few(
+    split: str, counts: Mapping[str, int], ways: int, shots: int, queries: int
+) -> None:
+    """Checks that tasks can be drawn from the classes of a split.
+
+    Args:
+      split: its name.
+      counts: the number of pictures of each class.
+      ways: classes of a task.
+      shots: support pictures of a class.
+      queries: query pictures of a class.
+
+    Raises:
+      InputError: if the classes are too few, or the pictures of some; these are named.
+    """
+    if ways > len(counts):
+        raise InputError(
+            f"ways={ways}: the {split} split has {len(counts)} classes; ask for no more"
+        )
+    needed = shots + queries
+    short = [f"{name} ({count} pictures)" for name, count in counts.items() if count < needed]
+    if short:
+        raise InputError(
+            f"shots={shots} and queries={queries}: a class needs {needed} pictures for both, and "
+            f"some of the {split} split have fewer: {listed(short)}; ask for fewer, or leave these "
+            "classes out"
+        )

@@ -15,6 +15,8 @@ from metasgd_tf import tasks
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILE_NAME = "flags.txt"
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+BATCH_NORMS = ("transductive", "support")
+OPTIMIZERS = ("adam", "sgd")
 DECAYS = ("none", "cosine")
 CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
@@ -43,11 +45,19 @@ ALGORITHMS = {
     "maml_first_order": Algorithm("fixed", first_order=True, alpha_init=0.01),
 }
 
-TASK_FLAGS = ("task", "data_dir", "fixed_frequency")
+TASK_FLAGS = (
+    "task",
+    "data_dir",
+    "manual_dir",
+    "fixed_frequency",
+    "image_dir",
+    "dataset",
+    "class_splits",
+)
 """The flags that choose a distribution over tasks, and not how it is learned.
 
 The seed of the classes' split is not one of them: a run judged on another split would be judged on
-classes that it was trained on.
+classes that it was trained on. `class_splits` is one, as another folder has other classes.
 """
 
 FREE_FLAGS = (
@@ -56,6 +66,7 @@ FREE_FLAGS = (
     "checkpoint_interval",
     "validation_tasks",
     "data_dir",
+    "manual_dir",
 )
 """The flags that may change when a run goes on: they do not change what it learns on the way."""
 
@@ -69,8 +80,33 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "Where TensorFlow Datasets keeps its data; by default TFDS_DATA_DIR or its own choice.",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "manual_dir",
+        None,
+        "mini_imagenet: what to prepare it from; by default downloads/manual in --data_dir.",
+        flag_values=values,
+    )
     flags.DEFINE_bool(
         "fixed_frequency", False, "Sinusoid: whether ω is 1, as in MAML's.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "image_dir",
+        None,
+        "image_folder: the folder, with one sub-folder of PNG, JPEG, BMP or GIF files a class.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        "tfds_images: name of the data set in TensorFlow Datasets.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "class_splits",
+        None,
+        "image_folder, tfds_images: a CSV with the header class,split and for each class train, "
+        "validation or test; without one 64 %, 16 % and 20 % are drawn by --split_seed.",
+        flag_values=values,
     )
 
 
@@ -78,6 +114,7 @@ def define_run_flags(values: flags.FlagValues) -> None:
     """Defines every flag that a run depends on."""
     define_task_flags(values, "sinusoid")
     _integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
+    _define_picture_flags(values)
     flags.DEFINE_enum(
         "algorithm",
         "meta_sgd",
@@ -95,18 +132,36 @@ def define_run_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "first_order", None, "Whether second derivatives are left out.", flag_values=values
     )
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Another network than the usual one, as package.module:function, called with input_shape, "
+        "output_size and seed; of this project's own: models.conv4:conv4_pooled_64, "
+        "models.conv4:conv4_pooled_32, models.resnet12:resnet12.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "batch_norm",
+        "transductive",
+        BATCH_NORMS,
+        "Whose statistics batch normalisation uses for a query: the query set's or the support's.",
+        flag_values=values,
+    )
     _integer("ways", 5, 1, "Classes of a task (classification).", values)
     _integer("shots", 5, 1, "Support examples (of a class).", values)
     _integer("queries", 5, 1, "Query examples (of a class) in training.", values)
     _integer("inner_steps", 1, 1, "Updates that learn a task.", values)
     _integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
     _integer("iterations", 60_000, 1, "Meta-iterations.", values)
-    _positive_float("meta_learning_rate", 1e-3, "Adam's learning rate.", values)
+    flags.DEFINE_enum(
+        "optimizer", "adam", OPTIMIZERS, "The outer one; sgd has momentum 0.9.", flag_values=values
+    )
+    _positive_float("meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values)
     flags.DEFINE_enum(
         "decay",
         "none",
         DECAYS,
-        "How Adam's learning rate goes: it stays, or falls to 0 at --iterations as a half cosine.",
+        "The outer learning rate stays as it is, or falls to 0 at --iterations as a half cosine.",
         flag_values=values,
     )
     _positive_float(
@@ -122,6 +177,28 @@ def define_run_flags(values: flags.FlagValues) -> None:
     _integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
     _integer("checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values)
     _integer("validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values)
+
+
+def _define_picture_flags(values: flags.FlagValues) -> None:
+    flags.DEFINE_bool(
+        "allow_incomplete",
+        False,
+        "mini_imagenet: whether to take a set that lacks some of its pictures, knowingly.",
+        flag_values=values,
+    )
+    _integer("image_size", 84, 8, "image_folder, tfds_images: height and width.", values)
+    flags.DEFINE_integer(
+        "image_channels",
+        3,
+        "image_folder, tfds_images: 1 for grey, 3 for colour.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "image_channels",
+        lambda value: value in (1, 3),
+        "should be 1 or 3",
+        flag_values=values,
+    )
 
 
 def _integer(

@@ -183,7 +183,11 @@ class Summaries:
 
 def _answered(learner: MetaLearner, episode: Episode) -> tuple[Episode, tf.Tensor, tf.Tensor]:
     """Returns a task and the outputs for its query set before and after adaptation."""
-    theta = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
-    fast = learner.adapt(episode.support_inputs, episode.support_targets)
-    before, after = (learner.predict(weights, episode.query_inputs) for weights in (theta, fast))
+    before, after = (
+        learner.predict(
+            learner.adapt(episode.support_inputs, episode.support_targets, steps=steps),
+            episode.query_inputs,
+        )
+        for steps in (0, None)
+    )
     return episode, before, after

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from absl import flags
 
-from metasgd_tf import run_directory, run_flags, tasks
+from metasgd_tf import networks, run_directory, run_flags, tasks
 from metasgd_tf.progress import Progress, note
 from metasgd_tf.stopping import Stopped, noticing_signals
 from metasgd_tf.summaries import Summaries
@@ -22,15 +22,16 @@ PROFILED = 3
 
 
 def build_learner(family: TaskFamily, settings: flags.FlagValues) -> MetaLearner:
-    """Makes the learner of a run: the family's network with the α that the flags describe."""
+    """Makes the learner of a run: its network with the α that the flags describe."""
     return MetaLearner(
-        family.model(settings.seed),
+        networks.build(settings.model, family, settings.seed),
         family.loss,
         metrics=family.metrics,
         alpha=settings.alpha,
         alpha_init=settings.alpha_init,
         inner_steps=settings.inner_steps,
         first_order=settings.first_order,
+        batch_norm=settings.batch_norm,
         seed=settings.seed,
     )
 
@@ -39,6 +40,8 @@ def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer:
     rate = settings.meta_learning_rate
     if settings.decay == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, settings.iterations)
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=settings.clip_norm)
     return keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
 
 

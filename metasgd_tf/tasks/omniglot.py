@@ -1,18 +1,16 @@
 """Few-shot classification of handwritten characters (Li et al. 2017, Table 2)."""
 
-import pathlib
 from collections.abc import Sequence
 
 import keras
 import numpy as np
-import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
 from metasgd_tf.picture_tasks import PictureClassification
+from metasgd_tf.tfds_preparation import prepare
 from models.conv4 import conv4
-from trainers.errors import InputError
 
 CHARACTERS = 1623
 META_TRAINING = 1200
@@ -63,8 +61,7 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
       InputError: if the data is not there and cannot be downloaded.
     """
     builder = tfds.builder("omniglot", data_dir=data_dir)
-    if not builder.is_prepared():
-        _prepare(builder)
+    prepare(builder, "*.zip", "Omniglot's four zips")
     dataset = tfds.load("omniglot", split="train+test", data_dir=data_dir)
     small = dataset.map(_shrink, num_parallel_calls=tf.data.AUTOTUNE).batch(4096)
     parts = list(small.as_numpy_iterator())
@@ -72,24 +69,6 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
     labels = np.concatenate([labels for _, labels in parts])
     by_label = images[np.argsort(labels, kind="stable")]
     return by_label.reshape(CHARACTERS, -1, SIDE, SIDE, 1)
-
-
-def _prepare(builder: tfds.core.DatasetBuilder) -> None:
-    root = pathlib.Path(builder.data_dir).parent.parent
-    zips = root / "downloads" / "manual"
-    try:
-        if not any(zips.glob("*.zip")):
-            # Without a network TFDS would try again and again for minutes.
-            requests.head(builder.info.homepage, timeout=10)
-        builder.download_and_prepare()
-    except Exception as error:
-        # TFDS raises whatever its downloader, a checksum or the file system raised.
-        raise InputError(
-            f"data_dir={root}: holds no prepared Omniglot, and it could not be downloaded or "
-            f"prepared ({type(error).__name__}); run once with a network, or point --data_dir (or "
-            "TFDS_DATA_DIR) to a directory with a prepared omniglot/3.0.0, or put Omniglot's four "
-            f"zips into {zips}"
-        ) from error
 
 
 def _shrink(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:

@@ -307,6 +307,13 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path):
     assert float(optimizer.learning_rate) == 0.25
 
 
+def test_sgd_with_momentum_is_the_other_optimizer(tmp_path):
+    flags_given = [*SMALL, "--iterations=1", "--optimizer=sgd", "--clip_norm=0.5"]
+    optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
+    assert isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum == 0.9
+    assert optimizer.global_clipnorm == 0.5
+
+
 def test_a_cosine_takes_the_learning_rate_to_0_at_the_last_iteration(tmp_path):
     cosine = [*SMALL, "--meta_learning_rate=0.5", "--decay=cosine"]
     trainer = train_run(run_flags.parse([*cosine, "--iterations=20"]), str(tmp_path))

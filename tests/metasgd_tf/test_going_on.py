@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def assert_same_run(one, other):
         np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 60)), ("omniglot", (2, 6))])
+@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 60)), ("omniglot", (4,))])
 def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     tmp_path, omniglot_dir, task, kills
 ):
@@ -96,6 +97,8 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
         f"stopped by {number.name} at iteration {done} of 100000000, saved in {tmp_path / 'run'}; "
         "the same command goes on from there"
     )
+    if number == signal.SIGINT:
+        return  # What follows would be the same.
     for name in ("run", "whole"):
         train_run(run_flags.parse([*seldom, f"--iterations={done + 3}"]), str(tmp_path / name))
     assert_same_run(tmp_path / "run", tmp_path / "whole")
@@ -116,7 +119,7 @@ def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(tmp_path, capsys):
     train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(tmp_path / "whole"))
-    train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(tmp_path / "hurt"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "hurt")
     index = tmp_path / "hurt" / "checkpoints" / "ckpt-40.index"
     index.write_bytes(index.read_bytes()[:70])
     capsys.readouterr()

@@ -1,119 +1,12 @@
-"""Characters, their split and rotations, and the tasks made of them.
-
-Tasks are checked on pictures that say which class and which drawing they are.
-"""
+"""Omniglot's characters, their split and rotations."""
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from metasgd_tf import run_flags
-from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.tasks import omniglot
 from tests import synthetic_omniglot
-from trainers.episodes import Protocol
-from trainers.errors import InputError
-from trainers.seeds import fold_in, stream
-
-CLASSES, DRAWINGS = 30, 20
-
-
-class Coded(PictureClassification):
-    """Pictures of two pixels, the number of the class and the number of the drawing."""
-
-    def model(self, seed):
-        raise NotImplementedError
-
-
-def coded_pictures(classes=CLASSES, drawings=DRAWINGS):
-    numbers = np.indices([classes, drawings]).astype(np.uint8)
-    return np.moveaxis(numbers, 0, -1)[:, :, np.newaxis, :, np.newaxis]
-
-
-def coded(ways, shots, queries):
-    return Coded({"train": coded_pictures(), "test": coded_pictures()}, ways, shots, queries)
-
-
-def decode(inputs):
-    return np.rint(inputs.numpy()[:, 0, :, 0] * 255).astype(int).T
-
-
-def check_task(episode, ways, shots, queries):
-    support_class, support_drawing = decode(episode.support_inputs)
-    query_class, query_drawing = decode(episode.query_inputs)
-    support = set(zip(support_class, support_drawing, strict=True))
-    query = set(zip(query_class, query_drawing, strict=True))
-    assert len(support) == ways * shots and len(query) == ways * queries
-    assert not support & query
-    classes = {}
-    for label, number in zip(episode.support_targets.numpy(), support_class, strict=True):
-        classes.setdefault(label, set()).add(number)
-    for label, number in zip(episode.query_targets.numpy(), query_class, strict=True):
-        classes[label].add(number)
-    assert sorted(classes) == list(range(ways))
-    assert all(len(numbers) == 1 for numbers in classes.values())
-    assert len(set.union(*classes.values())) == ways
-    np.testing.assert_array_equal(np.bincount(episode.support_targets), [shots] * ways)
-    np.testing.assert_array_equal(np.bincount(episode.query_targets), [queries] * ways)
-    return [classes[label].pop() for label in range(ways)], support | query
-
-
-@pytest.mark.parametrize(
-    ("ways", "shots", "queries"), [(5, 1, 1), (5, 5, 15), (20, 1, 15), (30, 1, 1), (1, 10, 10)]
-)
-def test_support_and_query_are_different_drawings_of_the_same_classes(ways, shots, queries):
-    family = coded(ways, shots, queries)
-    for number in range(10):
-        episode = family.episode(fold_in(stream(0, "train"), number), "train")
-        check_task(episode, ways, shots, queries)
-
-
-def test_every_class_drawing_and_order_comes_up():
-    sampler = tf.function(coded(5, 1, 15).sampler("train"))
-    first, drawn = [], set()
-    for number in range(300):
-        episode = sampler(fold_in(stream(0, "train"), number))
-        classes, pictures = check_task(episode, 5, 1, 15)
-        first.append(classes[0])
-        drawn |= pictures
-    assert set(first) == set(range(CLASSES))
-    assert np.bincount(first).max() < 30  # 10 are expected of each.
-    assert len(drawn) == CLASSES * DRAWINGS
-
-
-def test_evaluation_has_fifteen_queries_a_class_or_what_is_left():
-    family = coded(5, 1, 1)
-    for shots, queries in ((1, 15), (5, 15), (8, 12)):
-        episode = family.evaluation_episode(
-            stream(0, "test"), "test", Protocol(shots, 4, 1), tf.constant(2), tf.constant(0)
-        )
-        check_task(episode, 5, shots, queries)
-    assert family.protocols(None) == [(1, 600, 1)]
-
-
-def test_pixels_become_numbers_between_0_and_1():
-    pictures = np.zeros([2, 2, 1, 2, 1], np.uint8)
-    pictures[..., 1, 0] = 255
-    family = Coded({"train": pictures}, 2, 1, 1)
-    inputs = family.episode(stream(0, "train"), "train").support_inputs
-    np.testing.assert_array_equal(inputs[..., 0], [[[0, 1]], [[0, 1]]])
-
-
-def test_loss_and_accuracy_are_those_worked_out_by_hand():
-    family = coded(2, 1, 1)
-    targets, outputs = tf.constant([0, 1]), tf.constant([[0.0, np.log(3)], [0.0, np.log(3)]])
-    np.testing.assert_allclose(family.loss(targets, outputs), [np.log(4), np.log(4 / 3)], rtol=1e-6)
-    np.testing.assert_array_equal(family.metrics["accuracy"](targets, outputs), [0, 1])
-
-
-def test_more_ways_than_classes_are_refused():
-    with pytest.raises(InputError, match="ways=31: the train split has 30 classes"):
-        coded(31, 1, 1)
-
-
-def test_more_pictures_than_a_class_has_are_refused():
-    with pytest.raises(InputError, match="shots=6 and queries=15: .*20 pictures"):
-        coded(5, 6, 15)
+from trainers.seeds import stream
 
 
 @pytest.mark.parametrize("split_seed", [0, 1])
@@ -183,8 +76,8 @@ def numbered_drawings():
 
 def characters_of(family, split):
     """Returns the numbers of the upright characters among a split's classes."""
-    pictures = family._pictures[split].numpy().astype(int)
-    return pictures[:, 0, 0, 0, 0] * 256 + pictures[:, 0, -1, 0, 0]
+    pictures = family._pictures[split].images.numpy()[::20].astype(int)
+    return pictures[:, 0, 0, 0] * 256 + pictures[:, -1, 0, 0]
 
 
 def test_training_holds_no_test_pictures(monkeypatch):
@@ -200,12 +93,12 @@ def test_training_holds_no_test_pictures(monkeypatch):
 def test_only_training_classes_are_rotated(monkeypatch, omniglot_drawings):
     drawings = omniglot_drawings
     family = family_from_flags(monkeypatch, drawings, ("train", "validation", "test"))
-    counts = {split: len(pictures) for split, pictures in family._pictures.items()}
-    assert counts == {"train": 4400, "validation": 100, "test": 423}
+    counts = {split: pictures.counts for split, pictures in family._pictures.items()}
+    assert counts == {"train": (20,) * 4400, "validation": (20,) * 100, "test": (20,) * 423}
     character = omniglot.split_characters(0)["train"][7]
     for turns in range(4):
         np.testing.assert_array_equal(
-            family._pictures["train"][1100 * turns + 7, 3, :, :, 0],
+            family._pictures["train"].images[20 * (1100 * turns + 7) + 3, :, :, 0],
             np.rot90(drawings[character, 3, :, :, 0], turns),
         )
 

@@ -14,7 +14,9 @@ from trainers import alpha
 
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
-NAME = re.compile(r"(?P<task>[a-z_]+?)_((?P<ways>\d+)way)?(?P<shots>\d+)shot_(?P<algorithm>\w+)")
+NAME = re.compile(
+    r"(?P<task>[a-z_]+?)_((?P<ways>\d+)way)?(?P<shots>\d+)shot_(?P<algorithm>\w+?)(_(?P<steps>\d+)step)?"
+)
 
 
 def test_there_are_configurations():
@@ -32,6 +34,8 @@ def test_a_configuration_is_what_its_name_says(path):
     assert settings.shots == int(said["shots"])
     if said["ways"]:
         assert settings.ways == int(said["ways"])
+    if said["steps"]:
+        assert settings.inner_steps == int(said["steps"])
     assert settings.iterations % settings.checkpoint_interval == 0
     assert settings.checkpoint_interval % settings.summary_interval == 0
 
@@ -58,6 +62,8 @@ def test_what_is_written_is_read_back(tmp_path):
             "--alpha_init=0.1",
             "--clip_norm=1e-07",
             "--fixed_frequency",
+            "--image_dir=pictures of 'cats', and dogs",
+            "--image_channels=1",
             f"--seed={2**31 - 1}",
         ]
     )
@@ -136,6 +142,8 @@ def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():
         f"--seed={2**31}",
         "--split_seed=-1",
         "--alpha=per_neuron",
+        "--image_size=7",
+        "--image_channels=2",
     ],
 )
 def test_values_out_of_range_are_refused(argument):
@@ -170,6 +178,7 @@ def test_importing_a_command_does_not_import_tensorflow(module):
     [
         ("train", ["model_dir", "task", "algorithm", "iterations", "alpha_init"]),
         ("evaluate", ["model_dir", "num_tasks", "inner_steps", "task", "data_dir"]),
+        ("evaluate", ["image_dir", "dataset", "class_splits"]),
     ],
 )
 def test_help_lists_the_flags_without_importing_tensorflow(command, names):

@@ -209,7 +209,7 @@ def test_hparams_are_the_flags(run):
     expected = {
         name: getattr(run.settings, name)
         for name in run_flags.names()
-        if name not in run_flags.FREE_FLAGS
+        if name not in run_flags.FREE_FLAGS and getattr(run.settings, name) is not None
     }
     assert found == expected
     assert (found["algorithm"], found["alpha"], found["clip_norm"]) == (

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metasgd_tf import run_flags, tasks
+from metasgd_tf import mini_imagenet, run_flags, tasks
+from tests import synthetic_folder, synthetic_tfds
 from trainers.episodes import Episode, Protocol
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
@@ -25,6 +26,8 @@ class Case(NamedTuple):
     query: int
     data: tuple[str, str] | None = None
     """The function that loads its data, and the fixture with what that gives."""
+    directory: tuple[str, str] | None = None
+    """The flag that says where its data are, and the fixture with its value."""
 
 
 CASES = {
@@ -35,7 +38,52 @@ CASES = {
         12,
         ("metasgd_tf.tasks.omniglot.load_drawings", "omniglot_drawings"),
     ),
+    "image_folder": Case(
+        ["--ways=3", "--shots=2", "--queries=4", "--image_size=16"],
+        6,
+        12,
+        directory=("image_dir", "image_dir"),
+    ),
+    "mini_imagenet": Case(
+        ["--ways=3", "--shots=2", "--queries=4"],
+        6,
+        12,
+        ("metasgd_tf.mini_imagenet.load", "photographs"),
+    ),
+    "tfds_images": Case(
+        ["--dataset=striped_flags", "--ways=3", "--shots=1", "--queries=4", "--image_size=16"],
+        3,
+        12,
+        directory=("data_dir", "striped_flags_dir"),
+    ),
 }
+
+
+@pytest.fixture(scope="module")
+def image_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures")
+    synthetic_folder.write(path, {f"kind {number}": 6 + number % 3 for number in range(10)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    """What `mini_imagenet.load` gives, of few classes with pictures of noise."""
+    rng = np.random.default_rng(0)
+    loaded = {}
+    for split in SPLITS:
+        labels = np.repeat(np.arange(4), 21)
+        images = rng.integers(0, 256, (len(labels), 84, 84, 3), np.uint8)
+        names = tuple(f"n{number:08d}" for number in range(4))
+        loaded[split] = mini_imagenet.LabelledPictures(images, labels, names)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def striped_flags_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tensorflow_datasets")
+    synthetic_tfds.StripedFlags(data_dir=str(path)).download_and_prepare()
+    return path
 
 
 @pytest.fixture(scope="module", params=tasks.NAMES)
@@ -47,11 +95,13 @@ def case(request):
 
 @pytest.fixture(scope="module")
 def family(request, case):
-    name, (flags, _, _, data) = case
+    name, (flags, _, _, data, directory) = case
+    if directory:
+        flags = [*flags, f"--{directory[0]}={request.getfixturevalue(directory[1])}"]
     with pytest.MonkeyPatch.context() as patch:
         if data:
             loaded = request.getfixturevalue(data[1])
-            patch.setattr(data[0], lambda data_dir: loaded)
+            patch.setattr(data[0], lambda *arguments: loaded)
         return tasks.from_flags(run_flags.parse([f"--task={name}", *flags]), SPLITS)
 
 

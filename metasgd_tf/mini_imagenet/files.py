@@ -1,0 +1,129 @@
+"""Pictures where they lie: files of their own, or parts of a tar."""
+
+import dataclasses
+import pathlib
+import re
+import tarfile
+
+from trainers.errors import InputError
+
+ILSVRC_TAR = "ILSVRC2012_img_train.tar"
+PICTURE_SUFFIXES = {".jpeg", ".jpg", ".png"}
+WORDNET_ID = re.compile(r"n\d{8}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """The bytes of one picture.
+
+    Attributes:
+      path: a file.
+      member: if the file is a tar, the picture's name in it.
+      start: where in the file the picture begins.
+      size: how many bytes it has; -1 for all up to the end of the file.
+    """
+
+    path: pathlib.Path
+    member: str = ""
+    start: int = 0
+    size: int = -1
+
+    def __str__(self) -> str:
+        """Names the picture to people."""
+        return str(self.path / self.member)
+
+    def read(self) -> bytes:
+        """Returns the bytes."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.size)
+
+
+def pictures_in(folder: pathlib.Path) -> dict[str, Stored]:
+    """Returns the pictures that lie in a folder, by name and in the order of their names."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return {path.name: Stored(path) for path in paths if path.suffix.lower() in PICTURE_SUFFIXES}
+
+
+def class_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Returns the folders in a folder that are named by a WordNet id, none if it is not there."""
+    if not folder.is_dir():
+        return {}
+    paths = (path for path in sorted(folder.iterdir()) if WORDNET_ID.fullmatch(path.name))
+    return {path.name: path for path in paths if path.is_dir()}
+
+
+class IlsvrcTraining:
+    """ILSVRC-2012's training set: a folder or a tar for each class, or one tar of all those tars.
+
+    A class is taken from its folder, else from its own tar, else from the tar of all.
+    """
+
+    def __init__(self, folder: pathlib.Path):
+        """Looks up what is in a folder.
+
+        Raises:
+          InputError: if the tar of all is damaged.
+        """
+        self._folders = class_folders(folder)
+        self._tars = {
+            path.stem: Stored(path)
+            for path in (sorted(folder.glob("n*.tar")) if folder.is_dir() else [])
+            if WORDNET_ID.fullmatch(path.stem)
+        }
+        whole = folder / ILSVRC_TAR
+        if whole.is_file():
+            tars = {pathlib.PurePath(tar.member).stem: tar for tar in _members(Stored(whole))}
+            self._tars = tars | self._tars
+
+    @property
+    def classes(self) -> set[str]:
+        """The WordNet ids of the classes that are there."""
+        return self._folders.keys() | self._tars.keys()
+
+    def numbered(self, name: str) -> list[Stored]:
+        """Returns the pictures of a class in the order of their numbers, none if it is not there.
+
+        The number of n01532829_34094.JPEG is 34094. What has no such name is passed over.
+
+        Raises:
+          InputError: if the class's tar is damaged.
+        """
+        if name in self._folders:
+            stored = [Stored(path) for path in self._folders[name].iterdir()]
+        elif name in self._tars:
+            stored = _members(self._tars[name])
+        else:
+            return []
+        form = re.compile(rf"{name}_(\d+)\.jpe?g", re.IGNORECASE)
+        numbered = {}
+        for one in stored:
+            if match := form.fullmatch((one.path / one.member).name):
+                numbered[int(match[1])] = one
+        return [numbered[number] for number in sorted(numbered)]
+
+
+def _members(tar: Stored) -> list[Stored]:
+    """Returns what a tar holds, which may itself lie in a tar.
+
+    No tar is unpacked and none may be compressed, so that each picture is a part of the file.
+    """
+    try:
+        with tar.path.open("rb") as file:
+            file.seek(tar.start)
+            with tarfile.open(fileobj=file, mode="r:") as opened:
+                return [
+                    Stored(
+                        tar.path,
+                        str(pathlib.PurePath(tar.member, one.name)),
+                        one.offset_data,
+                        one.size,
+                    )
+                    for one in opened
+                    if one.isfile()
+                ]
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(
+            f"manual_dir: holds {tar}, which cannot be read as an uncompressed tar ({error}); "
+            "get it anew"
+        ) from error

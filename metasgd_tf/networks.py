@@ -1,0 +1,62 @@
+"""The network of a run: the one that the field uses for its tasks, or one of a person's own."""
+
+import importlib
+
+import keras
+import numpy as np
+
+from trainers.episodes import TaskFamily
+from trainers.errors import InputError
+
+
+def build(model: str | None, family: TaskFamily, seed: int) -> keras.Model:
+    """Builds the network for a family's tasks.
+
+    Args:
+      model: `package.module:function`, a function of (input_shape, output_size, seed) that returns
+        a Keras 3 model from [N, *input_shape] to [N, output_size]; the family's own if None. The
+        package is looked for where Python looks, the current directory included.
+      family: the tasks.
+      seed: what the weights are drawn by.
+
+    Raises:
+      InputError: if there is no such function, or what it returns does not fit the tasks.
+    """
+    if model is None:
+        return family.model(seed)
+    module_name, _, function_name = model.partition(":")
+    try:
+        function = getattr(importlib.import_module(module_name), function_name)
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"model={model}: cannot be imported ({error}); should be package.module:function"
+        ) from error
+    try:
+        built = function(family.input_shape, family.output_size, seed)
+    except Exception as error:
+        # It is a person's own code, which may raise anything.
+        raise InputError(
+            f"model={model}: raised {type(error).__name__} ({error}) for "
+            f"input_shape={family.input_shape}, output_size={family.output_size}, seed={seed}"
+        ) from error
+    return _fitting(built, model, family)
+
+
+def _fitting(built: object, model: str, family: TaskFamily) -> keras.Model:
+    if not isinstance(built, keras.Model):
+        raise InputError(
+            f"model={model}: returned a {type(built).__name__}; should return a keras.Model"
+        )
+    try:
+        shape = tuple(built(np.zeros((2, *family.input_shape), np.float32)).shape)
+    except Exception as error:
+        raise InputError(
+            f"model={model}: does not take inputs of shape {family.input_shape} "
+            f"({type(error).__name__}); build it for the input_shape that it is called with"
+        ) from error
+    if shape != (2, family.output_size):
+        raise InputError(
+            f"model={model}: gives outputs of shape {shape} for 2 inputs; should give "
+            f"(2, {family.output_size}), a number for each class or target"
+        )
+    return built

@@ -1,0 +1,165 @@
+"""Tables 2 and 3: Omniglot and MiniImagenet, trained and evaluated anew, cell by cell."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+
+from metasgd_tf import run_flags
+from metasgd_tf.comparison import paired_difference
+from metasgd_tf.evaluation import Evaluation, LoadedRun, judge, load_run, write
+from metasgd_tf.provenance import provenance
+from metasgd_tf.reproduction import markdown
+from metasgd_tf.reproduction.published import CELLS, TABLES, Row, Table, figure
+from metasgd_tf.training import train_run
+from metasgd_tf.written import replaced
+from trainers.errors import InputError
+
+CHECKPOINT = "best"
+
+
+class Trained(NamedTuple):
+    """A run of a cell.
+
+    Attributes:
+      config: its flagfile's name, without its ending.
+      settings: its flags as they were resolved.
+      evaluation: its evaluation, at as many inner steps as any row asks for.
+      alpha_negative_share: the share of α below 0 by layer; None if α is fixed.
+    """
+
+    config: str
+    settings: flags.FlagValues
+    evaluation: Evaluation
+    alpha_negative_share: dict[str, float] | None
+
+
+def reproduce(number: int, output_dir: str, cells: Sequence[str] = tuple(CELLS)) -> dict[str, Any]:
+    """Trains and evaluates cells, and writes `table<number>.json` and `.md` after each.
+
+    A run that is trained already is evaluated only, and one that was interrupted goes on. Cells
+    that are not asked for stay in the files as they are.
+
+    Args:
+      number: of the table, 2 or 3.
+      output_dir: holds a run's directory for each flagfile, and the two files.
+      cells: some of `CELLS`.
+
+    Returns:
+      What the JSON file holds: by cell `results`, a row for each learner; `differences`, Meta-SGD
+      minus the others over identical tasks; and where the numbers come from. All in percent.
+
+    Raises:
+      InputError: if the data are not there, or the directory holds other runs or another table.
+    """
+    output = pathlib.Path(output_dir)
+    path = output / f"table{number}.json"
+    done = _read(path, number)
+    table = {"table": number, "task": TABLES[number].task, "metric": "accuracy", "cells": done}
+    for cell in cells:
+        done[cell] = _cell(output, TABLES[number], cell)
+        table["cells"] = {name: done[name] for name in CELLS if name in done}
+        with replaced(path) as file:
+            file.write(json.dumps(table, indent=2) + "\n")
+        with replaced(path.with_suffix(".md")) as file:
+            file.write(markdown.classification(table))
+    return table
+
+
+def _read(path: pathlib.Path, number: int) -> dict[str, Any]:
+    """Returns the cells that a file has."""
+    if not path.exists():
+        return {}
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table["table"] == number:
+            return dict(table["cells"])
+    except (ValueError, TypeError, KeyError):
+        pass
+    raise InputError(
+        f"output_dir={path.parent}: its {path.name} is not a table {number} that this command "
+        "wrote; remove it or name another directory"
+    )
+
+
+def _cell(output: pathlib.Path, table: Table, cell: str) -> dict[str, Any]:
+    ways, shots = CELLS[cell]
+    rows = table.rows[ways]
+    trained = {
+        config: _train(
+            output,
+            f"{table.task}_{cell}_{config}",
+            max(row.inner_steps for row in rows if row.config == config),
+        )
+        for config in dict.fromkeys(row.config for row in rows)
+    }
+    scores = {
+        row.learner: 100.0
+        * trained[row.config].evaluation.per_task[shots]["accuracy"][:, row.inner_steps]
+        for row in rows
+    }
+    first, *others = rows
+    return {
+        "ways": ways,
+        "shots": shots,
+        "results": [_result(table, cell, row, trained[row.config]) for row in rows],
+        "differences": [
+            {
+                "learner": first.learner,
+                "minus": other.learner,
+                **paired_difference(scores[first.learner], scores[other.learner]),
+            }
+            for other in others
+        ],
+        **provenance(),
+    }
+
+
+def _train(output: pathlib.Path, config: str, inner_steps: int) -> Trained:
+    model_dir = str(output / config)
+    settings = run_flags.parse([f"--flagfile={run_flags.CONFIGS / config}.flags"])
+    train_run(settings, model_dir)
+    run = load_run(model_dir, CHECKPOINT)
+    evaluation = judge(run, inner_steps=inner_steps)
+    write(model_dir, evaluation)
+    return Trained(config, run.settings, evaluation, _negative_share(run))
+
+
+def _negative_share(run: LoadedRun) -> dict[str, float] | None:
+    alpha = run.learner.alpha
+    if not alpha.learned:
+        return None
+    layers = alpha.by_layer(alpha.per_weight(alpha.rates))
+    return {name: float(np.mean(values.numpy() < 0)) for name, values in layers.items()}
+
+
+def _result(table: Table, cell: str, row: Row, trained: Trained) -> dict[str, Any]:
+    report, settings = trained.evaluation.report, trained.settings
+    ours = next(
+        result
+        for result in report["results"]
+        if (result["metric"], result["inner_steps"]) == ("accuracy", row.inner_steps)
+    )
+    paper_mean, paper_ci95 = figure(table, row.learner, cell)
+    return {
+        "learner": row.learner,
+        "mean": 100.0 * ours["mean"],
+        "ci95": 100.0 * ours["ci95"],
+        "paper_mean": paper_mean,
+        "paper_ci95": paper_ci95,
+        "config": f"configs/{trained.config}.flags",
+        "seed": settings.seed,
+        "iterations": settings.iterations,
+        "checkpoint": report["checkpoint"],
+        "iteration": report["iteration"],
+        "training_seconds": report["training_seconds"],
+        "batch_norm": report["batch_norm"],
+        "num_tasks": ours["num_tasks"],
+        "alpha_init": settings.alpha_init,
+        "training_inner_steps": settings.inner_steps,
+        "inner_steps": row.inner_steps,
+        "alpha_negative_share": trained.alpha_negative_share,
+    }

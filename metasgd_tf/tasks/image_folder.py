@@ -1,0 +1,48 @@
+"""Few-shot classification of a folder of pictures, one sub-folder a class."""
+
+from collections.abc import Sequence
+
+import keras
+from absl import flags
+
+from metasgd_tf import class_splits, image_files
+from metasgd_tf.picture_tasks import PictureClassification, refuse_too_few
+from metasgd_tf.progress import note
+from models.conv4 import conv4
+from trainers.errors import InputError
+
+
+class ImageFolder(PictureClassification):
+    """Classes of one's own, as unequal in size as they are."""
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds four modules of strided convolutions and a linear layer."""
+        return conv4(self.input_shape, self.output_size, seed)
+
+
+def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder:
+    """Makes the family that the flags of a run describe, holding these splits only.
+
+    Pictures of other splits are not opened.
+
+    Raises:
+      InputError: if there is no such folder, its files cannot be used, or its classes or pictures
+        are too few.
+    """
+    if settings.image_dir is None:
+        raise InputError(
+            "image_dir: --task=image_folder needs it; name a folder with one sub-folder of "
+            "pictures a class"
+        )
+    files = image_files.find(settings.image_dir)
+    classes = class_splits.from_flags(settings, list(files), f"image_dir={settings.image_dir}")
+    chosen = {split: {name: files[name] for name in classes[split]} for split in splits}
+    for split, held in chosen.items():
+        counts = {name: len(paths) for name, paths in held.items()}
+        refuse_too_few(split, counts, settings.ways, settings.shots, settings.queries)
+    total = sum(len(paths) for held in chosen.values() for paths in held.values())
+    note(f"reading {total:,} pictures of {settings.image_dir}")
+    pictures = image_files.read(
+        settings.image_dir, chosen, settings.image_size, settings.image_channels
+    )
+    return ImageFolder(pictures, settings.ways, settings.shots, settings.queries)

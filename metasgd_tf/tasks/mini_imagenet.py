@@ -1,0 +1,40 @@
+"""Few-shot classification of photographs (Li et al. 2017, Table 3)."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from absl import flags
+
+from metasgd_tf import mini_imagenet
+from metasgd_tf.picture_tasks import PictureClassification
+from metasgd_tf.pictures_by_class import Pictures
+from models.conv4 import conv4_pooled_32
+
+
+class MiniImagenetTasks(PictureClassification):
+    """Photographs of MiniImagenet: 64 classes for training, 16 for validation, 20 for the test."""
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds the papers' network for MiniImagenet."""
+        return conv4_pooled_32(self.input_shape, self.output_size, seed)
+
+
+def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagenetTasks:
+    """Makes the family that the flags of a run describe, holding these splits only.
+
+    Raises:
+      InputError: if the data set is not prepared and cannot be, or is incomplete.
+    """
+    loaded = mini_imagenet.load(
+        settings.data_dir, splits, settings.manual_dir, settings.allow_incomplete
+    )
+    pictures = {
+        split: Pictures(
+            held.images,
+            tuple(np.bincount(held.labels, minlength=len(held.class_names)).tolist()),
+            held.class_names,
+        )
+        for split, held in loaded.items()
+    }
+    return MiniImagenetTasks(pictures, settings.ways, settings.shots, settings.queries)

@@ -1,0 +1,142 @@
+"""Few-shot classification of any data set of TensorFlow Datasets that has pictures and labels."""
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow_datasets as tfds
+from absl import flags
+
+from metasgd_tf import class_splits
+from metasgd_tf.image_files import decode_into
+from metasgd_tf.listing import listed
+from metasgd_tf.picture_tasks import PictureClassification, refuse_too_few
+from metasgd_tf.pictures_by_class import Pictures, empty
+from metasgd_tf.progress import note
+from metasgd_tf.tfds_preparation import prepare
+from models.conv4 import conv4
+from trainers.errors import InputError
+
+BATCH = 1024
+"""Pictures that are held as they lie in the files."""
+
+
+class TfdsImages(PictureClassification):
+    """The classes of a data set, of all its own splits together."""
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds four modules of strided convolutions and a linear layer."""
+        return conv4(self.input_shape, self.output_size, seed)
+
+
+def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
+    """Makes the family that the flags of a run describe, holding these splits only.
+
+    Pictures are decoded as those of a folder, by `image_files.decode`. Those without a label (−1)
+    are left out.
+
+    Raises:
+      InputError: if there is no such data set, it cannot be had, it has other features, or its
+        classes or pictures are too few.
+    """
+    source = f"dataset={settings.dataset}"
+    builder = _builder(settings.dataset, settings.data_dir)
+    _refuse_other_features(builder, source)
+    prepare(
+        builder,
+        "*",
+        f"what {builder.info.homepage} asks for" if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None,
+    )
+    labels = [label for batch in _batches(builder, "label") for label in batch]
+    names = builder.info.features["label"].names
+    numbers, counts = np.unique([label for label in labels if label >= 0], return_counts=True)
+    count_of = {names[number]: int(count) for number, count in zip(numbers, counts, strict=True)}
+    classes = class_splits.from_flags(settings, list(count_of), source)
+    chosen = {split: {name: count_of[name] for name in classes[split]} for split in splits}
+    for split, held in chosen.items():
+        refuse_too_few(split, held, settings.ways, settings.shots, settings.queries)
+    note(f"reading {sum(sum(held.values()) for held in chosen.values()):,} pictures of {source}")
+    shape = (settings.image_size, settings.image_size, settings.image_channels)
+    pictures = {
+        split: Pictures(empty([sum(held.values()), *shape]), tuple(held.values()), tuple(held))
+        for split, held in chosen.items()
+    }
+    _fill(pictures, builder, labels, source)
+    return TfdsImages(pictures, settings.ways, settings.shots, settings.queries)
+
+
+def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    if name is None:
+        raise InputError(
+            "dataset: --task=tfds_images needs it; name a data set of TensorFlow Datasets, such as "
+            "cifar100"
+        )
+    try:
+        return tfds.builder(name, data_dir=data_dir)
+    except Exception as error:
+        # Each part of a name, and what a data set imports, fails in its own way.
+        raise InputError(
+            f"dataset={name}: TensorFlow Datasets has nothing of this name ({type(error).__name__}"
+            "); name one of https://www.tensorflow.org/datasets/catalog, or of --data_dir"
+        ) from error
+
+
+def _refuse_other_features(builder: tfds.core.DatasetBuilder, source: str) -> None:
+    found = builder.info.features
+    features = dict(found.items()) if isinstance(found, tfds.features.FeaturesDict) else {}
+    image, label = (features.get(name) for name in ("image", "label"))
+    if not (
+        isinstance(image, tfds.features.Image)
+        and image.np_dtype in (np.uint8, np.uint16)
+        and isinstance(label, tfds.features.ClassLabel)
+    ):
+        names = listed(list(features)) or "none"
+        raise InputError(
+            f"{source}: has features {names}, and not an `image` of bytes with its class as "
+            "`label`; name a data set for the classification of images"
+        )
+
+
+def _batches(builder: tfds.core.DatasetBuilder, feature: str) -> Iterator[np.ndarray]:
+    """Yields a feature of all examples, always in one order; images as they lie in the files."""
+    decoders = {"image": tfds.decode.SkipDecoding()} if feature == "image" else None
+    dataset = builder.as_dataset(
+        split="+".join(builder.info.splits),
+        decoders=tfds.decode.PartialDecoding({feature: True}, decoders=decoders),
+        read_config=tfds.ReadConfig(try_autocache=False),
+    )
+    for batch in dataset.batch(BATCH).as_numpy_iterator():
+        yield batch[feature]
+
+
+def _fill(
+    pictures: Mapping[str, Pictures],
+    builder: tfds.core.DatasetBuilder,
+    labels: Sequence[int],
+    source: str,
+) -> None:
+    """Decodes each example into the next free place of its class, if that is among `pictures`."""
+    label_of = builder.info.features["label"].str2int
+    places = {}
+    for images, counts, names in pictures.values():
+        for name, end, count in zip(names, np.cumsum(counts), counts, strict=True):
+            places[label_of(name)] = iter(images[end - count : end])
+    problems: list[str] = []
+    start = 0
+    for batch in _batches(builder, "image"):
+        chosen = [n for n in range(len(batch)) if labels[start + n] in places]
+        refusals = decode_into(
+            [next(places[labels[start + n]]) for n in chosen],
+            [io.BytesIO(batch[n]) for n in chosen],
+        )
+        problems += [
+            f"number {start + n} ({reason})"
+            for n, reason in zip(chosen, refusals, strict=True)
+            if reason
+        ]
+        start += len(batch)
+    if problems:
+        raise InputError(
+            f"{source}: pictures that cannot be used: {listed(problems)}; name another data set"
+        )
