@@ -150,6 +150,11 @@ def define_run_flags(values: flags.FlagValues) -> None:
     _integer("ways", 5, 1, "Classes of a task (classification).", values)
     _integer("shots", 5, 1, "Support examples (of a class).", values)
     _integer("queries", 5, 1, "Query examples (of a class) in training.", values)
+    _define_training_flags(values)
+    _integer("seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED)
+
+
+def _define_training_flags(values: flags.FlagValues) -> None:
     _integer("inner_steps", 1, 1, "Updates that learn a task.", values)
     _integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
     _integer("iterations", 60_000, 1, "Meta-iterations.", values)
@@ -167,7 +172,6 @@ def define_run_flags(values: flags.FlagValues) -> None:
     _positive_float(
         "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
     )
-    _integer("seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED)
     flags.DEFINE_bool(
         "deterministic",
         False,

@@ -118,11 +118,11 @@ def _train_to_the_end(
         with noticing_signals() as stopped_by:
             while done < total:
                 start, before = time.monotonic(), done
+                left = _next_stop(done, settings, profiled) - done
                 if done == profiled:
-                    scores = _profile(trainer, directory, min(PROFILED, total - done))
+                    scores = _profile(trainer, directory, min(PROFILED, left))
                 else:
-                    upto = _next_stop(done, settings, profiled)
-                    scores = trainer.train(upto - done, stopped_by)
+                    scores = trainer.train(left, stopped_by)
                 done = int(trainer.iteration.numpy())
                 summaries.training(done, scores, (done - before) / (time.monotonic() - start))
                 progress.update(

@@ -5,7 +5,6 @@ import json
 import pathlib
 import re
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -298,28 +297,3 @@ def test_omniglot_is_trained_and_evaluated(tmp_path, monkeypatch, omniglot_dir, 
     # 15 queries of each of 5 classes, and even two iterations learn more than nothing.
     np.testing.assert_allclose(accuracy * 75, np.rint(accuracy * 75), atol=1e-3)
     assert accuracy[:, 1].mean() > 0.3
-
-
-def test_the_outer_optimizer_is_what_the_flags_say(tmp_path):
-    flags_given = [*SMALL, "--iterations=1", "--clip_norm=0.5", "--meta_learning_rate=0.25"]
-    optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
-    assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.global_clipnorm == 0.5
-    assert float(optimizer.learning_rate) == 0.25
-
-
-def test_sgd_with_momentum_is_the_other_optimizer(tmp_path):
-    flags_given = [*SMALL, "--iterations=1", "--optimizer=sgd", "--clip_norm=0.5"]
-    optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
-    assert isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum == 0.9
-    assert optimizer.global_clipnorm == 0.5
-
-
-def test_a_cosine_takes_the_learning_rate_to_0_at_the_last_iteration(tmp_path):
-    cosine = [*SMALL, "--meta_learning_rate=0.5", "--decay=cosine"]
-    trainer = train_run(run_flags.parse([*cosine, "--iterations=20"]), str(tmp_path))
-    rate = trainer.optimizer.learning_rate
-    assert float(rate) == pytest.approx(0, abs=1e-7)
-    trainer.optimizer.iterations.assign(5)
-    assert float(trainer.optimizer.learning_rate) == pytest.approx(0.25 * (1 + np.cos(np.pi / 4)))
-    with pytest.raises(InputError, match="--iterations=30 instead of 20"):
-        train_run(run_flags.parse([*cosine, "--iterations=30"]), str(tmp_path))
