@@ -7,9 +7,10 @@ import numpy as np
 import tensorflow as tf
 from matplotlib import figure
 
-from metasgd_tf import pictures
+from metasgd_tf import encoded_pictures, pictures
 from metasgd_tf.listing import listed
 from metasgd_tf.pictures_by_class import Pictures, as_tensor
+from metasgd_tf.square_pictures import square
 from trainers.episodes import Episode, Protocol, TaskFamily
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
@@ -99,11 +100,29 @@ class PictureClassification(TaskFamily):
         """Draws the support set and some queries, with the classes that are predicted."""
         return pictures.classification(episode, before, after)
 
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Decodes a picture in a graph to what training would make of it.
+
+        This is `image_files.decode`; a family whose pictures are made otherwise overrides it.
+
+        Args:
+          encoded: a PNG or JPEG file, scalar string.
+
+        Returns:
+          [*input_shape], uint8.
+        """
+        size, _, channels = self.input_shape
+        return square(encoded_pictures.decode(encoded, enough=2 * size), size, channels)
+
+    def scale(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns inputs in [0, 1] (float32) for pictures of any shape (uint8)."""
+        return tf.cast(images, tf.float32) * (1.0 / 255.0)
+
     def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
         # TensorFlow gathers bytes on a CPU only: from a GPU all pictures would come for each task.
         with tf.device("CPU:0"):
             shown = self._shown(seed, split, shots + queries)
-        images = tf.cast(shown, tf.float32) * (1.0 / 255.0)
+        images = self.scale(shown)
         targets = tf.range(self.ways)
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),

@@ -148,11 +148,18 @@ def shrink(encoded: bytes) -> np.ndarray:
       tf.errors.InvalidArgumentError: if it cannot be decoded, or not to its end.
     """
     with tf.device("cpu"):
-        image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        if image.shape[:2] != (SIDE, SIDE):
-            resized = tf.image.resize(image, (SIDE, SIDE), "lanczos3", antialias=True)
-            image = tf.cast(tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.uint8)
-    return image.numpy()
+        return resize(tf.io.decode_image(encoded, channels=3, expand_animations=False)).numpy()
+
+
+def resize(image: tf.Tensor) -> tf.Tensor:
+    """Resizes [height, width, 3] (uint8) to [84, 84, 3] (uint8) as `shrink` does."""
+
+    def resized() -> tf.Tensor:
+        small = tf.image.resize(image, (SIDE, SIDE), "lanczos3", antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(small), 0.0, 255.0), tf.uint8)
+
+    fits = tf.reduce_all(tf.equal(tf.shape(image)[:2], SIDE))
+    return tf.ensure_shape(tf.cond(fits, lambda: image, resized), (SIDE, SIDE, 3))
 
 
 def _reason(error: Exception) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import flags
 
-from metasgd_tf import mini_imagenet
+from metasgd_tf import encoded_pictures, mini_imagenet
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.pictures_by_class import Pictures
 from models.conv4 import conv4_pooled_32
@@ -18,6 +19,10 @@ class MiniImagenetTasks(PictureClassification):
     def model(self, seed: int) -> keras.Model:
         """Builds the papers' network for MiniImagenet."""
         return conv4_pooled_32(self.input_shape, self.output_size, seed)
+
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Decodes a photograph to [84, 84, 3] (uint8)."""
+        return mini_imagenet.resize(encoded_pictures.decode(encoded))
 
 
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagenetTasks:

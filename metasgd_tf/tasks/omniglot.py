@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
+from metasgd_tf import encoded_pictures
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.tfds_preparation import prepare
 from models.conv4 import conv4
@@ -27,6 +28,10 @@ class Omniglot(PictureClassification):
     def model(self, seed: int) -> keras.Model:
         """Builds MAML's network for Omniglot."""
         return conv4(self.input_shape, self.output_size, seed)
+
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Decodes a drawing, dark on light, to [28, 28, 1] with ink 255 on paper 0 (uint8)."""
+        return shrink(encoded_pictures.decode(encoded))
 
 
 def split_characters(split_seed: int) -> dict[str, np.ndarray]:
@@ -63,7 +68,10 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
     builder = tfds.builder("omniglot", data_dir=data_dir)
     prepare(builder, "*.zip", "Omniglot's four zips")
     dataset = tfds.load("omniglot", split="train+test", data_dir=data_dir)
-    small = dataset.map(_shrink, num_parallel_calls=tf.data.AUTOTUNE).batch(4096)
+    small = dataset.map(
+        lambda example: (shrink(example["image"]), example["label"]),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).batch(4096)
     parts = list(small.as_numpy_iterator())
     images = np.concatenate([images for images, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
@@ -71,11 +79,18 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
     return by_label.reshape(CHARACTERS, -1, SIDE, SIDE, 1)
 
 
-def _shrink(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-    # In the files ink is 0 and paper is 255, the same in all three channels.
-    ink = 255.0 - tf.cast(example["image"][..., :1], tf.float32)
+def shrink(image: tf.Tensor) -> tf.Tensor:
+    """Makes a picture of a drawing as small as the papers do.
+
+    Args:
+      image: [height, width, 3], uint8; Omniglot's files have ink 0 on paper 255, in all channels.
+
+    Returns:
+      [28, 28, 1], uint8, with ink 255 on paper 0.
+    """
+    ink = 255 - image[..., :1]
     small = tf.image.resize(ink, (SIDE, SIDE), method=tf.image.ResizeMethod.AREA)
-    return tf.cast(tf.round(small), tf.uint8), example["label"]
+    return tf.cast(tf.round(small), tf.uint8)
 
 
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
