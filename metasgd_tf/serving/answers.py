@@ -1,0 +1,144 @@
+"""What a learner answers to a batch of tasks, each adapted to on its own.
+
+A loop over the tasks has its body traced once, for any number of them. Several are in flight, one
+a core, and no more than a bounded number, which bounds memory.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from trainers.devices import TASKS_IN_FLIGHT
+from trainers.learner import MetaLearner
+from trainers.update_rule import Tensors
+
+QUERIES_AT_ONCE = 256
+"""Queries whose activations are in memory together, where queries do not depend on one another."""
+
+
+Steps = int | tf.Tensor
+
+
+class Answers(NamedTuple):
+    """A learner as functions of B tasks, in a graph and of tensors whose checks are behind them.
+
+    Attributes:
+      answer: maps support inputs [B, N, ...], support targets [B, N, ...], query inputs
+        [B, M, ...] and the number of inner steps to outputs [B, M, outputs]. That number is an
+        int, or an int32 tensor, with which a task takes a third longer.
+      adapt: maps support inputs, support targets and inner steps to fast weights [B, size].
+      predict: maps what `adapt` gave and query inputs to outputs [B, M, outputs].
+      size: numbers that a task's fast weights are.
+    """
+
+    answer: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Steps], tf.Tensor]
+    adapt: Callable[[tf.Tensor, tf.Tensor, Steps], tf.Tensor]
+    predict: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    size: int
+
+
+def answers(
+    learner: MetaLearner, input_spec: tf.TensorSpec, target_spec: tf.TensorSpec, outputs: int
+) -> Answers:
+    """Prepares a learner's answers; it reads θ and α as they are when these are asked for.
+
+    Args:
+      learner: a trained learner.
+      input_spec: a task's inputs, [None, ...].
+      target_spec: a task's targets, [None, ...].
+      outputs: the model's outputs for an input.
+    """
+    theta_count = len(learner.theta)
+    answer_spec = tf.TensorSpec([None, outputs], tf.float32)
+    independent = learner.batch_norm == "support" or not learner.pure_model.batch_norms
+
+    def fast_weights(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> Tensors:
+        if isinstance(steps, int):
+            return learner.adapt(inputs, targets, steps=steps)
+
+        def step(done: tf.Tensor, weights: Tensors) -> tuple[tf.Tensor, Tensors]:
+            return done + 1, learner.adapt(inputs, targets, steps=1, theta=weights)[:theta_count]
+
+        theta = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
+        _, weights = tf.while_loop(
+            lambda done, _: done < steps, step, (tf.constant(0), theta), parallel_iterations=1
+        )
+        # No further step, but what belongs to weights beside them: the support set's statistics.
+        return learner.adapt(inputs, targets, steps=0, theta=weights)
+
+    def predict(weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
+        if not independent:
+            return learner.predict(weights, inputs)
+        return in_chunks(
+            lambda part: learner.predict(weights, part), inputs, QUERIES_AT_ONCE, answer_spec
+        )
+
+    traced = tf.function(lambda *task: fast_weights(*task, learner.inner_steps))
+    parts = traced.get_concrete_function(input_spec, target_spec).outputs
+    sizes = [part.shape.num_elements() for part in parts]
+    state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
+
+    def answer(inputs: tf.Tensor, targets: tf.Tensor, queries: tf.Tensor, steps: Steps):
+        def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            return predict(fast_weights(task[0], task[1], steps), task[2])
+
+        return _for_each_task(one, (inputs, targets, queries), answer_spec)
+
+    def adapt(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> tf.Tensor:
+        def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            weights = [tf.cast(part, tf.float32) for part in fast_weights(*task, steps)]
+            return tf.concat([tf.reshape(part, [-1]) for part in weights], axis=0)
+
+        return _for_each_task(one, (inputs, targets), state_spec)
+
+    def predict_adapted(state: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
+        def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
+            weights = [
+                tf.cast(tf.reshape(numbers, part.shape), part.dtype)
+                for numbers, part in zip(tf.split(task[0], sizes), parts, strict=True)
+            ]
+            return predict(weights, task[1])
+
+        return _for_each_task(one, (state, queries), answer_spec)
+
+    return Answers(answer, adapt, predict_adapted, sum(sizes))
+
+
+def _for_each_task(
+    function: Callable[[tuple[tf.Tensor, ...]], tf.Tensor],
+    tasks: tuple[tf.Tensor, ...],
+    spec: tf.TensorSpec,
+) -> tf.Tensor:
+    return tf.map_fn(
+        function, tasks, fn_output_signature=spec, parallel_iterations=TASKS_IN_FLIGHT
+    )
+
+
+def in_chunks(
+    function: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor, size: int, spec: tf.TensorSpec
+) -> tf.Tensor:
+    """Returns what `function` makes of `rows`, computed for `size` rows at a time.
+
+    Args:
+      function: maps [n, ...] to [n, ...], each row on its own.
+      rows: [count, ...].
+      size: rows of a chunk; the last one may have fewer.
+      spec: what `function` returns, [None, ...].
+    """
+    count = tf.shape(rows)[0]
+    parts = tf.TensorArray(
+        spec.dtype, (count + size - 1) // size, infer_shape=False, element_shape=spec.shape
+    )
+
+    def chunk(number: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        part = function(rows[number * size : (number + 1) * size])
+        return number + 1, parts.write(number, part)
+
+    _, parts = tf.while_loop(
+        lambda number, _: number * size < count,
+        chunk,
+        (tf.constant(0), parts),
+        parallel_iterations=1,
+    )
+    return parts.concat()

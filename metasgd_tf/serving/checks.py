@@ -1,0 +1,145 @@
+"""What a request may hold: checked in the graph, so that no loader and no client can leave it out.
+
+Each function returns the tensor that it was given, which cannot be computed with before the check
+is passed. A request that fails one is answered by InvalidArgument and a sentence.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+MAX_INNER_STEPS = 100
+"""More than any published protocol makes; a request for billions would keep a server busy."""
+
+
+def inputs(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Checks inputs of some tasks, which are to be finite and at least one a task.
+
+    Args:
+      name: what the request calls them.
+      value: a float tensor of any rank.
+      shape: of one input.
+
+    Returns:
+      [B, N, *shape].
+    """
+    value = examples(name, value, shape)
+    return _checked(
+        value,
+        tf.reduce_all(tf.math.is_finite(value)),
+        f"{name}: holds NaN or infinity; every number should be finite",
+    )
+
+
+def examples(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Checks that a tensor holds at least one task with at least one example of this shape."""
+    wanted = ", ".join(["B", "N" if name.startswith("support") else "M", *map(str, shape)])
+    value = _of_shape(value, [None, None, *shape], f"{name}: should be of shape [{wanted}], not")
+    return _checked(
+        value, tf.size(value) > 0, f"{name}: holds nothing; give at least one task and example"
+    )
+
+
+def class_numbers(name: str, value: tf.Tensor, beside: tf.Tensor, ways: int) -> tf.Tensor:
+    """Checks the classes of support examples.
+
+    Args:
+      name: what the request calls them.
+      value: an int32 tensor of any rank.
+      beside: the examples, [B, N, ...].
+      ways: the number of classes.
+
+    Returns:
+      [B, N], all of it in [0, ways).
+    """
+    value = _of_shape(value, [None, None], f"{name}: should be of shape [B, N], not")
+    value = _as_many(name, value, beside)
+    return _checked(
+        value,
+        tf.reduce_all((value >= 0) & (value < ways)),
+        f"{name}: a class should be a number from 0 to {ways - 1}, not",
+        _first(value, (value < 0) | (value >= ways)),
+    )
+
+
+def numbers(
+    name: str, value: tf.Tensor, beside: tf.Tensor, shape: Sequence[int]
+) -> tf.Tensor:
+    """Checks targets of a regression, [B, N, *shape], as `inputs` does and beside these."""
+    return _as_many(name, inputs(name, value, shape), beside)
+
+
+def same_tasks(name: str, value: tf.Tensor, other: str, beside: tf.Tensor) -> tf.Tensor:
+    """Checks that two tensors [B, ...] are of equally many tasks."""
+    return _checked(
+        value,
+        tf.equal(tf.shape(value)[0], tf.shape(beside)[0]),
+        f"{name}: should be of as many tasks as {other}, whose shapes are",
+        tf.shape(value),
+        tf.shape(beside),
+    )
+
+
+def inner_steps(value: tf.Tensor) -> tf.Tensor:
+    """Checks the number of inner steps of a request, a scalar."""
+    value = _of_shape(value, [], "inner_steps: should be one number, not of shape")
+    return _checked(
+        value,
+        (value >= 0) & (value <= MAX_INNER_STEPS),
+        f"inner_steps: should be from 0 to {MAX_INNER_STEPS}, not",
+        value,
+    )
+
+
+def state(value: tf.Tensor, size: int) -> tf.Tensor:
+    """Checks what the signature `adapt` gave, [B, size]."""
+    value = _of_shape(
+        value, [None, size], f"state: should be what adapt gave, of shape [B, {size}], not"
+    )
+    value = _checked(value, tf.size(value) > 0, "state: holds no task")
+    return _checked(
+        value,
+        tf.reduce_all(tf.math.is_finite(value)),
+        "state: holds NaN or infinity; it should be what adapt gave",
+    )
+
+
+def answers(value: tf.Tensor) -> tf.Tensor:
+    """Checks what is about to be returned."""
+    return _checked(
+        value,
+        tf.reduce_all(tf.math.is_finite(value)),
+        "the adaptation led to numbers that are not finite: give smaller inputs or fewer "
+        "inner_steps",
+    )
+
+
+def _of_shape(value: tf.Tensor, shape: Sequence[int | None], message: str) -> tf.Tensor:
+    # One after the other: a dimension can be asked for only where the rank allows it.
+    value = _checked(value, tf.equal(tf.rank(value), len(shape)), message, tf.shape(value))
+    dimensions = tf.shape(value)
+    for axis, size in enumerate(shape):
+        if size is not None:
+            value = _checked(value, tf.equal(dimensions[axis], size), message, dimensions)
+    return tf.ensure_shape(value, shape)
+
+
+def _as_many(name: str, value: tf.Tensor, beside: tf.Tensor) -> tf.Tensor:
+    return _checked(
+        value,
+        tf.reduce_all(tf.equal(tf.shape(value)[:2], tf.shape(beside)[:2])),
+        f"{name}: should be one for each of support_inputs, whose numbers of tasks and examples "
+        "differ from these",
+        tf.shape(value)[:2],
+        tf.shape(beside)[:2],
+    )
+
+
+def _first(value: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+    return tf.boolean_mask(value, chosen)[:1]
+
+
+def _checked(value: tf.Tensor, holds: tf.Tensor, message: str, *data: tf.Tensor) -> tf.Tensor:
+    check = tf.debugging.Assert(holds, [message, *data])
+    with tf.control_dependencies([check]):
+        return tf.identity(value)

@@ -1,0 +1,47 @@
+"""Requests that TF Serving makes of a model when it loads it, before a client can.
+
+The first request to a signature takes a few hundred milliseconds more, for TensorFlow to prepare
+its graph. A server with `--enable_model_warmup`, its default, makes those that lie in
+`assets.extra/tf_serving_warmup_requests`, a TFRecord file of PredictionLog messages.
+"""
+
+import pathlib
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from metasgd_tf.serving.signatures import Signature
+
+FILE_NAME = "tf_serving_warmup_requests"
+
+
+def write(folder: pathlib.Path, signatures: Mapping[str, Signature], inner_steps: int) -> None:
+    """Writes a request of one small task for each signature.
+
+    Args:
+      folder: the version's `assets.extra`.
+      signatures: those of the export.
+      inner_steps: what is asked for where it is an input.
+    """
+    with tf.io.TFRecordWriter(str(folder / FILE_NAME)) as file:
+        for name, signature in signatures.items():
+            request = predict_pb2.PredictRequest()
+            request.model_spec.signature_name = name
+            for argument, (shape, kind) in signature.inputs.items():
+                value = inner_steps if argument == "inner_steps" else _value(kind)
+                # One value for all entries, which is all that the message then holds.
+                request.inputs[argument].CopyFrom(
+                    tf.make_tensor_proto(value, kind, [size or 1 for size in shape])
+                )
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=request)
+            )
+            file.write(log.SerializeToString())
+
+
+def _value(kind: tf.DType) -> bytes | int:
+    if kind != tf.string:
+        return 0
+    return tf.io.encode_png(np.zeros([28, 28, 3], np.uint8)).numpy()
