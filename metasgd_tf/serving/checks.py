@@ -115,13 +115,18 @@ def answers(value: tf.Tensor) -> tf.Tensor:
 
 
 def _of_shape(value: tf.Tensor, shape: Sequence[int | None], message: str) -> tf.Tensor:
-    # One after the other: a dimension can be asked for only where the rank allows it.
-    value = _checked(value, tf.equal(tf.rank(value), len(shape)), message, tf.shape(value))
-    dimensions = tf.shape(value)
-    for axis, size in enumerate(shape):
-        if size is not None:
-            value = _checked(value, tf.equal(dimensions[axis], size), message, dimensions)
-    return tf.ensure_shape(value, shape)
+    given = tf.shape(value)
+    rank = len(shape)
+    # Something at each place, whatever the rank.
+    padded = tf.concat([given, tf.fill([rank], -1)], axis=0)[:rank]
+    wanted = tf.convert_to_tensor(
+        [padded[axis] if size is None else size for axis, size in enumerate(shape)], tf.int32
+    )
+    fits = tf.equal(tf.size(given), rank) & tf.reduce_all(tf.equal(padded, wanted))
+    with tf.control_dependencies([_assertion(fits, message, given)]):
+        # Not ensure_shape: from a shape that operations further on demand, TensorFlow's optimizer
+        # infers that this one has it too, and leaves out the check. Through reshape it cannot.
+        return tf.reshape(value, wanted)
 
 
 def _as_many(name: str, value: tf.Tensor, beside: tf.Tensor) -> tf.Tensor:
@@ -140,6 +145,9 @@ def _first(value: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
 
 
 def _checked(value: tf.Tensor, holds: tf.Tensor, message: str, *data: tf.Tensor) -> tf.Tensor:
-    check = tf.debugging.Assert(holds, [message, *data])
-    with tf.control_dependencies([check]):
+    with tf.control_dependencies([_assertion(holds, message, *data)]):
         return tf.identity(value)
+
+
+def _assertion(holds: tf.Tensor, message: str, *data: tf.Tensor) -> tf.Operation:
+    return tf.debugging.Assert(holds, [message, *data], summarize=8)
