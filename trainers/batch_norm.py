@@ -26,7 +26,8 @@ def batch_statistics(
 
     Args:
       layers: the layers.
-      given: what an earlier context of the same model yielded, to be used in place of the batch's.
+      given: what an earlier context of the same model yielded, to be used in place of the batch's;
+        where it is only the beginning of that, further calls use the batch's.
 
     Yields:
       The statistics that the calls use, complete when the model has been called.
@@ -67,10 +68,10 @@ def _normalise(
     axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
     shape = [-1 if axis not in axes else 1 for axis in range(len(inputs.shape))]
     x = tf.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-    mean = tf.reduce_mean(x, axes, keepdims=True) if given is None else given.pop(0)
+    mean = tf.reduce_mean(x, axes, keepdims=True) if not given else given.pop(0)
     centred = x - mean
     variance = (
-        tf.reduce_mean(tf.square(centred), axes, keepdims=True) if given is None else given.pop(0)
+        tf.reduce_mean(tf.square(centred), axes, keepdims=True) if not given else given.pop(0)
     )
     used += [mean, variance]
     scale = tf.math.rsqrt(variance + layer.epsilon)

@@ -90,7 +90,8 @@ class PureModel:
             statistics of `inputs` in either case, as few-shot learners do, unless its layer is
             frozen by `trainable=False`.
           seed: [2], what random layers draw from; needed where they are active.
-          statistics: what another call gave, for batch normalisation to use instead.
+          statistics: what another call gave, or the beginning of it, for batch normalisation to
+            use instead.
         """
         replaced = list(zip(self.weights, weights, strict=True))
         if training and seed is not None:

@@ -9,13 +9,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from metasgd_tf.serving.prediction import prediction
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.learner import MetaLearner
 from trainers.update_rule import Tensors
-
-QUERIES_AT_ONCE = 256
-"""Queries whose activations are in memory together, where queries do not depend on one another."""
-
 
 Steps = int | tf.Tensor
 
@@ -51,7 +48,7 @@ def answers(
     """
     theta_count = len(learner.theta)
     answer_spec = tf.TensorSpec([None, outputs], tf.float32)
-    independent = learner.batch_norm == "support" or not learner.pure_model.batch_norms
+    predict = prediction(learner, input_spec, answer_spec)
 
     def fast_weights(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> Tensors:
         if isinstance(steps, int):
@@ -66,13 +63,6 @@ def answers(
         )
         # No further step, but what belongs to weights beside them: the support set's statistics.
         return learner.adapt(inputs, targets, steps=0, theta=weights)
-
-    def predict(weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
-        if not independent:
-            return learner.predict(weights, inputs)
-        return in_chunks(
-            lambda part: learner.predict(weights, part), inputs, QUERIES_AT_ONCE, answer_spec
-        )
 
     traced = tf.function(lambda *task: fast_weights(*task, learner.inner_steps))
     parts = traced.get_concrete_function(input_spec, target_spec).outputs
@@ -113,32 +103,3 @@ def _for_each_task(
     return tf.map_fn(
         function, tasks, fn_output_signature=spec, parallel_iterations=TASKS_IN_FLIGHT
     )
-
-
-def in_chunks(
-    function: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor, size: int, spec: tf.TensorSpec
-) -> tf.Tensor:
-    """Returns what `function` makes of `rows`, computed for `size` rows at a time.
-
-    Args:
-      function: maps [n, ...] to [n, ...], each row on its own.
-      rows: [count, ...].
-      size: rows of a chunk; the last one may have fewer.
-      spec: what `function` returns, [None, ...].
-    """
-    count = tf.shape(rows)[0]
-    parts = tf.TensorArray(
-        spec.dtype, (count + size - 1) // size, infer_shape=False, element_shape=spec.shape
-    )
-
-    def chunk(number: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        part = function(rows[number * size : (number + 1) * size])
-        return number + 1, parts.write(number, part)
-
-    _, parts = tf.while_loop(
-        lambda number, _: number * size < count,
-        chunk,
-        (tf.constant(0), parts),
-        parallel_iterations=1,
-    )
-    return parts.concat()
