@@ -64,7 +64,7 @@ def _decode_jpeg(encoded: tf.Tensor, enough: int | None) -> tf.Tensor:
     decoded = tf.switch_case(
         tf.cast(choice, tf.int32),
         [
-            lambda ratio=ratio: tf.io.decode_jpeg(  # type: ignore[misc]
+            lambda ratio=ratio: tf.io.decode_jpeg(
                 encoded, channels=3, ratio=ratio, dct_method="INTEGER_ACCURATE"
             )
             for ratio in _FRACTIONS

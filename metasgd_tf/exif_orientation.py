@@ -25,16 +25,21 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns and mirrors a picture [height, width, channels] as its orientation asks for."""
-    image = tf.cond(
-        orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: tf.identity(image)
-    )
+    image = tf.cond(orientation >= 5, lambda: _transposed(image), lambda: tf.identity(image))
     for axis, mirrored in ((1, [2, 3, 6, 7]), (0, [3, 4, 7, 8])):
         image = tf.cond(
             tf.reduce_any(tf.equal(orientation, mirrored)),
-            lambda image=image, axis=axis: tf.reverse(image, [axis]),  # type: ignore[misc]
-            lambda image=image: tf.identity(image),  # type: ignore[misc]
+            lambda image=image, axis=axis: tf.reverse(image, [axis]),
+            lambda image=image: tf.identity(image),
         )
     return image
+
+
+def _transposed(image: tf.Tensor) -> tf.Tensor:
+    # tf.transpose makes oneDNN log an error, where a CPU lacks AVX-512 for bytes.
+    height, width, _ = tf.unstack(tf.shape(image), 3)
+    places = width * tf.range(height) + tf.range(width)[:, tf.newaxis]
+    return tf.gather(tf.reshape(image, [-1, image.shape[-1]]), places)
 
 
 def _bytes(data: tf.Tensor, place: tf.Tensor) -> tf.Tensor:

@@ -125,23 +125,28 @@ def legend(drawn: figure.Figure, handles: Sequence[Any]) -> None:
         made.remove()
 
 
-def refuse_other_endings(path: str) -> None:
-    """Checks that `save` can write such a file.
+def refuse_other_endings(path: str, flag: str = "output") -> None:
+    """Checks that `save` can write such a file, which errors call by its flag.
 
     Raises:
       InputError: if it cannot.
     """
     if pathlib.Path(path).suffix not in METADATA:
-        raise InputError(f"output={path}: should end in .png, .svg or .pdf")
+        raise InputError(f"{flag}={path}: should end in .png, .svg or .pdf")
 
 
-def save(drawn: figure.Figure, path: str) -> None:
+def save(drawn: figure.Figure, path: str, flag: str = "output") -> None:
     """Writes a figure in the format of the file's ending, bit by bit the same for the same data.
+
+    Args:
+      drawn: the figure.
+      path: the file, in folders that are made where missing.
+      flag: what errors call it.
 
     Raises:
       InputError: if the ending is another than .png, .svg and .pdf, or the file cannot be written.
     """
-    refuse_other_endings(path)
+    refuse_other_endings(path, flag)
     file = pathlib.Path(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -149,5 +154,5 @@ def save(drawn: figure.Figure, path: str) -> None:
             drawn.savefig(file, dpi=200, metadata=METADATA[file.suffix])
     except OSError as error:
         raise InputError(
-            f"output={path}: cannot be written ({error.strerror}); name a file that can"
+            f"{flag}={path}: cannot be written ({error.strerror}); name a file that can"
         ) from error

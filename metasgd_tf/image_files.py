@@ -27,7 +27,7 @@ class UnusablePictureError(ValueError):
     """A file is no usable picture; the message says what it is instead, without its name."""
 
 
-def find(image_dir: str) -> dict[str, list[pathlib.Path]]:
+def find(image_dir: str, flag: str = "image_dir") -> dict[str, list[pathlib.Path]]:
     """Lists the files of each class, both in the order of their names.
 
     A class is a sub-folder. Files beside the classes are left alone, and so is what file managers
@@ -35,6 +35,7 @@ def find(image_dir: str) -> dict[str, list[pathlib.Path]]:
 
     Args:
       image_dir: the folder with the sub-folders.
+      flag: what errors call it.
 
     Raises:
       InputError: if it cannot be read, has no sub-folders, or one of them has no files or has
@@ -42,7 +43,7 @@ def find(image_dir: str) -> dict[str, list[pathlib.Path]]:
     """
     try:
         found = {
-            folder.name: _visible(folder.path) for folder in _visible(image_dir) if folder.is_dir()
+            folder.name: visible(folder.path) for folder in visible(image_dir) if folder.is_dir()
         }
         wrong = [f"{name} has no files" for name, entries in found.items() if not entries]
         wrong += [
@@ -53,22 +54,23 @@ def find(image_dir: str) -> dict[str, list[pathlib.Path]]:
         ]
     except OSError as error:
         raise InputError(
-            f"image_dir={image_dir}: {error.filename} cannot be read ({error.strerror}); name a "
+            f"{flag}={image_dir}: {error.filename} cannot be read ({error.strerror}); name a "
             "folder with one sub-folder of pictures a class"
         ) from error
     if not found:
         raise InputError(
-            f"image_dir={image_dir}: has no sub-folders; each class's pictures should lie in one"
+            f"{flag}={image_dir}: has no sub-folders; each class's pictures should lie in one"
         )
     if wrong:
         raise InputError(
-            f"image_dir={image_dir}: each of its folders should be a class with nothing but "
+            f"{flag}={image_dir}: each of its folders should be a class with nothing but "
             f"pictures in it, but {listed(wrong)}"
         )
     return {name: [pathlib.Path(entry) for entry in found[name]] for name in found}
 
 
-def _visible(folder: str) -> list[os.DirEntry[str]]:
+def visible(folder: str) -> list[os.DirEntry[str]]:
+    """Returns what lies in a folder by name, without what a dot hides and file managers leave."""
     with os.scandir(folder) as entries:
         kept = [
             entry

@@ -5,7 +5,7 @@ a core, and no more than a bounded number, which bounds memory.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -14,7 +14,7 @@ from trainers.devices import TASKS_IN_FLIGHT
 from trainers.learner import MetaLearner
 from trainers.update_rule import Tensors
 
-Steps = int | tf.Tensor
+Steps: TypeAlias = int | tf.Tensor
 
 
 class Answers(NamedTuple):
@@ -64,8 +64,8 @@ def answers(
         # No further step, but what belongs to weights beside them: the support set's statistics.
         return learner.adapt(inputs, targets, steps=0, theta=weights)
 
-    traced = tf.function(lambda *task: fast_weights(*task, learner.inner_steps))
-    parts = traced.get_concrete_function(input_spec, target_spec).outputs
+    own = tf.function(lambda inputs, targets: fast_weights(inputs, targets, learner.inner_steps))
+    parts = own.get_concrete_function(input_spec, target_spec).outputs
     sizes = [part.shape.num_elements() for part in parts]
     state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
 
@@ -77,7 +77,7 @@ def answers(
 
     def adapt(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> tf.Tensor:
         def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            weights = [tf.cast(part, tf.float32) for part in fast_weights(*task, steps)]
+            weights = [tf.cast(part, tf.float32) for part in fast_weights(task[0], task[1], steps)]
             return tf.concat([tf.reshape(part, [-1]) for part in weights], axis=0)
 
         return _for_each_task(one, (inputs, targets), state_spec)
@@ -100,6 +100,4 @@ def _for_each_task(
     tasks: tuple[tf.Tensor, ...],
     spec: tf.TensorSpec,
 ) -> tf.Tensor:
-    return tf.map_fn(
-        function, tasks, fn_output_signature=spec, parallel_iterations=TASKS_IN_FLIGHT
-    )
+    return tf.map_fn(function, tasks, fn_output_signature=spec, parallel_iterations=TASKS_IN_FLIGHT)

@@ -62,9 +62,7 @@ def class_numbers(name: str, value: tf.Tensor, beside: tf.Tensor, ways: int) -> 
     )
 
 
-def numbers(
-    name: str, value: tf.Tensor, beside: tf.Tensor, shape: Sequence[int]
-) -> tf.Tensor:
+def numbers(name: str, value: tf.Tensor, beside: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Checks targets of a regression, [B, N, *shape], as `inputs` does and beside these."""
     return _as_many(name, inputs(name, value, shape), beside)
 

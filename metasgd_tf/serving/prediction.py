@@ -53,9 +53,7 @@ def prediction(
     return predict
 
 
-def _statistics(
-    learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, size: int
-) -> Tensors:
+def _statistics(learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, size: int) -> Tensors:
     """Returns the mean and the variance of each normalising layer's inputs over all rows."""
 
     def used(known: Sequence[tf.Tensor], rows: tf.Tensor) -> Tensors:
@@ -67,13 +65,13 @@ def _statistics(
     calls = tf.function(lambda: used([], inputs[:1])).get_concrete_function().outputs
     for place in range(0, len(calls), 2):
         # As parts join, their means and squared deviations do by Chan, Golub and LeVeque (1979).
-        def join(start: tf.Tensor, mean: tf.Tensor, deviation: tf.Tensor, place: int = place):
+        def join(start: tf.Tensor, mean: tf.Tensor, deviation: tf.Tensor, before=tuple(known)):
             rows = inputs[start : start + size]
-            part_mean, part_variance = used(known, rows)[place : place + 2]
-            before, joining = (tf.cast(n, mean.dtype) for n in (start, tf.shape(rows)[0]))
-            share = joining / (before + joining)
+            part_mean, part_variance = used(before, rows)[len(before) : len(before) + 2]
+            joined, joining = (tf.cast(n, mean.dtype) for n in (start, tf.shape(rows)[0]))
+            share = joining / (joined + joining)
             step = part_mean - mean
-            deviation += joining * part_variance + before * share * tf.square(step)
+            deviation += joining * part_variance + joined * share * tf.square(step)
             return start + size, mean + share * step, deviation
 
         zeros = tf.zeros(calls[place].shape, calls[place].dtype)

@@ -86,8 +86,7 @@ class ServedLearner:
         # What is cheap to refuse is refused before anything is decoded.
         with tf.control_dependencies([targets, query_files]):
             files = tf.identity(files)
-        inputs = _decoded(self.family, files)
-        queries = _decoded(self.family, query_files)
+        inputs, queries = (self._decoded(encoded) for encoded in (files, query_files))
         outputs = self._answers.answer(inputs, targets, queries, inner_steps)
         return self._reply(outputs, self._present(targets))
 
@@ -128,6 +127,19 @@ class ServedLearner:
         queries = checks.inputs("query_inputs", queries, self.family.input_shape)
         return checks.same_tasks("query_inputs", queries, other, beside)
 
+    def _decoded(self, files: tf.Tensor) -> tf.Tensor:
+        """Decodes PNG or JPEG files [B, N] to inputs [B, N, ...]."""
+        assert isinstance(self.family, PictureClassification)
+        pictures = tf.map_fn(
+            self.family.decode,
+            tf.reshape(files, [-1]),
+            fn_output_signature=tf.TensorSpec(self.family.input_shape, tf.uint8),
+            parallel_iterations=PICTURES_AT_ONCE,
+        )
+        shape = tf.concat([tf.shape(files), self.family.input_shape], axis=0)
+        inputs = self.family.scale(tf.reshape(pictures, shape))
+        return tf.ensure_shape(inputs, [None, None, *self.family.input_shape])
+
     def _present(self, targets: tf.Tensor) -> tf.Tensor | None:
         """Returns which classes the support sets have, [B, ways]."""
         if not self.classifies:
@@ -147,16 +159,3 @@ class ServedLearner:
 
 def _checked_steps(inner_steps: Steps) -> Steps:
     return inner_steps if isinstance(inner_steps, int) else checks.inner_steps(inner_steps)
-
-
-def _decoded(family: PictureClassification, files: tf.Tensor) -> tf.Tensor:
-    """Decodes PNG or JPEG files [B, N] to inputs [B, N, ...]."""
-    pictures = tf.map_fn(
-        family.decode,
-        tf.reshape(files, [-1]),
-        fn_output_signature=tf.TensorSpec(family.input_shape, tf.uint8),
-        parallel_iterations=PICTURES_AT_ONCE,
-    )
-    shape = tf.concat([tf.shape(files), family.input_shape], axis=0)
-    inputs = family.scale(tf.reshape(pictures, shape))
-    return tf.ensure_shape(inputs, [None, None, *family.input_shape])

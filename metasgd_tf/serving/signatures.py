@@ -9,15 +9,15 @@ There are two because not every loader honours a signature's default, and those 
 demand the input of every client.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from metasgd_tf.serving.served import Reply, ServedLearner
 
 STEPS = "_steps"
-Inputs = Mapping[str, tuple[Sequence[int | None], tf.DType]]
+Inputs: TypeAlias = dict[str, tuple[Sequence[int | None], tf.DType]]
 
 
 class Signature(NamedTuple):
@@ -41,11 +41,11 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
     """
     shape = served.family.input_shape
     steps = served.learner.inner_steps
-    targets = {"support_targets": ((None, None, *served.target_shape), served.target_type)}
-    support = {"support_inputs": ((None, None, *shape), tf.float32)} | targets
-    queries = {"query_inputs": ((None, None, *shape), tf.float32)}
-    files = {name: ((None, None), tf.string) for name in ("support_inputs", "query_inputs")}
-    state = {"state": ((None, served.state_size), tf.float32)}
+    targets: Inputs = {"support_targets": ((None, None, *served.target_shape), served.target_type)}
+    support: Inputs = {"support_inputs": ((None, None, *shape), tf.float32)} | targets
+    queries: Inputs = {"query_inputs": ((None, None, *shape), tf.float32)}
+    files: Inputs = {name: ((None, None), tf.string) for name in ("support_inputs", "query_inputs")}
+    state: Inputs = {"state": ((None, served.state_size), tf.float32)}
 
     made = _answering("serving_default", served.answer, steps, support | queries)
     if served.classifies:

@@ -88,7 +88,7 @@ def shrink(image: tf.Tensor) -> tf.Tensor:
     Returns:
       [28, 28, 1], uint8, with ink 255 on paper 0.
     """
-    ink = 255 - image[..., :1]
+    ink = tf.bitwise.invert(image[..., :1])  # 255 less each.
     small = tf.image.resize(ink, (SIDE, SIDE), method=tf.image.ResizeMethod.AREA)
     return tf.cast(tf.round(small), tf.uint8)
 

@@ -1,0 +1,80 @@
+"""Classifies pictures by a few examples of each class.
+
+    python -m metasgd_tf.classify --export_dir=OUT --support_dir=A --query_dir=B
+
+A has a sub-folder a class with a few pictures, B the pictures to classify. Prints a table. The
+newest version of the export answers; the run that it is from is not needed. --write_examples=DIR
+writes drawings to try it on, DIR/support and DIR/query, and does no more.
+"""
+
+from absl import flags
+
+from metasgd_tf import command_line
+
+EXPORT_DIR = flags.DEFINE_string("export_dir", None, "What export wrote for a run.")
+SUPPORT_DIR = flags.DEFINE_string(
+    "support_dir", None, "A folder with a sub-folder a class, with a few PNG or JPEG files each."
+)
+QUERY_DIR = flags.DEFINE_string("query_dir", None, "A folder of PNG or JPEG files to classify.")
+INNER_STEPS = flags.DEFINE_integer(
+    "inner_steps", None, "Updates that learn the classes; by default the run's own.", 0, 100
+)
+OUTPUT = flags.DEFINE_string("output", None, "A .csv or .json file to write the table to.")
+CONTACT_SHEET = flags.DEFINE_string(
+    "contact_sheet",
+    None,
+    "A .png, .svg or .pdf file: the pictures by the classes that they are taken for.",
+)
+WRITE_EXAMPLES = flags.DEFINE_string(
+    "write_examples", None, "A folder to write drawings to, in place of classifying."
+)
+NEEDED = (EXPORT_DIR, SUPPORT_DIR, QUERY_DIR)
+
+
+def main() -> None:
+    """Classifies, and prints the table."""
+    if WRITE_EXAMPLES.value:
+        from metasgd_tf.serving import drawings
+
+        drawings.write(WRITE_EXAMPLES.value)
+        print(f"written to {WRITE_EXAMPLES.value}/support and {WRITE_EXAMPLES.value}/query")
+        return
+
+    from metasgd_tf import figures
+    from metasgd_tf.serving import classifying
+    from metasgd_tf.serving.contact_sheet import contact_sheet
+    from trainers.devices import use_cores_for_tasks
+
+    # Whatever is to be refused is, before anything takes its time.
+    if OUTPUT.value:
+        classifying.refuse_other_endings(OUTPUT.value)
+    if CONTACT_SHEET.value:
+        figures.refuse_other_endings(CONTACT_SHEET.value, "contact_sheet")
+    support = classifying.find_support(SUPPORT_DIR.value)
+    queries = classifying.find_queries(QUERY_DIR.value)
+    use_cores_for_tasks()
+    predictions = classifying.classify(EXPORT_DIR.value, support, queries, INNER_STEPS.value)
+    print(classifying.table(predictions))
+    about = classifying.facts(EXPORT_DIR.value)
+    if about.get("batch_norm") == "transductive":
+        print("\nthe pictures were normalised together: each prediction depends on the others too")
+    if OUTPUT.value:
+        classifying.write(predictions, OUTPUT.value, about)
+        print(f"written to {OUTPUT.value}")
+    if CONTACT_SHEET.value:
+        sheet = contact_sheet(support, predictions)
+        figures.save(sheet, CONTACT_SHEET.value, "contact_sheet")
+        print(f"written to {CONTACT_SHEET.value}")
+
+
+@flags.multi_flags_validator(
+    [flag.name for flag in (*NEEDED, WRITE_EXAMPLES)],
+    "--export_dir, --support_dir and --query_dir should all be given, or --write_examples alone",
+)
+def _complete(values: dict[str, str | None]) -> bool:
+    given = [bool(values[flag.name]) for flag in NEEDED]
+    return all(given) if not values["write_examples"] else not any(given)
+
+
+if __name__ == "__main__":
+    command_line.run(main)

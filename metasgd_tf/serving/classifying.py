@@ -1,0 +1,230 @@
+"""Folders of pictures classified by an export, with nothing but what it offers to any client."""
+
+import csv
+import io
+import json
+import pathlib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from metasgd_tf import image_files
+from metasgd_tf.listing import listed
+from metasgd_tf.serving import versions
+from metasgd_tf.serving.signatures import STEPS
+from metasgd_tf.text_table import aligned
+from metasgd_tf.written import replaced
+from trainers.errors import InputError
+
+SIGNATURE = "classify_images"
+ENDINGS = (".csv", ".json")
+
+
+class Prediction(NamedTuple):
+    """What is said of a picture.
+
+    Attributes:
+      path: the picture.
+      name: of the most probable class.
+      probability: of that class.
+      probabilities: of all classes by name, in the order of their names.
+    """
+
+    path: pathlib.Path
+    name: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+def find_support(support_dir: str) -> dict[str, list[pathlib.Path]]:
+    """Lists the pictures of each class, a sub-folder each; see `image_files.find`."""
+    return image_files.find(support_dir, "support_dir")
+
+
+def find_queries(query_dir: str) -> list[pathlib.Path]:
+    """Lists the pictures in a folder in the order of their names.
+
+    Raises:
+      InputError: if it cannot be read, has none, or has folders.
+    """
+    try:
+        entries = image_files.visible(query_dir)
+        folders = [entry.name for entry in entries if entry.is_dir()]
+    except OSError as error:
+        raise InputError(
+            f"query_dir={query_dir}: cannot be read ({error.strerror}); name a folder of pictures"
+        ) from error
+    if folders or not entries:
+        problem = f"has folders in it ({listed(folders)})" if folders else "has no files"
+        raise InputError(f"query_dir={query_dir}: {problem}; name a folder of pictures")
+    return [pathlib.Path(entry) for entry in entries]
+
+
+def classify(
+    export_dir: str,
+    support: Mapping[str, Sequence[pathlib.Path]],
+    queries: Sequence[pathlib.Path],
+    inner_steps: int | None = None,
+) -> list[Prediction]:
+    """Learns classes from a few pictures and says which class each of some others is of.
+
+    Args:
+      export_dir: an export; its newest version answers.
+      support: the pictures of each class by its name, few.
+      queries: the pictures to classify.
+      inner_steps: updates that learn the classes; the run's own number if not given.
+
+    Raises:
+      InputError: if there is no such export, it does not classify pictures, there are too many
+        classes, or files cannot be used.
+    """
+    folder = versions.newest(export_dir)
+    try:
+        # To be held as long as its signatures are used.
+        loaded = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"export_dir={export_dir}: {folder} cannot be loaded ({_first_line(error)}); export "
+            "the run once more"
+        ) from error
+    if SIGNATURE not in loaded.signatures:
+        raise InputError(
+            f"export_dir={export_dir}: is of a run that does not classify pictures; name one that "
+            "does"
+        )
+    signature = loaded.signatures[SIGNATURE if inner_steps is None else SIGNATURE + STEPS]
+    ways = signature.structured_outputs["probabilities"].shape[-1]
+    if len(support) > ways:
+        raise InputError(
+            f"support_dir: holds {len(support)} classes, and this export tells up to {ways} apart; "
+            "take some out, or export a run with more --ways"
+        )
+    further = {} if inner_steps is None else {"inner_steps": tf.constant(inner_steps)}
+
+    def ask(paths: Sequence[pathlib.Path], targets: Sequence[int], asked: Sequence[pathlib.Path]):
+        return signature(
+            support_inputs=_contents(paths),
+            support_targets=tf.constant([targets], tf.int32),
+            query_inputs=_contents(asked),
+            **further,
+        )["probabilities"].numpy()[0]
+
+    paths = [path for files in support.values() for path in files]
+    targets = [number for number, files in enumerate(support.values()) for _ in files]
+    try:
+        probabilities = ask(paths, targets, queries)
+    except tf.errors.InvalidArgumentError as error:
+        _name_unusable(ask, [*paths, *queries])
+        raise InputError(f"the export refuses these pictures: {_sentence(error)}") from error
+    names = list(support)
+    return [
+        Prediction(
+            path,
+            names[int(np.argmax(row))],
+            float(np.max(row)),
+            dict(zip(names, map(float, row), strict=False)),
+        )
+        for path, row in zip(queries, probabilities, strict=True)
+    ]
+
+
+def _contents(paths: Sequence[pathlib.Path]) -> tf.Tensor:
+    try:
+        return tf.constant([[path.read_bytes() for path in paths]])
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _name_unusable(ask: Callable[..., np.ndarray], paths: Sequence[pathlib.Path]) -> None:
+    """Asks for each picture by itself, and names those that are refused.
+
+    Raises:
+      InputError: if there are any.
+    """
+    problems = []
+    for path in paths:
+        try:
+            ask([path], [0], [path])
+        except tf.errors.InvalidArgumentError as error:
+            problems.append(f"{path} ({_sentence(error)})")
+    if problems:
+        raise InputError(
+            f"files that cannot be used: {listed(problems)}; give PNG or JPEG files, and take out "
+            "what is none"
+        )
+
+
+def _sentence(error: tf.errors.InvalidArgumentError) -> str:
+    """Returns what an export says of a request."""
+    _, said, data = error.message.partition("assertion failed:")
+    if said:
+        return " ".join(re.findall(r"\[([^\[\]]*)\]", data.splitlines()[0]))
+    return "damaged"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def facts(export_dir: str) -> dict[str, Any]:
+    """Returns what an export says of the run that it is from, nothing if it says nothing."""
+    path = versions.newest(export_dir) / "assets.extra" / "export.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def table(predictions: Sequence[Prediction]) -> str:
+    """Returns predictions as text, a row a picture."""
+    rows = [("name", "class", "probability")]
+    rows += [(one.path.name, one.name, f"{one.probability:.4f}") for one in predictions]
+    return aligned(rows)
+
+
+def refuse_other_endings(output: str) -> None:
+    """Checks that an output's ending says in which format it is to be written.
+
+    Raises:
+      InputError: if it does not.
+    """
+    if pathlib.Path(output).suffix not in ENDINGS:
+        raise InputError(f"output={output}: should end in {' or '.join(ENDINGS)}")
+
+
+def write(predictions: Sequence[Prediction], output: str, about: Mapping[str, Any]) -> None:
+    """Writes predictions: as CSV name, class and probability, as JSON those of all classes too.
+
+    Args:
+      predictions: what `classify` gave.
+      output: a file name that ends in .csv or .json.
+      about: what JSON says of the export.
+
+    Raises:
+      InputError: if it cannot be written.
+    """
+    rows = [
+        {"name": one.path.name, "class": one.name, "probability": round(one.probability, 6)}
+        for one in predictions
+    ]
+    text = io.StringIO(newline="")
+    if pathlib.Path(output).suffix == ".csv":
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    else:
+        results = [
+            row | {"probabilities": {name: round(p, 6) for name, p in one.probabilities.items()}}
+            for row, one in zip(rows, predictions, strict=True)
+        ]
+        text.write(json.dumps({"export": about, "results": results}, indent=2) + "\n")
+    try:
+        with replaced(pathlib.Path(output)) as file:
+            file.write(text.getvalue())
+    except OSError as error:
+        raise InputError(
+            f"output={output}: cannot be written ({error.strerror}); name a file that can"
+        ) from error

@@ -1,0 +1,89 @@
+"""A contact sheet: the pictures that classes were learned from, and those taken for each class."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import figure
+from PIL import Image, ImageOps
+
+from metasgd_tf.serving.classifying import Prediction
+
+COLUMNS = 8
+"""Most pictures of a line, of either kind."""
+
+SHOWN = 200
+"""Predictions on a sheet; more would not be looked at, and fill memory."""
+
+_PITCH = 1.3
+_THUMBNAIL = 160
+
+
+def contact_sheet(
+    support: Mapping[str, Sequence[pathlib.Path]], predictions: Sequence[Prediction]
+) -> figure.Figure:
+    """Draws a block of lines for each class: its support pictures, then what was taken for it.
+
+    Under a prediction stand the file's name and the probability of its class.
+
+    Args:
+      support: the pictures of each class by its name.
+      predictions: those made with this support set; the first 200 are shown.
+    """
+    shown = predictions[:SHOWN]
+    by_class = {name: [one for one in shown if one.name == name] for name in support}
+    shots = min(COLUMNS, max(map(len, support.values())))
+    taken = min(COLUMNS, max(map(len, by_class.values())))
+    begin = shots + 0.3
+    lines = {
+        name: max(_lines(len(support[name]), shots), _lines(len(by_class[name]), taken))
+        for name in support
+    }
+    width, height = begin + taken, _PITCH * sum(lines.values())
+    more = len(predictions) - len(shown)
+    bottom = height + (0.35 if more else 0.05)
+    drawn = figure.Figure(
+        figsize=(0.85 * (width + 1.5), 0.85 * (bottom + 0.5)), dpi=100, facecolor="white"
+    )
+    axes = drawn.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(-1.45, width + 0.05), ylim=(bottom, -0.5))
+    axes.set_axis_off()
+    axes.text(0, -0.15, "learned from", fontsize=9)
+    axes.text(begin, -0.15, "taken for it", fontsize=9)
+    top = 0.0
+    for name in support:
+        axes.axhline(top - 0.06, color="0.8", lw=0.8)
+        axes.text(-0.1, top + 0.45, _short(name, 16), ha="right", va="center", fontsize=9)
+        for index, path in enumerate(support[name]):
+            _show(axes, path, index % shots, top + _PITCH * (index // shots))
+        for index, one in enumerate(by_class[name]):
+            left, line = begin + index % taken, top + _PITCH * (index // taken)
+            _show(axes, one.path, left, line)
+            text = f"{_short(one.path.name, 15)}\n{100 * one.probability:.1f} %"
+            axes.text(left + 0.45, line + 1.06, text, ha="center", va="center", fontsize=6.5)
+        top += _PITCH * lines[name]
+    if more:
+        axes.text(0, height + 0.15, f"and {more:,} other pictures", va="center", fontsize=9)
+    return drawn
+
+
+def _lines(count: int, columns: int) -> int:
+    return max(1, -(-count // columns))
+
+
+def _short(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _show(axes: Any, path: pathlib.Path, left: float, top: float) -> None:
+    with Image.open(path) as image:
+        image.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
+        upright = ImageOps.exif_transpose(image)
+        if upright.has_transparency_data:
+            upright = upright.convert("RGBA")
+            white = Image.new("RGBA", upright.size, "white")
+            upright = Image.alpha_composite(white, upright)
+        small = upright.convert("RGB").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR)
+    extent = (left, left + 0.9, top + 0.9, top)
+    axes.imshow(np.asarray(small), extent=extent, aspect="auto", interpolation="antialiased")
