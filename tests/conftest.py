@@ -1,5 +1,6 @@
 """What all tests share: two logical devices, so that replicas can be tested on any machine."""
 
+import functools
 import os
 import pathlib
 
@@ -42,3 +43,31 @@ def real_omniglot_dir() -> str:
     if not (pathlib.Path(data_dir) / "omniglot" / "3.0.0" / "dataset_info.json").exists():
         pytest.skip("no prepared omniglot/3.0.0; set TFDS_DATA_DIR to a directory that has it")
     return data_dir
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory):
+    """Gives the run and the folder of a version by the name of an export, made when asked for."""
+    from metasgd_tf.serving.writing import export
+    from tests import serving_exports
+
+    runs = {
+        "transductive": lambda: serving_exports.omniglot_run(),
+        "support": lambda: serving_exports.omniglot_run("--batch_norm=support", "--inner_steps=2"),
+        "folder": lambda: serving_exports.folder_run(3),
+        "grey folder": lambda: serving_exports.folder_run(1),
+        "sinusoid": lambda: serving_exports.sinusoid_run("--inner_steps=2"),
+    }
+
+    @functools.cache
+    def made(name: str):
+        run = runs[name]()
+        return run, export(run, str(tmp_path_factory.mktemp(name.replace(" ", "_"))))
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def served(exports):
+    """Gives an export by its name, held by one of `serving_exports`' loaders, loaded once."""
+    return functools.cache(lambda loader, name: loader(exports(name)[1]))

@@ -1,0 +1,1 @@
+"""Clients of TF Serving with an export of this project; they need nothing else of it."""
