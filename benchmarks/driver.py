@@ -78,24 +78,22 @@ class Reply:
     resident_mb: float
 
 
-class Worker(contextlib.AbstractContextManager):
-    """One system on one case in a process of its own, which ends with the `with` block.
+class Process(contextlib.AbstractContextManager):
+    """A process that answers lines of JSON with lines of JSON, and ends with the `with` block."""
 
-    Attributes:
-      system: The system's name.
-      case: The case.
-      first_step_seconds: From the start of building to the end of meta-iteration 0.
-      done: Meta-iterations run so far.
-    """
+    def __init__(self, arguments: Sequence[str], module: str, name: str) -> None:
+        """Starts the process.
 
-    def __init__(self, system: str, case: cases.Case) -> None:
-        """Starts the process and waits for its first meta-iteration."""
-        self.system = system
-        self.case = case
+        Args:
+          arguments: Its command line.
+          module: The module that it runs.
+          name: What errors call it.
+        """
+        self._name = name
         # A file and not a pipe: nobody reads a pipe in time, and a full one stops the worker.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process: subprocess.Popen[str] = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", "--system", system, "--case", case.name],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -104,27 +102,29 @@ class Worker(contextlib.AbstractContextManager):
         )
         assert self._process.stdin and self._process.stdout
         self._requests, self._replies = self._process.stdin, self._process.stdout
-        try:
-            self.first_step_seconds: float = self._receive()["first_step_seconds"]
-        except BaseException:
-            self.close()
-            raise
-        self.done = 1
 
-    def run(self, count: int) -> Reply:
-        """Runs the next `count` meta-iterations.
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sends a line and returns the reply.
 
         Raises:
-          BenchmarkError: The worker ended instead.
+          BenchmarkError: The process ended instead.
         """
         try:
-            request = {"first": self.done, "count": count}
             print(json.dumps(request), file=self._requests, flush=True)
         except BrokenPipeError:
             raise self._failure() from None
-        reply = Reply(**self._receive())
-        self.done += count
-        return reply
+        return self.receive()
+
+    def receive(self) -> dict[str, Any]:
+        """Returns what the process says next.
+
+        Raises:
+          BenchmarkError: The process ended instead.
+        """
+        line = self._replies.readline()
+        if not line:
+            raise self._failure()
+        return json.loads(line)
 
     def close(self) -> None:
         """Ends the process: by closing its input, and by force if that does not help."""
@@ -135,12 +135,6 @@ class Worker(contextlib.AbstractContextManager):
     def __exit__(self, *exception: object) -> None:
         """Ends the process."""
         self.close()
-
-    def _receive(self) -> dict[str, Any]:
-        line = self._replies.readline()
-        if not line:
-            raise self._failure()
-        return json.loads(line)
 
     def _end(self) -> int:
         with contextlib.suppress(BrokenPipeError):
@@ -156,6 +150,41 @@ class Worker(contextlib.AbstractContextManager):
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").splitlines()
         tail = "\n".join(lines[-_TAIL_LINES:])
-        return BenchmarkError(
-            f"The worker of {self.system} on {self.case.name} ended with code {code}:\n{tail}"
+        return BenchmarkError(f"The worker of {self._name} ended with code {code}:\n{tail}")
+
+
+class Worker(Process):
+    """One system on one case in a process of its own.
+
+    Attributes:
+      system: The system's name.
+      case: The case.
+      first_step_seconds: From the start of building to the end of meta-iteration 0.
+      done: Meta-iterations run so far.
+    """
+
+    def __init__(self, system: str, case: cases.Case) -> None:
+        """Starts the process and waits for its first meta-iteration."""
+        super().__init__(
+            ["--system", system, "--case", case.name],
+            "benchmarks.worker",
+            f"{system} on {case.name}",
         )
+        self.system = system
+        self.case = case
+        try:
+            self.first_step_seconds: float = self.receive()["first_step_seconds"]
+        except BaseException:
+            self.close()
+            raise
+        self.done = 1
+
+    def run(self, count: int) -> Reply:
+        """Runs the next `count` meta-iterations.
+
+        Raises:
+          BenchmarkError: The worker ended instead.
+        """
+        reply = Reply(**self.ask({"first": self.done, "count": count}))
+        self.done += count
+        return reply

@@ -33,7 +33,7 @@ def decode(encoded: tf.Tensor, enough: int | None = None) -> tf.Tensor:
       tf.errors.InvalidArgumentError: when it runs, if this is no PNG or JPEG, is damaged, or has
         too few or too many pixels.
     """
-    is_png = _begins_with(encoded, _PNG) & (tf.strings.length(encoded) >= len(_PNG) + 8)
+    is_png = _begins_with(encoded, _PNG) & (tf.strings.length(encoded) > len(_PNG) + 8)
     is_jpeg = _begins_with(encoded, _JPEG)
     known = tf.debugging.Assert(is_png | is_jpeg, ["the bytes are no PNG or JPEG"])
     with tf.control_dependencies([known]):
@@ -47,7 +47,12 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
     width, height = tf.unstack(tf.cast(sides, tf.int64) % 2**32, 2)
     with tf.control_dependencies(_size_checks(height, width)):
         encoded = tf.identity(encoded)
-    return _over_white(tf.io.decode_png(encoded, channels=4))
+    (depth,) = tf.unstack(
+        tf.io.decode_raw(tf.strings.substr(encoded, len(_PNG) + 8, 1), tf.uint8), 1
+    )
+    # What TensorFlow fills in where a file has no transparency: all bits of one of its samples.
+    opaque = tf.bitwise.left_shift(1, tf.minimum(tf.cast(depth, tf.int32), 8)) - 1
+    return _over_white(tf.io.decode_png(encoded, channels=4), tf.cast(opaque, tf.uint8))
 
 
 def _decode_jpeg(encoded: tf.Tensor, enough: int | None) -> tf.Tensor:
@@ -92,13 +97,16 @@ def _size_checks(height: tf.Tensor, width: tf.Tensor) -> list[tf.Operation]:
     ]
 
 
-def _over_white(image: tf.Tensor) -> tf.Tensor:
-    """Lays [height, width, 4] over white, with the rounding of Pillow's `alpha_composite`."""
+def _over_white(image: tf.Tensor, opaque: tf.Tensor) -> tf.Tensor:
+    """Lays [height, width, 4] over white, with the rounding of Pillow's `alpha_composite`.
+
+    If all of the last channel is `opaque`, there is nothing to be seen through.
+    """
 
     def composed() -> tf.Tensor:
         colour, alpha = tf.cast(image[..., :3], tf.int32), tf.cast(image[..., 3:], tf.int32)
         total = 128 * (colour * alpha + 255 * (255 - alpha) + 128)
         return tf.cast((total // 256 + total) // 256 // 128, tf.uint8)
 
-    opaque = tf.reduce_all(tf.equal(image[..., 3], 255))
-    return tf.cond(opaque, lambda: image[..., :3], composed)
+    is_opaque = tf.reduce_all(tf.equal(image[..., 3], opaque))
+    return tf.cond(is_opaque, lambda: image[..., :3], composed)

@@ -1,9 +1,9 @@
-"""Pictures of any size made squares in a TensorFlow graph, number for number as Pillow does.
+"""Pictures of any size made squares in a TensorFlow graph, as Pillow does it.
 
 `image_files.decode` makes training's pictures with Pillow; what is served must not differ. Pillow
-resizes with integers: weights in fixed point, along rows and along columns, with a rounding to 8
-bits in between. Some releases take the columns of tall pictures first; here rows always are, and a
-pixel of such a picture may differ by 1 of 255.
+resizes with integers: weights in fixed point, first along rows and then along columns, with a
+rounding to 8 bits in between. For pictures that are higher than wide Pillow 13 may take the columns
+first; then a pixel can differ by 1 of 255, and is the same number else.
 """
 
 import tensorflow as tf

@@ -47,9 +47,10 @@ def plain_batch_norm(x: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor)
     return (x - mean) * gain + offset[:, None, None]
 
 
-def _predict_class(
+def predict_class(
     weights: Weights, x: torch.Tensor, pooling: str, batch_norm: BatchNorm
 ) -> torch.Tensor:
+    """Returns logits `[images, ways]` for `[images, channels, height, width]`."""
     for layer in range(cases.CONV_LAYERS):
         filters, scale, offset = weights[3 * layer : 3 * layer + 3]
         x = F.conv2d(x, filters, stride=2 if pooling == "stride" else 1, padding=1)
@@ -71,7 +72,7 @@ def loss_function(
     if case.kind == "regression":
         return lambda weights, x, y: F.mse_loss(_predict_curve(weights, x), y)
     pooling = case.pooling
-    return lambda weights, x, y: F.cross_entropy(_predict_class(weights, x, pooling, batch_norm), y)
+    return lambda weights, x, y: F.cross_entropy(predict_class(weights, x, pooling, batch_norm), y)
 
 
 def episode_source(case: cases.Case, seed: int = 0) -> Callable[[], Episodes]:

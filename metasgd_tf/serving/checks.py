@@ -89,16 +89,28 @@ def inner_steps(value: tf.Tensor) -> tf.Tensor:
     )
 
 
-def state(value: tf.Tensor, size: int) -> tf.Tensor:
-    """Checks what the signature `adapt` gave, [B, size]."""
+def state(value: tf.Tensor, size: int, ways: int) -> tf.Tensor:
+    """Checks what the signature `adapt` gave, [B, size].
+
+    Args:
+      value: a float tensor of any rank.
+      size: numbers of a task.
+      ways: how many of them, at the end, say whether the task has a class; 0 for regression.
+    """
     value = _of_shape(
         value, [None, size], f"state: should be what adapt gave, of shape [B, {size}], not"
     )
     value = _checked(value, tf.size(value) > 0, "state: holds no task")
-    return _checked(
+    value = _checked(
         value,
         tf.reduce_all(tf.math.is_finite(value)),
         "state: holds NaN or infinity; it should be what adapt gave",
+    )
+    if not ways:
+        return value
+    some = tf.reduce_all(tf.reduce_any(value[:, -ways:] > 0, axis=1))
+    return _checked(
+        value, some, "state: is of a task without classes; it should be what adapt gave"
     )
 
 

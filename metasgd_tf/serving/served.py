@@ -44,7 +44,8 @@ class ServedLearner:
             family.output_size,
         )
         # Which classes the support set has goes with the fast weights.
-        self.state_size = self._answers.size + (family.output_size if self.classifies else 0)
+        self._ways = family.output_size if self.classifies else 0
+        self.state_size = self._answers.size + self._ways
 
     def answer(
         self,
@@ -108,7 +109,7 @@ class ServedLearner:
 
     def predict(self, state: tf.Tensor, query_inputs: tf.Tensor) -> Reply:
         """Answers queries [B, M, ...] with what `adapt` made of their tasks."""
-        state = checks.state(state, self.state_size)
+        state = checks.state(state, self.state_size, self._ways)
         queries = self._queries(query_inputs, "state", state)
         outputs = self._answers.predict(state[:, : self._answers.size], queries)
         return self._reply(outputs, state[:, self._answers.size :] > 0 if self.classifies else None)

@@ -30,7 +30,7 @@ def write(folder: pathlib.Path, signatures: Mapping[str, Signature], inner_steps
             request = predict_pb2.PredictRequest()
             request.model_spec.signature_name = name
             for argument, (shape, kind) in signature.inputs.items():
-                value = inner_steps if argument == "inner_steps" else _value(kind)
+                value = inner_steps if argument == "inner_steps" else _value(argument, kind)
                 # One value for all entries, which is all that the message then holds.
                 request.inputs[argument].CopyFrom(
                     tf.make_tensor_proto(value, kind, [size or 1 for size in shape])
@@ -41,7 +41,8 @@ def write(folder: pathlib.Path, signatures: Mapping[str, Signature], inner_steps
             file.write(log.SerializeToString())
 
 
-def _value(kind: tf.DType) -> bytes | int:
-    if kind != tf.string:
-        return 0
-    return tf.io.encode_png(np.zeros([28, 28, 3], np.uint8)).numpy()
+def _value(argument: str, kind: tf.DType) -> bytes | int:
+    if kind == tf.string:
+        return tf.io.encode_png(np.zeros([28, 28, 3], np.uint8)).numpy()
+    # A state of ones has all classes.
+    return int(argument == "state")

@@ -1,0 +1,217 @@
+"""What an export holds, and that TensorFlow alone runs it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
+
+from metasgd_tf.serving import writing
+from metasgd_tf.serving.writing import export
+from tests.serving_exports import WAYS, Served, answers, drawings, sinusoid_run, softmax
+
+PICTURES = ["classify_images", "classify_images_steps"]
+OTHERS = ["adapt", "adapt_steps", "predict", "serving_default", "serving_default_steps"]
+
+# Loads an export in both ways without this project and writes what serving_default answers.
+FRESH = """
+import importlib.abc, sys
+
+class Nothing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("metasgd_tf", "trainers", "models", "benchmarks", "tests"):
+            raise ImportError(name + " is of the project")
+
+sys.meta_path.insert(0, Nothing())
+version, asked_file, given_file = sys.argv[1:]
+import numpy as np
+import tensorflow as tf
+
+asked = dict(np.load(asked_file))
+tensors = {name: tf.constant(value) for name, value in asked.items()}
+loaded = tf.saved_model.load(version)
+given = {"load/" + n: v for n, v in loaded.signatures["serving_default"](**tensors).items()}
+with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
+    signature = meta_graph.signature_def["serving_default"]
+    feeds = {signature.inputs[name].name: value for name, value in asked.items()}
+    fetches = {name: info.name for name, info in signature.outputs.items()}
+    given |= {"session/" + n: v for n, v in session.run(fetches, feeds).items()}
+np.savez(given_file, **given)
+ours = {"metasgd_tf", "trainers", "models"} & {name.split(".")[0] for name in sys.modules}
+assert not ours, ours
+"""
+
+
+def saved_model(version):
+    return saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["transductive", "support", "sinusoid", "grey folder"])
+def test_tensorflow_alone_gives_what_the_trainer_gives(exports, name, tmp_path):
+    run, version = exports(name)
+    rng = np.random.default_rng(0)
+    shape, ways = run.family.input_shape, run.family.output_size
+    asked = {
+        "support_inputs": rng.random((3, 2 * ways, *shape), np.float32),
+        "support_targets": np.tile(np.arange(2 * ways, dtype=np.int32) % ways, (3, 1)),
+        "query_inputs": rng.random((3, 4, *shape), np.float32),
+    }
+    if name == "sinusoid":
+        asked["support_targets"] = rng.random((3, 2, 1), np.float32)
+    np.savez(tmp_path / "asked.npz", **asked)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", FRESH, str(version), "asked.npz", "given.npz"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    outputs = answers(run.learner, *asked.values())
+    given = dict(np.load(tmp_path / "given.npz"))
+    for loader in ("load", "session"):
+        if name == "sinusoid":
+            np.testing.assert_allclose(given[f"{loader}/predictions"], outputs, rtol=0, atol=1e-5)
+            continue
+        probabilities = softmax(outputs)
+        np.testing.assert_allclose(
+            given[f"{loader}/probabilities"], probabilities, rtol=0, atol=1e-5
+        )
+        np.testing.assert_array_equal(given[f"{loader}/classes"], probabilities.argmax(-1))
+
+
+def test_saved_model_cli_shows_the_signatures(exports):
+    cli = str(pathlib.Path(sys.executable).with_name("saved_model_cli"))
+    shown = subprocess.run(
+        [cli, "show", "--all", "--dir", str(exports("transductive")[1])],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    ).stdout
+    parts = {part.split("'")[0]: part for part in shown.split("signature_def['")[1:]}
+    assert set(PICTURES + OTHERS) <= set(parts)
+    lines = " ".join(parts["serving_default"].split())
+    for text in (
+        "inputs['support_inputs'] tensor_info: dtype: DT_FLOAT shape: (-1, -1, 28, 28, 1)",
+        "inputs['support_targets'] tensor_info: dtype: DT_INT32 shape: (-1, -1)",
+        "inputs['query_inputs'] tensor_info: dtype: DT_FLOAT shape: (-1, -1, 28, 28, 1)",
+        "outputs['probabilities'] tensor_info: dtype: DT_FLOAT shape: (-1, -1, 5)",
+        "outputs['classes'] tensor_info: dtype: DT_INT32 shape: (-1, -1)",
+        "Method name is: tensorflow/serving/predict",
+    ):
+        assert text in lines, lines
+    assert "inputs['inner_steps']" in parts["adapt_steps"]
+    assert "DT_STRING" in parts["classify_images"]
+
+
+def test_regression_has_no_signature_for_pictures(exports):
+    (meta_graph,) = saved_model(exports("sinusoid")[1]).meta_graphs
+    names = {name for name in meta_graph.signature_def if not name.startswith("__")}
+    assert names == set(OTHERS)
+    shape = meta_graph.signature_def["serving_default"].inputs["support_targets"].tensor_shape
+    assert [dimension.size for dimension in shape.dim] == [-1, -1, 1]
+
+
+@pytest.mark.parametrize("name", ["transductive", "support", "folder", "sinusoid"])
+def test_the_graph_has_neither_xla_nor_python(exports, name):
+    (meta_graph,) = saved_model(exports(name)[1]).meta_graphs
+    graph = meta_graph.graph_def
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    assert len(nodes) > 1000
+    wrong = {node.op for node in nodes if "PyFunc" in node.op or "Xla" in node.op}
+    assert not wrong
+    attributes = [(node.name, node.attr) for node in nodes]
+    attributes += [(f.signature.name, f.attr) for f in graph.library.function]
+    compiled = [
+        name
+        for name, attr in attributes
+        for key in attr
+        if "xla" in key.lower() and (attr[key].b or attr[key].s)
+    ]
+    assert not compiled
+
+
+def test_warm_up_requests_are_good_ones(exports):
+    for name, signatures in (("transductive", PICTURES + OTHERS), ("sinusoid", OTHERS)):
+        _, version = exports(name)
+        file = version / "assets.extra" / "tf_serving_warmup_requests"
+        records = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+        requests = [
+            prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+            for record in records
+        ]
+        assert {one.model_spec.signature_name for one in requests} == set(signatures)
+        ask = Served(version)
+        for one in requests:
+            inputs = {key: tf.make_ndarray(value) for key, value in one.inputs.items()}
+            given = ask(one.model_spec.signature_name, **inputs)
+            assert all(np.all(np.isfinite(value)) for value in given.values())
+        assert file.stat().st_size < 10_000
+
+
+def test_an_export_says_where_it_comes_from(exports):
+    _, version = exports("support")
+    facts = json.loads((version / "assets.extra" / "export.json").read_text(encoding="utf-8"))
+    expected = {
+        "task": "omniglot",
+        "algorithm": "meta_sgd",
+        "input_shape": [28, 28, 1],
+        "ways": 5,
+        "inner_steps": 2,
+        "batch_norm": "support",
+        "checkpoint": "last",
+        "iteration": 7,
+    }
+    assert {name: facts[name] for name in expected} == expected
+    assert facts["versions"]["tensorflow"] == tf.__version__
+
+
+def test_an_export_is_small(exports):
+    _, version = exports("transductive")
+    size = sum(file.stat().st_size for file in version.rglob("*") if file.is_file())
+    assert size < 4_000_000
+    text = (version / "saved_model.pb").read_bytes()
+    assert os.getcwd().encode() not in text and str(version.parent).encode() not in text
+
+
+def test_an_export_does_not_change_with_the_learner(tmp_path):
+    run = sinusoid_run()
+    version = export(run, str(tmp_path))
+    x = np.ones([1, 4, 1], np.float32)
+    before = answers(run.learner, x, x, x)
+    for weight in run.learner.theta:
+        weight.assign(weight * 2)
+    given = Served(version)("serving_default", support_inputs=x, support_targets=x, query_inputs=x)
+    np.testing.assert_allclose(given["predictions"], before, rtol=0, atol=1e-5)
+
+
+def test_what_fails_on_its_way_leaves_nothing(tmp_path, monkeypatch):
+    run = sinusoid_run()
+    export(run, str(tmp_path))
+
+    def fail(*_):
+        assert len(list(tmp_path.iterdir())) == 2  # One is whole, the other aside.
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing.warmup, "write", fail)
+    with pytest.raises(KeyboardInterrupt):
+        export(run, str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_adaptation_is_what_an_export_is_for(exports):
+    """Else the tests above would hold for a learner that ignores its support set."""
+    ask = Served(exports("transductive")[1])
+    support = {"support_inputs": drawings(0, 1, WAYS), "query_inputs": drawings(0, 1, WAYS)}
+    targets = np.arange(WAYS, dtype=np.int32)[np.newaxis]
+    one = ask("serving_default", **support, support_targets=targets)
+    other = ask("serving_default", **support, support_targets=targets[:, ::-1].copy())
+    assert np.abs(one["probabilities"] - other["probabilities"]).max() > 0.05
