@@ -10,7 +10,6 @@ class and probability of each, separated by tabs.
 
 import argparse
 import pathlib
-import sys
 
 import grpc
 import numpy as np
@@ -75,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

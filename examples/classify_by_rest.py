@@ -11,7 +11,6 @@ import argparse
 import base64
 import json
 import pathlib
-import sys
 import urllib.error
 import urllib.request
 from typing import Any
@@ -73,4 +72,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
