@@ -65,13 +65,14 @@ def _normalise(
     used: Statistics,
 ) -> tf.Tensor:
     """Does what the layer does in training, with fewer operations where it is differentiated."""
+    given = given or None  # What was given may be used up.
     axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
     shape = [-1 if axis not in axes else 1 for axis in range(len(inputs.shape))]
     x = tf.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-    mean = tf.reduce_mean(x, axes, keepdims=True) if not given else given.pop(0)
+    mean = tf.reduce_mean(x, axes, keepdims=True) if given is None else given.pop(0)
     centred = x - mean
     variance = (
-        tf.reduce_mean(tf.square(centred), axes, keepdims=True) if not given else given.pop(0)
+        tf.reduce_mean(tf.square(centred), axes, keepdims=True) if given is None else given.pop(0)
     )
     used += [mean, variance]
     scale = tf.math.rsqrt(variance + layer.epsilon)
