@@ -68,13 +68,14 @@ def main(argv: list[str]) -> None:
     data = (f"--data_dir={work / 'data'}", f"--manual_dir={work / 'pictures'}")
     for iterations in (1, _ITERATIONS.value):
         run = work / f"after_{iterations}"
-        command("train", run, f"--flagfile={_CONFIG}", f"--iterations={iterations}", *data)
-        command("evaluate", run)
+        command(
+            "metasgd_tf.train", run, f"--flagfile={_CONFIG}", f"--iterations={iterations}", *data
+        )
+        command("metasgd_tf.evaluate", run)
 
 
-def command(name: str, run: pathlib.Path, *arguments: str) -> None:
+def command(module: str, run: pathlib.Path, *arguments: str) -> None:
     """Runs a command of the project on a run's directory."""
-    module = f"metasgd_tf.{name}"
     subprocess.run([sys.executable, "-m", module, f"--model_dir={run}", *arguments], check=True)
 
 
