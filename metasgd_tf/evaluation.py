@@ -151,7 +151,7 @@ def judge(
 
 
 def task_name(settings: flags.FlagValues) -> str:
-    """Returns what the tasks that a run's flags describe are called: another name, another domain."""
+    """Returns what a run's tasks are called; tasks of another name are another domain."""
     source = {"image_folder": settings.image_dir, "tfds_images": settings.dataset}
     name = " ".join(part for part in (settings.task, source.get(settings.task)) if part)
     return name + (", fixed frequency" if settings.fixed_frequency else "")
