@@ -67,21 +67,36 @@ class Case:
         return size * size * self.filters
 
 
+_OMNIGLOT = Case(
+    name="omniglot",
+    kind="classification",
+    tasks=32,
+    ways=5,
+    shots=1,
+    queries=1,
+    image_size=28,
+    channels=1,
+    filters=64,
+    pooling="stride",
+)
+
 CASES = {
     case.name: case
     for case in (
         Case(name="sinusoid", kind="regression", tasks=4, shots=5, queries=5),
+        _OMNIGLOT,
+        dataclasses.replace(_OMNIGLOT, name="omniglot_maxpool", pooling="max"),
         Case(
-            name="omniglot",
+            name="mini_imagenet",
             kind="classification",
-            tasks=32,
+            tasks=4,
             ways=5,
             shots=1,
-            queries=1,
-            image_size=28,
-            channels=1,
-            filters=64,
-            pooling="stride",
+            queries=15,
+            image_size=84,
+            channels=3,
+            filters=32,
+            pooling="max",
         ),
     )
 }

@@ -1,6 +1,6 @@
 """Measures one meta-iteration of second-order Meta-SGD, here and in other implementations.
 
-    python -m benchmarks.meta_step --cases=sinusoid,omniglot --peers=torch_loop,torch_func,jax
+    python -m benchmarks.meta_step --cases=omniglot,mini_imagenet --peers=torch_loop,jax
 
 Every system runs in a process of its own and draws its own episodes. Only one works at a time, and
 their rounds are interleaved (A, B, C, A, B, C, ...), so that what else a machine does falls on all
@@ -15,7 +15,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import cases, driver
+from benchmarks import cases, driver, floor
 from metasgd_tf.provenance import provenance
 
 _CASES = flags.DEFINE_list("cases", list(cases.CASES), "Cases to measure.")
@@ -76,6 +76,7 @@ def measure(
             worker = stack.enter_context(driver.Worker(system, case))
             workers.append(worker)
             counts.append(warm_up(worker, round_seconds))
+        rate = floor.matrix_product_rate()
         times: list[list[float]] = [[] for _ in workers]
         for _ in range(rounds):
             for worker, count, collected in zip(workers, counts, times, strict=True):
@@ -89,6 +90,7 @@ def measure(
                 "ms_max": max(collected),
                 "tasks_per_second": case.tasks / statistics.median(collected) * 1e3,
                 "first_step_seconds": worker.first_step_seconds,
+                "floor_ms": floor.milliseconds(case, rate),
                 "rounds": rounds,
                 "iterations_per_round": count,
             }
@@ -97,10 +99,17 @@ def measure(
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Lays out the rows of one case; the last column is each system's time over this project's."""
+    """Lays out the rows of one case.
+
+    The last two columns are the floor's share of each system's time (see `benchmarks.floor`), and
+    each system's time over this project's.
+    """
     ours = next(r["ms_per_iteration"] for r in rows if r["system"] == driver.OURS)
-    heads = ("case", "system", "ms/iteration", "min to max", "tasks/s", "first step s", "x ours")
-    layout = "{:<10} {:<11} {:>12} {:>19} {:>9} {:>12} {:>7}"
+    heads = (
+        *("case", "system", "ms/iteration", "min to max", "tasks/s"),
+        *("first step s", "floor", "x ours"),
+    )
+    layout = "{:<16} {:<11} {:>12} {:>19} {:>9} {:>12} {:>6} {:>7}"
     lines = [layout.format(*heads)]
     for r in rows:
         lines.append(
@@ -111,6 +120,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 f"{r['ms_min']:.4g} to {r['ms_max']:.4g}",
                 f"{r['tasks_per_second']:.0f}",
                 f"{r['first_step_seconds']:.1f}",
+                f"{r['floor_ms'] / r['ms_per_iteration']:.0%}",
                 f"{r['ms_per_iteration'] / ours:.2f}",
             )
         )

@@ -110,7 +110,7 @@ def load_run(
     settings = run_flags.read(model_dir)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    trained_on = _task_name(settings)
+    trained_on = task_name(settings)
     for name, value in (other_task or {}).items():
         settings[name].value = value
     family = family or tasks.from_flags(settings, ("test",))
@@ -133,9 +133,9 @@ def judge(
         for protocol in protocols
     }
     report = {
-        "task": _task_name(settings),
+        "task": task_name(settings),
         "trained_on": run.trained_on,
-        "cross_domain": _task_name(settings) != run.trained_on,
+        "cross_domain": task_name(settings) != run.trained_on,
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
         "batch_norm": learner.batch_norm if learner.pure_model.batch_norms else None,
@@ -150,8 +150,11 @@ def judge(
     return Evaluation(report, per_task)
 
 
-def _task_name(settings: flags.FlagValues) -> str:
-    return settings.task + (", fixed frequency" if settings.fixed_frequency else "")
+def task_name(settings: flags.FlagValues) -> str:
+    """Returns what a run's tasks are called; tasks of another name are another domain."""
+    source = {"image_folder": settings.image_dir, "tfds_images": settings.dataset}
+    name = " ".join(part for part in (settings.task, source.get(settings.task)) if part)
+    return name + (", fixed frequency" if settings.fixed_frequency else "")
 
 
 def restored_learner(

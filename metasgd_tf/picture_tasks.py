@@ -48,19 +48,19 @@ class PictureClassification(TaskFamily):
         Raises:
           InputError: if a split has too few classes, or its classes too few pictures.
         """
+        self.ways, self.shots, self.queries = ways, shots, queries
         by_class = {
             split: Pictures.of_even_classes(given) if isinstance(given, np.ndarray) else given
             for split, given in pictures.items()
         }
         for split, held in by_class.items():
             counts = dict(zip(held.names, held.counts, strict=True))
-            refuse_too_few(split, counts, ways, shots, queries)
+            refuse_too_few(split, counts, self.ways_of(split), shots, queries)
         # No array is kept beside its tensor.
         self._pictures = {
             split: held._replace(images=as_tensor(held.images)) for split, held in by_class.items()
         }
         self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
-        self.ways, self.shots, self.queries = ways, shots, queries
         self.output_size = ways
         self.input_shape = tuple(next(iter(by_class.values())).images.shape[1:])
 
@@ -71,6 +71,11 @@ class PictureClassification(TaskFamily):
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws a task; inputs [ways · shots, height, width, channels] in [0, 1], targets int32."""
         return self._draw(seed, split, self.shots, self.queries)
+
+    def ways_of(self, split: str) -> int:
+        """Returns the classes of a task of a split: `ways`, where a family does not say less."""
+        del split
+        return self.ways
 
     def protocols(self, num_tasks: int | None) -> list[Protocol]:
         """Returns the one protocol: `num_tasks` (600) tasks with the shots of training."""
@@ -123,7 +128,7 @@ class PictureClassification(TaskFamily):
         with tf.device("CPU:0"):
             shown = self._shown(seed, split, shots + queries)
         images = self.scale(shown)
-        targets = tf.range(self.ways)
+        targets = tf.range(self.ways_of(split))
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),
             tf.repeat(targets, shots),
@@ -137,7 +142,7 @@ class PictureClassification(TaskFamily):
         counts, most = np.array(held.counts, np.int32), max(held.counts)
         starts = np.cumsum(counts, dtype=np.int32) - counts
         classes = self._classes(seed, split)
-        numbers = uniform(fold_in(seed, 1), [self.ways, most])
+        numbers = uniform(fold_in(seed, 1), [self.ways_of(split), most])
         there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
         chosen = _largest(tf.where(there, numbers, -1.0), pictures)
         return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
@@ -145,7 +150,7 @@ class PictureClassification(TaskFamily):
     def _classes(self, seed: tf.Tensor, split: str) -> tf.Tensor:
         """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
         count = len(self._pictures[split].counts)
-        return _largest(uniform(fold_in(seed, 0), [count]), self.ways)
+        return _largest(uniform(fold_in(seed, 0), [count]), self.ways_of(split))
 
 
 def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:

@@ -8,6 +8,8 @@ from unittest import mock
 import keras
 import tensorflow as tf
 
+from trainers import fused_norm
+
 Statistics = list[tf.Tensor]
 """Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
 
@@ -69,18 +71,26 @@ def _normalise(
     axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
     shape = [-1 if axis not in axes else 1 for axis in range(len(inputs.shape))]
     x = tf.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
-    mean = tf.reduce_mean(x, axes, keepdims=True) if given is None else given.pop(0)
-    centred = x - mean
-    variance = (
-        tf.reduce_mean(tf.square(centred), axes, keepdims=True) if given is None else given.pop(0)
-    )
+    if given is None:
+        mean = tf.reduce_mean(x, axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x - mean), axes, keepdims=True)
+    else:
+        mean, variance = given.pop(0), given.pop(0)
+    # What nobody asks for of these is left out of a graph.
     used += [mean, variance]
-    scale = tf.math.rsqrt(variance + layer.epsilon)
-    if layer.scale:
-        scale *= tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
-    outputs = centred * scale
-    if layer.center:
-        outputs += tf.reshape(tf.cast(layer.beta, x.dtype), shape)
+    if given is None and fused_norm.pays(x, layer.axis):
+        gamma = layer.gamma if layer.scale else tf.ones([x.shape[-1]])
+        beta = layer.beta if layer.center else tf.zeros([x.shape[-1]])
+        outputs, mean, variance = fused_norm.fused_norm(
+            x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta), layer.epsilon
+        )
+    else:
+        scale = tf.math.rsqrt(variance + layer.epsilon)
+        if layer.scale:
+            scale *= tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
+        outputs = (x - mean) * scale
+        if layer.center:
+            outputs += tf.reshape(tf.cast(layer.beta, x.dtype), shape)
     for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
         kept = tf.cast(average, x.dtype) * layer.momentum
         average.assign(kept + tf.reshape(value, [-1]) * (1.0 - layer.momentum))

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Callable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -13,9 +14,9 @@ from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.serving.writing import export
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
+from models.conv4 import conv4
 from trainers.checkpoints import Origin
 from trainers.devices import use_cores_for_tasks
-from trainers.episodes import TaskFamily
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 
@@ -72,8 +73,8 @@ def answering(
     return answer
 
 
-def _learner(case: cases.Case, family: TaskFamily) -> MetaLearner:
-    learner = MetaLearner(family.model(0), family.loss, alpha_init=cases.ALPHA)
+def _learner(case: cases.Case, family: Sinusoid | PictureClassification) -> MetaLearner:
+    learner = MetaLearner(_model(case, family), family.loss, alpha_init=cases.ALPHA)
     for variable, value in zip(learner.theta, cases.initial_weights(case), strict=True):
         variable.assign(value)
     return learner
@@ -83,3 +84,9 @@ def _family(case: cases.Case) -> Sinusoid | PictureClassification:
     if case.kind == "regression":
         return Sinusoid(case.shots, case.queries)
     return Omniglot({"train": cases.image_pool(case)}, case.ways, case.shots, case.queries)
+
+
+def _model(case: cases.Case, family: Sinusoid | PictureClassification) -> keras.Model:
+    if case.kind == "regression":
+        return family.model(0)
+    return conv4(family.input_shape, case.ways, 0, filters=case.filters, pooling=case.pooling)

@@ -72,7 +72,7 @@ def _facts(run: LoadedRun) -> dict[str, Any]:
     settings, learner, family = run.settings, run.learner, run.family
     classifies = isinstance(family, PictureClassification)
     return {
-        "task": run.trained_on,
+        "task": settings.task,
         "algorithm": settings.algorithm,
         "input_shape": list(family.input_shape),
         "ways": family.output_size if classifies else None,

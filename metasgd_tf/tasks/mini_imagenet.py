@@ -12,6 +12,8 @@ from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.pictures_by_class import Pictures
 from models.conv4 import conv4_pooled_32
 
+VALIDATION_CLASSES = 16
+
 
 class MiniImagenetTasks(PictureClassification):
     """Photographs of MiniImagenet: 64 classes for training, 16 for validation, 20 for the test."""
@@ -23,6 +25,13 @@ class MiniImagenetTasks(PictureClassification):
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes a photograph to [84, 84, 3] (uint8)."""
         return mini_imagenet.resize(encoded_pictures.decode(encoded))
+
+    def ways_of(self, split: str) -> int:
+        """Returns the classes of a task; in validation no more than its 16, as in the 20-way cells.
+
+        The network answers with `ways` classes there too, of which some never are right.
+        """
+        return min(self.ways, VALIDATION_CLASSES) if split == "validation" else self.ways
 
 
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagenetTasks:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.pictures_by_class import Pictures
+from metasgd_tf.tasks.mini_imagenet import MiniImagenetTasks
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, stream
@@ -220,3 +221,14 @@ def test_no_more_than_ten_classes_are_named():
         Coded({"train": few}, 2, 1, 2)
     assert "i (2 pictures), j (2 pictures) and 10 others;" in str(info.value)
     assert "k (2" not in str(info.value)
+
+
+def test_mini_imagenet_validates_20_ways_on_its_16_classes():
+    splits = {"train": 64, "validation": 16, "test": 20}
+    held = {split: coded_pictures(classes) for split, classes in splits.items()}
+    family = MiniImagenetTasks(held, ways=20, shots=1, queries=2)
+    for split, ways in (("train", 20), ("validation", 16), ("test", 20)):
+        check_task(family.episode(stream(0, split), split), ways, 1, 2)
+    assert family.output_size == 20
+    with pytest.raises(InputError, match="ways=21: the test split has 20 classes"):
+        MiniImagenetTasks(held, ways=21, shots=1, queries=2)
