@@ -180,8 +180,9 @@ def test_evaluate_compares_and_counts(runs):
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (runs / "two").iterdir()} == before
     first, second, third, fourth = done.stdout.strip().split("\n\n")
-    assert first.startswith(f"{runs / 'one'}: image_folder, meta_sgd, iteration 2\n")
-    assert second.startswith(f"{runs / 'two'}: image_folder, maml, iteration 2\n")
+    task = f"image_folder {runs / 'pictures'}"
+    assert first.startswith(f"{runs / 'one'}: {task}, meta_sgd, iteration 2\n")
+    assert second.startswith(f"{runs / 'two'}: {task}, maml, iteration 2\n")
     assert (len(first.splitlines()), len(second.splitlines())) == (4, 5)
     assert third.startswith(f"{runs / 'one'} − {runs / 'two'}, paired on identical tasks\n")
     assert re.match(r"worst \d+ classes .*\n +class  accuracy  queries\n", fourth)
