@@ -21,7 +21,9 @@ LAYERS = {
     "trainers": {"models"},
     "metasgd_tf": {"models", "trainers"},
     "benchmarks": {"models", "trainers", "metasgd_tf"},
-    "tests": {"models", "trainers", "metasgd_tf", "benchmarks"},
+    # What a client of an export has is not this project's packages.
+    "examples": set[str](),
+    "tests": {"models", "trainers", "metasgd_tf", "benchmarks", "examples"},
 }
 
 # Which files may name the distributions that each package imports; the last is where to add one.
@@ -31,11 +33,19 @@ REQUIREMENTS = {
     "trainers": _RUN,
     "metasgd_tf": _RUN,
     "benchmarks": (*_RUN, "benchmarks/requirements.txt"),
+    "examples": ("examples/requirements.txt",),
     "tests": (*_RUN, "requirements-dev.txt"),
 }
 
 # Distributions that are not called by the name that is imported.
-DISTRIBUTIONS = {"absl": "absl-py", "PIL": "pillow", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "absl": "absl-py",
+    "google": "protobuf",
+    "grpc": "grpcio",
+    "PIL": "pillow",
+    "tensorflow_serving": "tensorflow-serving-api",
+    "yaml": "pyyaml",
+}
 
 # What these use without asking for it.
 BESIDE = {
