@@ -58,13 +58,16 @@ def test_tensorflow_alone_gives_what_the_trainer_gives(exports, name, tmp_path):
     run, version = exports(name)
     rng = np.random.default_rng(0)
     shape, ways = run.family.input_shape, run.family.output_size
+    # Few enough for both to normalise by the same operations: after others, which round in another
+    # way, a ReLU's input near 0 may lie on its other side, and that is more than 1e-5.
+    count = 2 if name == "sinusoid" else ways
     asked = {
-        "support_inputs": rng.random((3, 2 * ways, *shape), np.float32),
-        "support_targets": np.tile(np.arange(2 * ways, dtype=np.int32) % ways, (3, 1)),
+        "support_inputs": rng.random((3, count, *shape), np.float32),
+        "support_targets": np.tile(np.arange(count, dtype=np.int32), (3, 1)),
         "query_inputs": rng.random((3, 4, *shape), np.float32),
     }
     if name == "sinusoid":
-        asked["support_targets"] = rng.random((3, 2, 1), np.float32)
+        asked["support_targets"] = rng.random((3, count, 1), np.float32)
     np.savez(tmp_path / "asked.npz", **asked)
     done = subprocess.run(
         [sys.executable, "-I", "-c", FRESH, str(version), "asked.npz", "given.npz"],
