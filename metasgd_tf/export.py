@@ -28,10 +28,14 @@ CHECKPOINT = flags.DEFINE_enum(
 
 def main() -> None:
     """Exports, and says where."""
+    from metasgd_tf import tasks
     from metasgd_tf.evaluation import load_run
     from metasgd_tf.serving.writing import export
 
-    version = export(load_run(MODEL_DIR.value, CHECKPOINT.value), EXPORT_DIR.value)
+    # What the tasks look like is enough: an export needs none of their data.
+    family = tasks.from_flags(run_flags.read(MODEL_DIR.value), ())
+    run = load_run(MODEL_DIR.value, CHECKPOINT.value, family=family)
+    version = export(run, EXPORT_DIR.value)
     print(f"written to {version}")
 
 

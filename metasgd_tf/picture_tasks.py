@@ -34,6 +34,7 @@ class PictureClassification(TaskFamily):
         ways: int,
         shots: int,
         queries: int,
+        input_shape: tuple[int, ...] | None = None,
     ):
         """Sets the sizes.
 
@@ -44,6 +45,7 @@ class PictureClassification(TaskFamily):
           ways: classes of a task.
           shots: support pictures of a class.
           queries: query pictures of a class in training.
+          input_shape: of one picture, where there are no pictures to tell it.
 
         Raises:
           InputError: if a split has too few classes, or its classes too few pictures.
@@ -62,7 +64,7 @@ class PictureClassification(TaskFamily):
         }
         self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
         self.output_size = ways
-        self.input_shape = tuple(next(iter(by_class.values())).images.shape[1:])
+        self.input_shape = input_shape or tuple(next(iter(by_class.values())).images.shape[1:])
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the cross-entropy of each example, [N], for logits [N, ways]."""

@@ -23,7 +23,8 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "TaskFamily
 
     Args:
       settings: a run's flags.
-      splits: which of `trainers.seeds.SPLITS` will be drawn from; data of others is not kept.
+      splits: which of `trainers.seeds.SPLITS` will be drawn from; data of others is not kept, and
+        none is needed for a family that only says what its tasks look like.
 
     Raises:
       InputError: if the data or the sizes do not allow it.

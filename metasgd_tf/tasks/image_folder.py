@@ -29,6 +29,10 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
       InputError: if there is no such folder, its files cannot be used, or its classes or pictures
         are too few.
     """
+    sizes = settings.ways, settings.shots, settings.queries
+    if not splits:
+        shape = (settings.image_size, settings.image_size, settings.image_channels)
+        return ImageFolder({}, *sizes, input_shape=shape)
     if settings.image_dir is None:
         raise InputError(
             "image_dir: --task=image_folder needs it; name a folder with one sub-folder of "
@@ -45,4 +49,4 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
     pictures = image_files.read(
         settings.image_dir, chosen, settings.image_size, settings.image_channels
     )
-    return ImageFolder(pictures, settings.ways, settings.shots, settings.queries)
+    return ImageFolder(pictures, *sizes)

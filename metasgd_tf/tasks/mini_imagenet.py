@@ -40,6 +40,11 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagene
     Raises:
       InputError: if the data set is not prepared and cannot be, or is incomplete.
     """
+    sizes = settings.ways, settings.shots, settings.queries
+    if not splits:
+        return MiniImagenetTasks(
+            {}, *sizes, input_shape=(mini_imagenet.SIDE, mini_imagenet.SIDE, 3)
+        )
     loaded = mini_imagenet.load(
         settings.data_dir, splits, settings.manual_dir, settings.allow_incomplete
     )
@@ -51,4 +56,4 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagene
         )
         for split, held in loaded.items()
     }
-    return MiniImagenetTasks(pictures, settings.ways, settings.shots, settings.queries)
+    return MiniImagenetTasks(pictures, *sizes)

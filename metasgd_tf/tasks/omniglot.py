@@ -95,9 +95,12 @@ def shrink(image: tf.Tensor) -> tf.Tensor:
 
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
     """Makes the family that the flags of a run describe, holding these splits only."""
+    sizes = settings.ways, settings.shots, settings.queries
+    if not splits:
+        return Omniglot({}, *sizes, input_shape=(SIDE, SIDE, 1))
     drawings = load_drawings(settings.data_dir)
     characters = split_characters(settings.split_seed)
     pictures = {split: drawings[characters[split]] for split in splits}
     if "train" in pictures:
         pictures["train"] = with_rotations(pictures["train"])
-    return Omniglot(pictures, settings.ways, settings.shots, settings.queries)
+    return Omniglot(pictures, *sizes)

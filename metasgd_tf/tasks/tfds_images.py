@@ -40,6 +40,10 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
       InputError: if there is no such data set, it cannot be had, it has other features, or its
         classes or pictures are too few.
     """
+    sizes = settings.ways, settings.shots, settings.queries
+    shape = (settings.image_size, settings.image_size, settings.image_channels)
+    if not splits:
+        return TfdsImages({}, *sizes, input_shape=shape)
     source = f"dataset={settings.dataset}"
     builder = _builder(settings.dataset, settings.data_dir)
     _refuse_other_features(builder, source)
@@ -57,13 +61,12 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     for split, held in chosen.items():
         refuse_too_few(split, held, settings.ways, settings.shots, settings.queries)
     note(f"reading {sum(sum(held.values()) for held in chosen.values()):,} pictures of {source}")
-    shape = (settings.image_size, settings.image_size, settings.image_channels)
     pictures = {
         split: Pictures(empty([sum(held.values()), *shape]), tuple(held.values()), tuple(held))
         for split, held in chosen.items()
     }
     _fill(pictures, builder, labels, source)
-    return TfdsImages(pictures, settings.ways, settings.shots, settings.queries)
+    return TfdsImages(pictures, *sizes)
 
 
 def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder:

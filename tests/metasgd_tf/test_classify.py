@@ -65,6 +65,27 @@ def test_a_run_is_exported_as_often_as_asked(tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["1", "2"]
 
 
+def test_a_run_is_exported_where_its_data_is_not(tmp_path):
+    run = ROOT / "trained" / "omniglot_5way1shot_meta_sgd"
+    done = command(
+        "export",
+        f"--model_dir={run}",
+        f"--export_dir={tmp_path / 'out'}",
+        "--checkpoint=best",
+        TFDS_DATA_DIR=str(tmp_path / "nowhere"),
+    )
+    assert done.returncode == 0, done.stderr
+    rng = np.random.default_rng(0)
+    asked = {
+        "support_inputs": rng.random((1, 5, 28, 28, 1), np.float32),
+        "support_targets": np.arange(5, dtype=np.int32)[np.newaxis],
+        "query_inputs": rng.random((1, 3, 28, 28, 1), np.float32),
+    }
+    given = Loaded(tmp_path / "out" / "1")("serving_default", **asked)
+    assert given["probabilities"].shape == (1, 3, 5)
+    np.testing.assert_allclose(given["probabilities"].sum(-1), 1, atol=1e-5)
+
+
 def test_folders_become_a_table_files_and_a_contact_sheet(exports, examples, tmp_path):
     export_dir = exports("transductive")[1].parent
     table, sheet = tmp_path / "table.csv", tmp_path / "sheet.png"

@@ -105,6 +105,12 @@ def family(request, case):
         return tasks.from_flags(run_flags.parse([f"--task={name}", *flags]), SPLITS)
 
 
+def test_without_data_it_says_what_its_tasks_look_like(case, family):
+    name, (flags, *_) = case
+    bare = tasks.from_flags(run_flags.parse([f"--task={name}", *flags]), ())
+    assert (bare.input_shape, bare.output_size) == (family.input_shape, family.output_size)
+
+
 def arrays(episode):
     return [part.numpy() for part in episode]
 
