@@ -8,7 +8,7 @@ from unittest import mock
 import keras
 import tensorflow as tf
 
-from trainers import fused_norm
+from trainers import picture_norm
 
 Statistics = list[tf.Tensor]
 """Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
@@ -78,10 +78,10 @@ def _normalise(
         mean, variance = given.pop(0), given.pop(0)
     # What nobody asks for of these is left out of a graph.
     used += [mean, variance]
-    if given is None and fused_norm.pays(x, layer.axis):
+    if given is None and picture_norm.fits(x, layer.axis):
         gamma = layer.gamma if layer.scale else tf.ones([x.shape[-1]])
         beta = layer.beta if layer.center else tf.zeros([x.shape[-1]])
-        outputs, mean, variance = fused_norm.fused_norm(
+        outputs, mean, variance = picture_norm.picture_norm(
             x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta), layer.epsilon
         )
     else:
