@@ -20,6 +20,8 @@ def run(main: Callable[[], None]) -> None:
     good.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    # TF-Agents' own Keras is Keras 2, beside which this project's is Keras 3.
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
     # TensorFlow's own log would bury a sentence and break a progress bar.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:

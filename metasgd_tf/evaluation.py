@@ -17,9 +17,10 @@ from metasgd_tf.text_table import aligned
 from metasgd_tf.training import build_learner
 from metasgd_tf.written import replaced
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
-from trainers.episodes import Protocol, TaskFamily
+from trainers.episodes import Protocol
 from trainers.errors import InputError
-from trainers.evaluation import evaluation, mean_and_ci95
+from trainers.evaluation import mean_and_ci95
+from trainers.families import Family, Part
 from trainers.learner import MetaLearner
 from trainers.seeds import stream
 
@@ -55,7 +56,7 @@ class LoadedRun(NamedTuple):
     model_dir: str
     settings: flags.FlagValues
     trained_on: str
-    family: TaskFamily
+    family: Family
     learner: MetaLearner
     checkpoint: str
     origin: Origin
@@ -94,7 +95,7 @@ def load_run(
     model_dir: str,
     checkpoint: str = "last",
     other_task: Mapping[str, Any] | None = None,
-    family: TaskFamily | None = None,
+    family: Family | None = None,
 ) -> LoadedRun:
     """Loads a run and the tasks to judge it on.
 
@@ -154,11 +155,13 @@ def task_name(settings: flags.FlagValues) -> str:
     """Returns what a run's tasks are called; tasks of another name are another domain."""
     source = {"image_folder": settings.image_dir, "tfds_images": settings.dataset}
     name = " ".join(part for part in (settings.task, source.get(settings.task)) if part)
+    if settings.task == "navigation":
+        name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
     return name + (", fixed frequency" if settings.fixed_frequency else "")
 
 
 def restored_learner(
-    family: TaskFamily, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
+    family: Family, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
 ) -> tuple[MetaLearner, Origin]:
     """Returns the learner of a run, and which moment of the training it is from.
 
@@ -188,23 +191,17 @@ def restored_learner(
 
 def _scores(
     learner: MetaLearner,
-    family: TaskFamily,
+    family: Family,
     protocol: Protocol,
     eval_seed: int,
     inner_steps: int | None,
 ) -> dict[str, np.ndarray]:
-    seed = stream(eval_seed, "test")
-
-    def episode(number: tf.Tensor):
-        task, repeat = number // protocol.repeats, number % protocol.repeats
-        return family.evaluation_episode(seed, "test", protocol, task, repeat)
-
-    count = protocol.num_tasks * protocol.repeats
-    scores = evaluation(learner, episode, count, steps=inner_steps)()
+    part = Part("test", stream(eval_seed, "test"))
+    (scores,) = family.evaluation(learner, protocol, [part], steps=inner_steps)()
     return {
         name: values.reshape(protocol.num_tasks, protocol.repeats, -1).mean(1, dtype=np.float64)
         for name, values in scores.items()
-        if name in family.metrics
+        if name != "loss"
     }
 
 

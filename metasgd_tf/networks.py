@@ -5,11 +5,11 @@ import importlib
 import keras
 import numpy as np
 
-from trainers.episodes import TaskFamily
+from trainers.families import Family
 from trainers.errors import InputError
 
 
-def build(model: str | None, family: TaskFamily, seed: int) -> keras.Model:
+def build(model: str | None, family: Family, seed: int) -> keras.Model:
     """Builds the network for a family's tasks.
 
     Args:
@@ -42,7 +42,7 @@ def build(model: str | None, family: TaskFamily, seed: int) -> keras.Model:
     return _fitting(built, model, family)
 
 
-def _fitting(built: object, model: str, family: TaskFamily) -> keras.Model:
+def _fitting(built: object, model: str, family: Family) -> keras.Model:
     if not isinstance(built, keras.Model):
         raise InputError(
             f"model={model}: returned a {type(built).__name__}; should return a keras.Model"

@@ -11,8 +11,9 @@ from metasgd_tf import encoded_pictures, pictures
 from metasgd_tf.listing import listed
 from metasgd_tf.pictures_by_class import Pictures, as_tensor
 from metasgd_tf.square_pictures import square
-from trainers.episodes import Episode, Protocol, TaskFamily
+from trainers.episodes import Episode, Protocol
 from trainers.errors import InputError
+from trainers.families import TaskFamily
 from trainers.seeds import fold_in, uniform
 
 EVALUATION_TASKS = 600

@@ -16,7 +16,10 @@ CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILE_NAME = "flags.txt"
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 BATCH_NORMS = ("transductive", "support")
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "sgd", "trpo")
+REWARDS = ("distance", "squared_distance")
+STARTS = ("fixed", "varying")
+SURROGATES = ("plain", "dice")
 DECAYS = ("none", "cosine")
 CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
@@ -53,6 +56,9 @@ TASK_FLAGS = (
     "image_dir",
     "dataset",
     "class_splits",
+    "reward",
+    "start",
+    "horizon",
 )
 """The flags that choose a distribution over tasks, and not how it is learned.
 
@@ -108,6 +114,21 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "validation or test; without one 64 %, 16 % and 20 % are drawn by --split_seed.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "reward",
+        "distance",
+        REWARDS,
+        "navigation: minus the distance to the goal, as published code has it, or minus its square.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "start",
+        "fixed",
+        STARTS,
+        "navigation: whether episodes begin at the origin or anywhere in the goals' square.",
+        flag_values=values,
+    )
+    _integer("horizon", 100, 1, "navigation: most steps of an episode.", values)
 
 
 def define_run_flags(values: flags.FlagValues) -> None:
@@ -150,6 +171,7 @@ def define_run_flags(values: flags.FlagValues) -> None:
     _integer("ways", 5, 1, "Classes of a task (classification).", values)
     _integer("shots", 5, 1, "Support examples (of a class).", values)
     _integer("queries", 5, 1, "Query examples (of a class) in training.", values)
+    _define_navigation_flags(values)
     _define_training_flags(values)
     _integer("seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED)
 
@@ -159,7 +181,11 @@ def _define_training_flags(values: flags.FlagValues) -> None:
     _integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
     _integer("iterations", 60_000, 1, "Meta-iterations.", values)
     flags.DEFINE_enum(
-        "optimizer", "adam", OPTIMIZERS, "The outer one; sgd has momentum 0.9.", flag_values=values
+        "optimizer",
+        None,
+        OPTIMIZERS,
+        "The outer one; by default adam, and for navigation trpo; sgd has momentum 0.9.",
+        flag_values=values,
     )
     _positive_float("meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values)
     flags.DEFINE_enum(
@@ -181,6 +207,35 @@ def _define_training_flags(values: flags.FlagValues) -> None:
     _integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
     _integer("checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values)
     _integer("validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values)
+
+
+def _define_navigation_flags(values: flags.FlagValues) -> None:
+    _integer("trajectories", 20, 1, "navigation: of a task, before an update and after.", values)
+    _fraction("discount", 0.99, "navigation: γ, by how much later rewards count less.", values)
+    _fraction("gae_lambda", 1.0, "navigation: λ of generalised advantages.", values)
+    flags.DEFINE_bool(
+        "normalise_advantages",
+        True,
+        "navigation: whether each task's advantages get mean 0 and standard deviation 1.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "surrogate",
+        "plain",
+        SURROGATES,
+        "navigation: the inner loss; dice has the outer gradient know of the sampling too.",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "entropy_weight",
+        0.0,
+        "navigation: what the policy's entropy counts in the inner loss; above 0 an update lowers "
+        "it.",
+        flag_values=values,
+    )
+    _positive_float(
+        "trust_region", 0.01, "navigation: the mean KL divergence that a step of trpo may go.", values
+    )
 
 
 def _define_picture_flags(values: flags.FlagValues) -> None:
@@ -218,6 +273,12 @@ def _integer(
     )
 
 
+def _fraction(name: str, default: float, text: str, values: flags.FlagValues) -> None:
+    flags.DEFINE_float(
+        name, default, text, lower_bound=0.0, upper_bound=1.0, flag_values=values
+    )
+
+
 def _positive_float(name: str, default: float | None, text: str, values: flags.FlagValues) -> None:
     flags.DEFINE_float(name, default, text, flag_values=values)
     flags.register_validator(
@@ -241,7 +302,11 @@ def parse(arguments: Sequence[str]) -> flags.FlagValues:
 
 
 def resolve(values: flags.FlagValues) -> flags.FlagValues:
-    """Returns a copy of a run's flags in which what the algorithm or the seed implies is set."""
+    """Returns a copy of a run's flags in which what the algorithm or the task implies is set.
+
+    Raises:
+      flags.Error: if the optimizer is not one for the task.
+    """
     resolved = parse(serialize(values))
     algorithm = ALGORITHMS[resolved.algorithm]
     if resolved.alpha is None:
@@ -250,6 +315,12 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
         resolved.first_order = algorithm.first_order
     if resolved.alpha_init is None:
         resolved.alpha_init = algorithm.alpha_init
+    if resolved.optimizer is None:
+        resolved.optimizer = "trpo" if resolved.task == "navigation" else "adam"
+    if resolved.optimizer == "trpo" and resolved.task != "navigation":
+        raise flags.IllegalFlagValueError(
+            f"optimizer=trpo: is for --task=navigation, not {resolved.task}; should be adam or sgd"
+        )
     return resolved
 
 

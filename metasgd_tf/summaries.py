@@ -7,7 +7,7 @@ explains each plot.
 import concurrent.futures
 import pathlib
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from metasgd_tf import run_flags
 from metasgd_tf.pictures import rasterised
-from trainers.direction import direction_cosines
-from trainers.episodes import Episode, Protocol, TaskFamily
-from trainers.evaluation import evaluation
+from trainers.episodes import Protocol
+from trainers.families import Family, Part
 from trainers.learner import MetaLearner
 from trainers.seeds import fold_in, stream
 
@@ -38,7 +37,7 @@ class Summaries:
         self,
         model_dir: pathlib.Path,
         learner: MetaLearner,
-        family: TaskFamily,
+        family: Family,
         settings: flags.FlagValues,
     ):
         """Opens the files; all later calls are about `learner` as it is then."""
@@ -46,18 +45,12 @@ class Summaries:
         self._writers = {
             split: tf.summary.create_file_writer(str(model_dir / split)) for split in SPLITS
         }
-        train, validation = (self._episodes(split, settings) for split in SPLITS)
-        count = settings.validation_tasks
-        self._evaluate = evaluation(
-            learner,
-            # One program for both splits, as compiling takes longer than many evaluations.
-            lambda task: tf.cond(
-                task < count, lambda: train(task), lambda: validation(task - count)
-            ),
-            2 * count,
-        )
-        self._cosines = direction_cosines(learner, validation, DIRECTIONS)
-        self._answered = tf.function(lambda: _answered(learner, validation(tf.constant(0))))
+        (usual, *_) = family.protocols(settings.validation_tasks)
+        protocol = usual._replace(shots=family.shots, repeats=1)
+        parts = [_part(split, settings) for split in SPLITS]
+        self._evaluate = family.evaluation(learner, protocol, parts, steps=learner.inner_steps)
+        self._cosines = family.direction(learner, protocol, parts[-1], DIRECTIONS)
+        self._shown = family.shown(learner, protocol, parts[-1])
         # Drawing takes longer than thousands of meta-iterations of a small network.
         self._drawing = concurrent.futures.ThreadPoolExecutor(1)
         self._drawn: concurrent.futures.Future[None] | None = None
@@ -95,7 +88,7 @@ class Summaries:
         Args:
           step: meta-iterations done.
         """
-        task = tf.nest.map_structure(lambda value: value.numpy(), self._answered())
+        task = tf.nest.map_structure(lambda value: value.numpy(), self._shown())
         if self._drawn is not None:
             self._drawn.result()
         self._drawn = self._drawing.submit(self._write_picture, step, task)
@@ -113,24 +106,14 @@ class Summaries:
         if self._drawn is not None:
             self._drawn.result()
 
-    def _episodes(self, split: str, settings: flags.FlagValues) -> Callable[[tf.Tensor], Episode]:
-        protocol = Protocol(settings.shots, settings.validation_tasks, repeats=1)
-        seed = stream(settings.seed, split)
-        if split == "train":
-            seed = fold_in(seed, -1)  # No iteration's number: not the tasks that training meets.
-        return lambda task: self._family.evaluation_episode(
-            seed, split, protocol, task, tf.constant(0)
-        )
-
     def _write_scores(self, step: int) -> float:
-        scores = {name: np.split(values, len(SPLITS)) for name, values in self._evaluate().items()}
-        for number, split in enumerate(SPLITS):
+        for split, scores in zip(SPLITS, self._evaluate(), strict=True):
             means: dict[str, float] = {}
             for name, values in scores.items():
-                means[f"{name}/before"] = values[number][:, 0].mean()
-                means[f"{name}/after"] = values[number][:, -1].mean()
+                means[f"{name}/before"] = values[:, 0].mean()
+                means[f"{name}/after"] = values[:, -1].mean()
             self._write(split, step, means)
-        return float(scores[self._family.metric][-1][:, -1].mean())
+        return float(scores[self._family.metric][:, -1].mean())
 
     def _write_alpha(self, step: int) -> None:
         alpha = self._learner.alpha
@@ -171,7 +154,7 @@ class Summaries:
         }
         metrics = [
             hparams.Metric(f"{score}/after", group="validation", display_name=f"{score} (val.)")
-            for score in self._learner.scores
+            for score in self._family.scores
         ]
         with tf.summary.create_file_writer(str(model_dir)).as_default(0):
             hparams.hparams_config(
@@ -181,13 +164,8 @@ class Summaries:
             hparams.hparams(values, trial_id="")
 
 
-def _answered(learner: MetaLearner, episode: Episode) -> tuple[Episode, tf.Tensor, tf.Tensor]:
-    """Returns a task and the outputs for its query set before and after adaptation."""
-    before, after = (
-        learner.predict(
-            learner.adapt(episode.support_inputs, episode.support_targets, steps=steps),
-            episode.query_inputs,
-        )
-        for steps in (0, None)
-    )
-    return episode, before, after
+def _part(split: str, settings: flags.FlagValues) -> Part:
+    """Returns the tasks of a split on which a training is watched."""
+    seed = stream(settings.seed, split)
+    # No iteration's number: not the tasks that training meets.
+    return Part(split, fold_in(seed, -1) if split == "train" else seed)

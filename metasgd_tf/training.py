@@ -12,7 +12,7 @@ from metasgd_tf.progress import Progress, note
 from metasgd_tf.stopping import Stopped, noticing_signals
 from metasgd_tf.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
-from trainers.episodes import TaskFamily
+from trainers.families import Family
 from trainers.errors import InputError
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
@@ -21,7 +21,7 @@ PROFILED = 3
 """Meta-iterations of a profile: enough to see one from end to end."""
 
 
-def build_learner(family: TaskFamily, settings: flags.FlagValues) -> MetaLearner:
+def build_learner(family: Family, settings: flags.FlagValues) -> MetaLearner:
     """Makes the learner of a run: its network with the α that the flags describe."""
     return MetaLearner(
         networks.build(settings.model, family, settings.seed),
@@ -36,7 +36,9 @@ def build_learner(family: TaskFamily, settings: flags.FlagValues) -> MetaLearner
     )
 
 
-def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer:
+def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer | None:
+    if settings.optimizer == "trpo":
+        return None
     rate = settings.meta_learning_rate
     if settings.decay == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, settings.iterations)
@@ -68,9 +70,8 @@ def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = Fal
     family = tasks.from_flags(settings, ("train", "validation"))
     learner = build_learner(family, settings)
     settings.alpha_init = learner.alpha.initial_value
-    trainer = MetaTrainer(
+    trainer = family.trainer(
         learner,
-        family.sampler("train"),
         _optimizer(settings),
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
@@ -95,7 +96,7 @@ def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = Fal
 
 def _train_to_the_end(
     trainer: MetaTrainer,
-    family: TaskFamily,
+    family: Family,
     saved: RunCheckpoints,
     settings: flags.FlagValues,
     directory: pathlib.Path,
@@ -125,9 +126,7 @@ def _train_to_the_end(
                     scores = trainer.train(left, stopped_by)
                 done = int(trainer.iteration.numpy())
                 summaries.training(done, scores, (done - before) / (time.monotonic() - start))
-                progress.update(
-                    done, {name: scores[name] for name in dict.fromkeys(["loss", family.metric])}
-                )
+                progress.update(done, {n: scores[n] for n in ("loss", family.metric) if n in scores})
                 validated = done % settings.checkpoint_interval == 0 or done == total
                 if validated:
                     save(summaries.evaluation(done))

@@ -12,7 +12,7 @@ from metasgd_tf.tasks.image_folder import ImageFolder
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from trainers.checkpoints import Origin
-from trainers.episodes import TaskFamily
+from trainers.families import TaskFamily
 from trainers.learner import MetaLearner
 
 WAYS = 5

@@ -5,9 +5,10 @@ It serves any Keras model and any distribution over tasks; see `MetaLearner` and
 
 import keras
 
-from trainers.episodes import Episode, TaskFamily
+from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
 from trainers.evaluation import evaluation, mean_and_ci95
+from trainers.families import Family, TaskFamily
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 from trainers.seeds import fold_in
@@ -21,6 +22,7 @@ if keras.backend.backend() != "tensorflow":
 __all__ = [
     "DivergedError",
     "Episode",
+    "Family",
     "InputError",
     "MetaLearner",
     "MetaTrainer",

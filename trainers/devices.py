@@ -11,21 +11,26 @@ TASKS_IN_FLIGHT = 8
 """Tasks whose graphs lie side by side; a loop over such chunks bounds graph size and memory."""
 
 
-def sum_in_chunks(work: Callable[[tf.Tensor], Any], seeds: tf.Tensor) -> Any:
+def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
     """Returns the sum of `work` over chunks of tasks, one chunk after the other.
 
     Args:
-      work: a function from the seeds of some tasks, [n, 2], to any nested structure of tensors.
-      seeds: the seeds of all tasks, [count, 2], with a static count.
+      work: a function from the tensors of some tasks to any nested structure of tensors.
+      tasks: any nested structure of tensors [count, ...] with a static count, such as the seeds of
+        all tasks; those of a chunk are [n, ...].
     """
-    count = seeds.shape[0]
+    count = tf.nest.flatten(tasks)[0].shape[0]
     head = (count - 1) % TASKS_IN_FLIGHT + 1
-    total = work(seeds[:head])
+    total = work(tf.nest.map_structure(lambda values: values[:head], tasks))
     if count == head:
         return total
 
+    def chunk_of(values: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
+        chunk = values[start : start + TASKS_IN_FLIGHT]
+        return tf.ensure_shape(chunk, [TASKS_IN_FLIGHT, *values.shape[1:]])
+
     def add_chunk(start: tf.Tensor, total: Any) -> Any:
-        chunk = tf.slice(seeds, [start, 0], [TASKS_IN_FLIGHT, 2])
+        chunk = tf.nest.map_structure(lambda values: chunk_of(values, start), tasks)
         return start + TASKS_IN_FLIGHT, tf.nest.map_structure(tf.add, total, work(chunk))
 
     return tf.while_loop(

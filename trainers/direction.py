@@ -9,30 +9,27 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trainers.devices import TASKS_IN_FLIGHT
-from trainers.episodes import Episode
 from trainers.learner import MetaLearner
 
 WHOLE = "all_layers"
 
 
 def direction_cosines(
-    learner: MetaLearner, episodes: Callable[[tf.Tensor], Episode], count: int
+    learner: MetaLearner, supports: Callable[[], tuple[tf.Tensor, tf.Tensor]]
 ) -> Callable[[], dict[str, float]]:
-    """Prepares measuring the learned direction on the support sets of `count` tasks.
+    """Prepares measuring the learned direction on the support sets of some tasks.
 
     Args:
       learner: what is measured, as it is when the returned function is called.
-      episodes: a function from a task's number (int32) to its episode.
-      count: number of tasks.
+      supports: gives the support sets of T tasks, inputs [T, N, ...] and targets [T, N, ...].
 
     Returns:
       A function that gives the mean over the tasks of cos(α ∘ ∇L(θ), ∇L(θ)), by layer and, as
       `all_layers`, over all weights together. Where a gradient is 0 its cosine counts as 0.
     """
 
-    def one_task(number: tf.Tensor) -> dict[str, tf.Tensor]:
-        episode = episodes(number)
-        gradient = learner.support_gradient(episode.support_inputs, episode.support_targets)
+    def one_task(support: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        gradient = learner.support_gradient(*support)
         rates = learner.alpha.per_weight([tf.convert_to_tensor(r) for r in learner.alpha.rates])
         update = [rate * g for rate, g in zip(rates, gradient, strict=True)]
         gradients = learner.alpha.by_layer(gradient)
@@ -50,7 +47,7 @@ def direction_cosines(
     def all_tasks() -> dict[str, tf.Tensor]:
         cosines = tf.map_fn(
             one_task,
-            tf.range(count),
+            supports(),
             parallel_iterations=TASKS_IN_FLIGHT,
             fn_output_signature={name: tf.float32 for name in names},
         )

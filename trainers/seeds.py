@@ -37,3 +37,8 @@ def uniform(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     # From integers, since XLA makes other floats of the same bits.
     bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=_GENERATOR)
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+
+
+def standard_normal(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+    """Returns standard normal numbers of this shape, float32."""
+    return tf.random.stateless_normal(shape, seed, alg=_GENERATOR)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.serving import checks
 from metasgd_tf.serving.answers import Steps, answers
-from trainers.episodes import TaskFamily
+from trainers.families import TaskFamily
 from trainers.learner import MetaLearner
 
 PICTURES_AT_ONCE = 2

@@ -1,6 +1,6 @@
 """The task families, one module each; a module's name is the value of `--task`.
 
-A module has a subclass of `trainers.episodes.TaskFamily` and a function
+A module has a subclass of `trainers.families.Family` and a function
 `from_flags(settings, splits)` that makes it. Looking up the names imports none of them, so that
 the command line answers before TensorFlow is loaded.
 """
@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 if TYPE_CHECKING:
-    from trainers.episodes import TaskFamily
+    from trainers.families import Family
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "TaskFamily":
+def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
     """Makes the family of `--task`.
 
     Args:

@@ -11,7 +11,8 @@ from matplotlib import figure
 
 from metasgd_tf import pictures
 from models.mlp import mlp
-from trainers.episodes import Episode, Protocol, TaskFamily
+from trainers.episodes import Episode, Protocol
+from trainers.families import TaskFamily
 from trainers.seeds import fold_in, uniform
 
 INPUT_RANGE = (-5.0, 5.0)

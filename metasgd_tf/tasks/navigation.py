@@ -1,0 +1,184 @@
+"""Reinforcement learning: 2D navigation (Li et al. 2017, Table 4)."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from matplotlib import figure
+
+from metasgd_tf.navigation import paths
+from metasgd_tf.navigation.environment import Navigation2D, goals
+from models.gaussian_policy import gaussian_mlp
+from trainers import policy_gradient
+from trainers.advantages import Advantages
+from trainers.direction import direction_cosines
+from trainers.episodes import Protocol
+from trainers.evaluation import Scores
+from trainers.families import Family, Part
+from trainers.learner import MetaLearner
+from trainers.policy_evaluation import learning, policy_evaluation
+from trainers.policy_trainer import PolicyTrainer
+from trainers.seeds import fold_in, split_seed
+from trainers.trust_region import TrustRegion
+
+EVALUATION_TASKS = 600
+EVALUATION_STEPS = 3
+TOGETHER = 40
+"""Tasks that are judged at once."""
+SHOWN = 4
+
+
+class Navigation(Family):
+    """Walks to goals, of which the rewards of earlier walks tell.
+
+    The splits are the same distribution, drawn from under different seeds.
+    """
+
+    input_shape = (2,)
+    output_size = 4
+    metric = "return"
+    metric_mode = "max"
+    scores = ("return",)
+
+    def __init__(
+        self,
+        environment: Callable[[int], Navigation2D],
+        trajectories: int,
+        *,
+        advantages: Advantages,
+        surrogate: str = "plain",
+        entropy_weight: float = 0.0,
+        trust_region: float = 0.01,
+    ):
+        """Says how tasks are met and learned.
+
+        Args:
+          environment: makes one for a number of tasks.
+          trajectories: of a task before each update, and after the last one.
+          advantages: how they are estimated.
+          surrogate: one of `policy_gradient.SURROGATES`.
+          entropy_weight: what the entropy counts in the inner loss.
+          trust_region: how far a step of TRPO goes, a mean KL divergence.
+        """
+        self.environment = environment
+        self.shots = trajectories
+        self.advantages = advantages
+        self.metrics = {}
+        self._surrogate = policy_gradient.SURROGATES[surrogate]
+        self._entropy_weight = entropy_weight
+        self._trust_region = TrustRegion(trust_region)
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds MAML's policy, 2-100-100-2 with a log standard deviation a coordinate."""
+        return gaussian_mlp(self.input_shape, self.output_size, seed)
+
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns what the inner step lowers, by example, see `trainers.policy_gradient`."""
+        loss = self._surrogate(targets, outputs)
+        if self._entropy_weight:
+            loss += self._entropy_weight * policy_gradient.entropy(outputs)
+        return loss
+
+    def protocols(self, num_tasks: int | None) -> list[Protocol]:
+        """Returns the one protocol: `num_tasks` (600) goals with the trajectories of training."""
+        return [Protocol(self.shots, num_tasks or EVALUATION_TASKS, repeats=1)]
+
+    def trainer(
+        self,
+        learner: MetaLearner,
+        optimizer: keras.optimizers.Optimizer | None,
+        *,
+        meta_batch_size: int,
+        seed: int,
+    ) -> PolicyTrainer:
+        """Prepares Algorithm 2, by trust regions where no optimizer is given."""
+        return PolicyTrainer(
+            learner,
+            self.environment(meta_batch_size),
+            self._trust_region if optimizer is None else optimizer,
+            advantages=self.advantages,
+            seed=seed,
+        )
+
+    def evaluation(
+        self,
+        learner: MetaLearner,
+        protocol: Protocol,
+        parts: Sequence[Part],
+        *,
+        steps: int | None = None,
+    ) -> Callable[[], list[Scores]]:
+        """Prepares judging a learner by returns, after 3 updates and fewer if not told."""
+        evaluate = [
+            policy_evaluation(
+                learner,
+                self.environment(TOGETHER),
+                self.advantages,
+                part.seed,
+                protocol.num_tasks,
+                EVALUATION_STEPS if steps is None else steps,
+            )
+            for part in parts
+        ]
+        return lambda: [{self.metric: one()} for one in evaluate]
+
+    def direction(
+        self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
+    ) -> Callable[[], dict[str, float]]:
+        """Prepares measuring the learned direction on trajectories of the policy as it is."""
+        del protocol
+        learn = learning(learner, self.environment(count), self.advantages, steps=0)
+
+        def supports() -> tuple[tf.Tensor, tf.Tensor]:
+            ((_, met),) = learn(split_seed(part.seed, count), part.seed)
+            return self.advantages.examples(met)
+
+        return direction_cosines(learner, supports)
+
+    def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
+        """Prepares the paths in a few tasks before the update and after it."""
+        del protocol
+        learn = learning(learner, self.environment(SHOWN), self.advantages, learner.inner_steps)
+
+        @tf.function(autograph=False)
+        def walked() -> tuple[tf.Tensor, paths.Paths, paths.Paths]:
+            seeds = split_seed(part.seed, SHOWN)
+            learned = learn(seeds, part.seed)
+            before, after = (
+                paths.Paths(met.observations, met.mask)
+                for _, met in (learned[0], learned[-1])
+            )
+            return goals(seeds), before, after
+
+        return walked
+
+    def picture(
+        self, goals: np.ndarray, before: paths.Paths, after: paths.Paths
+    ) -> figure.Figure:
+        """Draws the paths before the update and after it, a column a goal."""
+        return paths.draw(goals, {"before": before, "after": after})
+
+
+def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
+    """Makes the family that the flags of a run describe."""
+    del splits
+    return Navigation(
+        functools.partial(
+            Navigation2D,
+            trajectories=settings.trajectories,
+            horizon=settings.horizon,
+            reward=settings.reward,
+            start=settings.start,
+        ),
+        settings.trajectories,
+        advantages=Advantages(
+            settings.discount, settings.gae_lambda, settings.normalise_advantages
+        ),
+        surrogate=settings.surrogate,
+        entropy_weight=settings.entropy_weight,
+        trust_region=settings.trust_region,
+    )

@@ -1,0 +1,237 @@
+"""Distributions over tasks, and how a learner is trained and judged on each kind of them."""
+
+import abc
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainers.direction import direction_cosines
+from trainers.episodes import Episode, Protocol, Sampler
+from trainers.evaluation import Scores, evaluation
+from trainers.learner import MetaLearner
+from trainers.meta_trainer import MetaTrainer
+
+if TYPE_CHECKING:
+    from matplotlib import figure
+
+
+class Part(NamedTuple):
+    """Tasks to judge a learner on.
+
+    Attributes:
+      split: one of `trainers.seeds.SPLITS`.
+      seed: [2] (int32), what they are drawn by.
+    """
+
+    split: str
+    seed: tf.Tensor
+
+
+class Family(abc.ABC):
+    """A distribution over tasks with its three splits, loss and protocol of evaluation.
+
+    A new family is one module of `metasgd_tf.tasks` with a subclass of this, which for supervised
+    tasks is one of `TaskFamily`.
+
+    Attributes:
+      input_shape: shape of one input.
+      output_size: number of outputs of a model for these tasks.
+      shots: support examples in training (a class, in classification), or trajectories.
+      metric: name of the score that tables report.
+      metric_mode: whether the `min` or the `max` of that score is the best.
+      metrics: by name, functions of (targets, outputs) that give one score an example.
+      scores: the names of all that `evaluation` gives.
+    """
+
+    input_shape: tuple[int, ...]
+    output_size: int
+    shots: int
+    metric: str
+    metric_mode: str
+    metrics: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]
+
+    @property
+    @abc.abstractmethod
+    def scores(self) -> tuple[str, ...]: ...
+
+    @abc.abstractmethod
+    def model(self, seed: int) -> keras.Model:
+        """Builds the network that the field uses for these tasks, its weights drawn by `seed`."""
+
+    @abc.abstractmethod
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the loss of each example, [N]."""
+
+    @abc.abstractmethod
+    def protocols(self, num_tasks: int | None) -> list[Protocol]:
+        """Returns the protocols by which `evaluate` judges a run, `num_tasks` if it is given."""
+
+    @abc.abstractmethod
+    def trainer(
+        self,
+        learner: MetaLearner,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        meta_batch_size: int,
+        seed: int,
+    ) -> Any:
+        """Prepares meta-training; gives a `MetaTrainer` or what can be used like one."""
+
+    @abc.abstractmethod
+    def evaluation(
+        self,
+        learner: MetaLearner,
+        protocol: Protocol,
+        parts: Sequence[Part],
+        *,
+        steps: int | None = None,
+    ) -> Callable[[], list[Scores]]:
+        """Prepares judging a learner.
+
+        Args:
+          learner: what is judged, as it is when the returned function is called.
+          protocol: by how many tasks of what size.
+          parts: which tasks.
+          steps: inner steps; as many as this family is usually judged by if not given.
+
+        Returns:
+          A function that gives the scores of each part: by name [num_tasks · repeats, steps + 1],
+          column 0 before adaptation.
+        """
+
+    @abc.abstractmethod
+    def direction(
+        self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
+    ) -> Callable[[], dict[str, float]]:
+        """Prepares measuring the learned direction on `count` tasks, see `trainers.direction`."""
+
+    @abc.abstractmethod
+    def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
+        """Prepares an example of what a learner does in a task, as arguments of `picture`."""
+
+    @abc.abstractmethod
+    def picture(self, *shown: Any) -> "figure.Figure":
+        """Draws what `shown` gave, as arrays."""
+
+
+class TaskFamily(Family):
+    """A distribution over supervised tasks, which are drawn as episodes.
+
+    The conformance test runs every one.
+    """
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """The loss, and the metrics."""
+        return ("loss", *self.metrics)
+
+    @abc.abstractmethod
+    def episode(self, seed: tf.Tensor, split: str) -> Episode:
+        """Draws one task of a split, sized as in training."""
+
+    @abc.abstractmethod
+    def evaluation_episode(
+        self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
+    ) -> Episode:
+        """Draws support set `repeat` of task `task`: the same task for every repeat and shots."""
+
+    @abc.abstractmethod
+    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> "figure.Figure":
+        """Draws an evaluation task and the outputs for its query set, all as arrays.
+
+        Args:
+          episode: what `evaluation_episode` gave.
+          before: the outputs before adaptation, [M, ...].
+          after: and after it.
+        """
+
+    def sampler(self, split: str) -> Sampler:
+        """Returns the function from seeds to training-sized episodes of a split."""
+        return lambda seed: self.episode(seed, split)
+
+    def trainer(
+        self,
+        learner: MetaLearner,
+        optimizer: keras.optimizers.Optimizer,
+        *,
+        meta_batch_size: int,
+        seed: int,
+    ) -> MetaTrainer:
+        """Prepares Algorithm 1 on the split for training."""
+        return MetaTrainer(
+            learner, self.sampler("train"), optimizer, meta_batch_size=meta_batch_size, seed=seed
+        )
+
+    def evaluation(
+        self,
+        learner: MetaLearner,
+        protocol: Protocol,
+        parts: Sequence[Part],
+        *,
+        steps: int | None = None,
+    ) -> Callable[[], list[Scores]]:
+        """Prepares judging a learner, see `Family.evaluation`; by its own inner steps if not told.
+
+        All parts are one program, as compiling takes longer than many evaluations.
+        """
+        count = protocol.num_tasks * protocol.repeats
+        draws = [self._numbered(protocol, part) for part in parts]
+
+        def episode(number: tf.Tensor) -> Episode:
+            if len(draws) == 1:
+                return draws[0](number)
+            task = number % count
+            return tf.switch_case(number // count, [lambda draw=draw: draw(task) for draw in draws])
+
+        evaluate = evaluation(learner, episode, count * len(parts), steps=steps)
+
+        def by_part() -> list[Scores]:
+            split = {name: np.split(values, len(parts)) for name, values in evaluate().items()}
+            return [
+                {name: values[number] for name, values in split.items()}
+                for number in range(len(parts))
+            ]
+
+        return by_part
+
+    def direction(
+        self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
+    ) -> Callable[[], dict[str, float]]:
+        """Prepares measuring the learned direction, see `Family.direction`."""
+        draw = self._numbered(protocol, part)
+
+        def supports() -> tuple[tf.Tensor, tf.Tensor]:
+            drawn = [draw(tf.constant(number))[:2] for number in range(count)]
+            inputs, targets = (tf.stack(parts) for parts in zip(*drawn, strict=True))
+            return inputs, targets
+
+        return direction_cosines(learner, supports)
+
+    def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
+        """Prepares a task with the outputs for its query set before adaptation and after it."""
+        draw = self._numbered(protocol, part)
+
+        @tf.function
+        def answered() -> tuple[Episode, tf.Tensor, tf.Tensor]:
+            episode = draw(tf.constant(0))
+            support = episode.support_inputs, episode.support_targets
+            before, after = (
+                learner.predict(learner.adapt(*support, steps=steps), episode.query_inputs)
+                for steps in (0, None)
+            )
+            return episode, before, after
+
+        return answered
+
+    def _numbered(self, protocol: Protocol, part: Part) -> Callable[[tf.Tensor], Episode]:
+        """Returns the function from numbers to a part's episodes, the repeats of a task together."""
+        return lambda number: self.evaluation_episode(
+            part.seed,
+            part.split,
+            protocol,
+            number // protocol.repeats,
+            number % protocol.repeats,
+        )

@@ -1,0 +1,274 @@
+"""Algorithm 2 of Li et al. 2017: meta-training on a distribution over decision processes.
+
+    repeat
+      sample tasks T from p(T)
+      for each T: sample N trajectories with θ, L_train(T) the negative expected return on them
+                  θ'_T = θ − α ∘ ∇L_train(T)(θ)
+                  sample N trajectories with θ'_T, L_test(T) the negative expected return on them
+      (θ, α) ← (θ, α) − β ∇_(θ,α) mean_T L_test(T)(θ'_T)
+
+The outer step is a trust region's on (θ, α) together, or any Keras optimizer's.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from trainers import policy_gradient
+from trainers.advantages import Advantages
+from trainers.devices import TASKS_IN_FLIGHT, sum_in_chunks
+from trainers.errors import DivergedError, InputError
+from trainers.learner import MetaLearner
+from trainers.rollouts import Collector, TaskEnvironment, outputs_of_tasks
+from trainers.seeds import fold_in, split_seed, stream
+from trainers.trust_region import TrustRegion, trust_region_step
+from trainers.update_rule import Tensors
+
+
+class Experience(NamedTuple):
+    """What a meta-batch was learned from; n = N H examples of each of T tasks.
+
+    Attributes:
+      support_inputs: states before each of K inner steps, [T, K, n, S].
+      support_targets: actions and advantages, [T, K, n, A + 1].
+      query_inputs: states after the last one, [T, n, S].
+      query_targets: [T, n, A + 1].
+      query_mask: [T, n].
+      query_outputs: what the policy said that drew these actions, [T, n, 2 A].
+    """
+
+    support_inputs: tf.Tensor
+    support_targets: tf.Tensor
+    query_inputs: tf.Tensor
+    query_targets: tf.Tensor
+    query_mask: tf.Tensor
+    query_outputs: tf.Tensor
+
+
+class PolicyTrainer:
+    """Meta-trains a learner whose model is a policy.
+
+    What it does at an iteration is a function of the learner, the optimizer's state, `seed` and the
+    iteration's number alone.
+
+    Attributes:
+      learner: what is trained; its loss is one of `policy_gradient`.
+      optimizer: the outer optimizer; an empty module for a trust region, which has no state.
+      iteration: meta-iterations done, an int64 `tf.Variable`.
+    """
+
+    def __init__(
+        self,
+        learner: MetaLearner,
+        environment: TaskEnvironment,
+        outer: TrustRegion | keras.optimizers.Optimizer,
+        *,
+        advantages: Advantages = Advantages(),
+        seed: int = 0,
+    ):
+        """Prepares training.
+
+        Args:
+          learner: what to train.
+          environment: where; its tasks are the meta-batch.
+          outer: what makes the outer steps.
+          advantages: how they are estimated.
+          seed: what tasks, starts and actions are drawn by.
+        """
+        self.learner = learner
+        self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
+        self.optimizer = tf.Module() if isinstance(outer, TrustRegion) else outer
+        self._outer = outer
+        self._advantages = advantages
+        self._tasks = environment.tasks
+        self._collect = Collector(environment, learner.pure_model)
+        self._seed = stream(seed, "train")
+        self._variables = [*learner.theta, *learner.alpha.learned]
+        if isinstance(outer, keras.optimizers.Optimizer):
+            outer.build(self._variables)
+        self._gather = tf.function(self._trace_experience, autograph=False)
+        self._gradient = tf.function(self._trace_gradient, autograph=False)
+        self._step = tf.function(self._trace_trust_region, autograph=False)
+
+    def train(
+        self, iterations: int, stop: Callable[[], object] = lambda: False
+    ) -> dict[str, float]:
+        """Makes that many meta-iterations.
+
+        Args:
+          iterations: how many, at least 1.
+          stop: asked between iterations; where it says yes, what is left is not done.
+
+        Returns:
+          The means over these iterations of what is told of each, by name.
+
+        Raises:
+          InputError: for fewer than one iteration.
+          DivergedError: at the first iteration whose gradient is not finite. Everything stays as
+            the iteration before left it.
+        """
+        if iterations < 1:
+            raise InputError(f"iterations={iterations}: should be at least 1")
+        told: list[dict[str, float]] = []
+        while not told or (len(told) < iterations and not stop()):
+            told.append({name: float(value) for name, value in self._iterate().items()})
+            self.iteration.assign_add(1)
+        return {name: sum(one[name] for one in told) / len(told) for name in told[0]}
+
+    def _iterate(self) -> dict[str, tf.Tensor]:
+        experience, told = self._gather(tf.identity(self.iteration))
+        gradient = self._gradient(experience)
+        norm = tf.linalg.global_norm(gradient)
+        if not bool(tf.math.is_finite(norm)):
+            raise DivergedError(
+                f"meta-iteration {int(self.iteration.numpy()) + 1} was not finite: its "
+                "meta-gradient is not; try a lower alpha_init or meta_learning_rate"
+            )
+        if isinstance(self._outer, TrustRegion):
+            told |= self._step(experience, gradient)
+        else:
+            self._outer.apply(gradient, self._variables)
+        return told | {"meta_gradient_norm": norm}
+
+    def _trace_experience(self, step: tf.Tensor) -> tuple[Experience, dict[str, tf.Tensor]]:
+        seed = fold_in(self._seed, step)
+        task_seeds = split_seed(seed, self._tasks)
+        weights = [
+            tf.repeat(weight.value[tf.newaxis], self._tasks, axis=0)
+            for weight in self.learner.theta
+        ]
+        support = []
+        returns = {}
+        for number in range(self.learner.inner_steps + 1):
+            trajectories = self._collect(weights, task_seeds, fold_in(seed, number))
+            returns[f"return_after_{number}"] = tf.reduce_mean(trajectories.returns())
+            inputs, targets = self._advantages.examples(trajectories)
+            if number < self.learner.inner_steps:
+                support.append((inputs, targets))
+                weights = adapt_tasks(self.learner, weights, inputs, targets)
+        mask = tf.reshape(trajectories.mask, [self._tasks, -1])
+        support_inputs, support_targets = (
+            tf.stack(parts, axis=1) for parts in zip(*support, strict=True)
+        )
+        outputs = outputs_of_tasks(self.learner.pure_model, weights, inputs)
+        returns["entropy"] = tf.reduce_mean(policy_gradient.entropy(outputs))
+        experience = Experience(support_inputs, support_targets, inputs, targets, mask, outputs)
+        return experience, returns
+
+    def _values(self) -> Tensors:
+        return [
+            *(tf.convert_to_tensor(weight.value) for weight in self.learner.theta),
+            *(tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates),
+        ]
+
+    def _fast_weights(self, values: Tensors, task: Experience) -> Tensors:
+        """Returns θ' of one task for values of θ and, after them, of α's variables."""
+        count = len(self.learner.theta)
+        weights, rates = values[:count], values[count:]
+        for step in range(self.learner.inner_steps):
+            weights = self.learner.adapt(
+                task.support_inputs[step],
+                task.support_targets[step],
+                steps=1,
+                theta=weights,
+                rates=rates,
+            )
+        return weights
+
+    def _outputs(self, values: Tensors, task: Experience) -> tf.Tensor:
+        return self.learner.predict(self._fast_weights(values, task), task.query_inputs)
+
+    def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):
+        def chunk(tasks: Experience):
+            count = tasks.query_mask.shape[0]
+            results = [
+                function(*(values[number] for values in tasks)) for number in range(count)
+            ]
+            return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
+
+        function = tf.function(
+            lambda *task: work(Experience(*task)),
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
+        total = sum_in_chunks(chunk, experience)
+        return tf.nest.map_structure(lambda value: value / self._tasks, total)
+
+    def _learned(self, values: Tensors) -> Tensors:
+        return values if self.learner.alpha.learned else values[: len(self.learner.theta)]
+
+    def _trace_gradient(self, experience: Experience) -> Tensors:
+        values = self._values()
+        learned = self._learned(values)
+
+        def of_task(task: Experience) -> Tensors:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(learned)
+                outputs = self._outputs(values, task)
+                loss = tf.reduce_mean(policy_gradient.plain(task.query_targets, outputs))
+            return [tf.convert_to_tensor(g) for g in tape.gradient(loss, learned)]
+
+        return self._mean_over_tasks(of_task, experience)
+
+    def _trace_trust_region(
+        self, experience: Experience, gradient: Tensors
+    ) -> dict[str, tf.Tensor]:
+        values = self._values()
+        learned = self._learned(values)
+        fixed = values[len(learned) :]
+
+        def fisher_product(vector: Tensors) -> Tensors:
+            def of_task(task: Experience) -> Tensors:
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(learned)
+                    with tf.autodiff.ForwardAccumulator(learned, vector) as tangents:
+                        outputs = self._outputs(values, task)
+                    change = tangents.jvp(outputs)
+                weighted = policy_gradient.fisher_information(outputs) * change
+                weighted *= _weights(task)[:, tf.newaxis]
+                return tape.gradient(outputs, learned, output_gradients=weighted)
+
+            return self._mean_over_tasks(of_task, experience)
+
+        def evaluate(learned: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+            def of_task(task: Experience) -> tuple[tf.Tensor, tf.Tensor]:
+                outputs = self._outputs([*learned, *fixed], task)
+                loss = policy_gradient.relative_to(task.query_outputs, task.query_targets, outputs)
+                divergence = policy_gradient.divergence(task.query_outputs, outputs)
+                return tf.reduce_mean(loss), tf.reduce_sum(_weights(task) * divergence)
+
+            return self._mean_over_tasks(of_task, experience)
+
+        step = trust_region_step(self._outer, learned, gradient, fisher_product, evaluate)
+        for variable, value in zip(self._variables, step.values, strict=True):
+            variable.assign(value)
+        return {"divergence": step.divergence, "backtracks": tf.cast(step.backtracks, tf.float32)}
+
+
+def _weights(task: Experience) -> tf.Tensor:
+    """Returns what each example counts in a mean over those that count, [n]."""
+    return task.query_mask / tf.reduce_sum(task.query_mask)
+
+
+def adapt_tasks(
+    learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, targets: tf.Tensor
+) -> Tensors:
+    """Makes one inner step in each task.
+
+    Args:
+      learner: whose α it is made by.
+      weights: the weights of each task, [T, ...].
+      inputs: states, [T, n, S].
+      targets: actions and advantages, [T, n, A + 1].
+
+    Returns:
+      The weights after it, [T, ...].
+    """
+    return tf.map_fn(
+        lambda task: learner.adapt(task[1], task[2], steps=1, theta=task[0]),
+        (weights, inputs, targets),
+        parallel_iterations=TASKS_IN_FLIGHT,
+        fn_output_signature=[tf.TensorSpec(weight.shape[1:], weight.dtype) for weight in weights],
+    )
