@@ -5,8 +5,8 @@ import importlib
 import keras
 import numpy as np
 
-from trainers.families import Family
 from trainers.errors import InputError
+from trainers.families import Family
 
 
 def build(model: str | None, family: Family, seed: int) -> keras.Model:

@@ -118,7 +118,7 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "reward",
         "distance",
         REWARDS,
-        "navigation: minus the distance to the goal, as published code has it, or minus its square.",
+        "navigation: minus the distance to the goal, as in published code, or minus its square.",
         flag_values=values,
     )
     flags.DEFINE_enum(
@@ -234,7 +234,10 @@ def _define_navigation_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     _positive_float(
-        "trust_region", 0.01, "navigation: the mean KL divergence that a step of trpo may go.", values
+        "trust_region",
+        0.01,
+        "navigation: the mean KL divergence that a step of trpo may go.",
+        values,
     )
 
 
@@ -274,9 +277,7 @@ def _integer(
 
 
 def _fraction(name: str, default: float, text: str, values: flags.FlagValues) -> None:
-    flags.DEFINE_float(
-        name, default, text, lower_bound=0.0, upper_bound=1.0, flag_values=values
-    )
+    flags.DEFINE_float(name, default, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
 
 
 def _positive_float(name: str, default: float | None, text: str, values: flags.FlagValues) -> None:

@@ -20,7 +20,6 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from metasgd_tf import run_flags
 from metasgd_tf.pictures import rasterised
-from trainers.episodes import Protocol
 from trainers.families import Family, Part
 from trainers.learner import MetaLearner
 from trainers.seeds import fold_in, stream

@@ -12,8 +12,8 @@ from metasgd_tf.progress import Progress, note
 from metasgd_tf.stopping import Stopped, noticing_signals
 from metasgd_tf.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
-from trainers.families import Family
 from trainers.errors import InputError
+from trainers.families import Family
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 
@@ -126,7 +126,9 @@ def _train_to_the_end(
                     scores = trainer.train(left, stopped_by)
                 done = int(trainer.iteration.numpy())
                 summaries.training(done, scores, (done - before) / (time.monotonic() - start))
-                progress.update(done, {n: scores[n] for n in ("loss", family.metric) if n in scores})
+                progress.update(
+                    done, {n: scores[n] for n in ("loss", family.metric) if n in scores}
+                )
                 validated = done % settings.checkpoint_interval == 0 or done == total
                 if validated:
                     save(summaries.evaluation(done))

@@ -71,8 +71,6 @@ def gaussian_mlp(
     return keras.Sequential([keras.Input(input_shape), *layers], name="policy")
 
 
-def gaussian_mlp_of_state(
-    input_shape: tuple[int, ...], output_size: int, seed: int
-) -> keras.Model:
+def gaussian_mlp_of_state(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds the same with log standard deviations that depend on the state."""
     return gaussian_mlp(input_shape, output_size, seed, state_dependent=True)

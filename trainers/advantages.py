@@ -64,9 +64,7 @@ def discounted_returns(trajectories: Trajectories, discount: float) -> tf.Tensor
         tf.reshape(values, [-1, mask.shape[-1]])
         for values in (trajectories.rewards * mask, discount * mask)
     )
-    return tf.reshape(
-        value_ops.discounted_return(rewards, discounts, time_major=False), mask.shape
-    )
+    return tf.reshape(value_ops.discounted_return(rewards, discounts, time_major=False), mask.shape)
 
 
 def generalised_advantages(

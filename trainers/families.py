@@ -43,7 +43,6 @@ class Family(abc.ABC):
       metric: name of the score that tables report.
       metric_mode: whether the `min` or the `max` of that score is the best.
       metrics: by name, functions of (targets, outputs) that give one score an example.
-      scores: the names of all that `evaluation` gives.
     """
 
     input_shape: tuple[int, ...]
@@ -55,7 +54,8 @@ class Family(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def scores(self) -> tuple[str, ...]: ...
+    def scores(self) -> tuple[str, ...]:
+        """The names of all that `evaluation` gives."""
 
     @abc.abstractmethod
     def model(self, seed: int) -> keras.Model:
@@ -227,7 +227,7 @@ class TaskFamily(Family):
         return answered
 
     def _numbered(self, protocol: Protocol, part: Part) -> Callable[[tf.Tensor], Episode]:
-        """Returns the function from numbers to a part's episodes, the repeats of a task together."""
+        """Returns the function from numbers to a part's episodes, a task's repeats together."""
         return lambda number: self.evaluation_episode(
             part.seed,
             part.split,

@@ -67,8 +67,8 @@ def policy_evaluation(
       steps: updates.
 
     Returns:
-      A function that gives the mean return of each task's trajectories, [count, steps + 1], float32;
-      column 0 is before adaptation. Actions are sampled.
+      A function that gives the mean return of each task's trajectories, [count, steps + 1],
+      float32; column 0 is before adaptation. Actions are sampled.
     """
     learn = learning(learner, environment, advantages, steps)
 

@@ -65,7 +65,7 @@ class PolicyTrainer:
         environment: TaskEnvironment,
         outer: TrustRegion | keras.optimizers.Optimizer,
         *,
-        advantages: Advantages = Advantages(),
+        advantages: Advantages,
         seed: int = 0,
     ):
         """Prepares training.
@@ -183,9 +183,7 @@ class PolicyTrainer:
     def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):
         def chunk(tasks: Experience):
             count = tasks.query_mask.shape[0]
-            results = [
-                function(*(values[number] for values in tasks)) for number in range(count)
-            ]
+            results = [function(*(values[number] for values in tasks)) for number in range(count)]
             return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
 
         function = tf.function(

@@ -1,21 +1,14 @@
 """Trajectories of policies with fast weights, by a TF-Agents driver in a TF-Agents environment."""
 
 import abc
-import os
 from collections.abc import Sequence
 
 import tensorflow as tf
-
-if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
-    raise ImportError("TF-Agents needs Keras 2: set TF_USE_LEGACY_KERAS=1 before TensorFlow's import")
-
-# isort: split
 from tf_agents.drivers.dynamic_step_driver import DynamicStepDriver
 from tf_agents.environments.tf_environment import TFEnvironment
 from tf_agents.policies.tf_policy import TFPolicy
-from tf_agents.trajectories import policy_step
+from tf_agents.trajectories import policy_step, trajectory
 from tf_agents.trajectories import time_step as ts
-from tf_agents.trajectories import trajectory
 
 from trainers.policy_gradient import normal
 from trainers.pure_model import PureModel
@@ -92,9 +85,7 @@ class FastWeightsPolicy(TFPolicy):
         observations = time_step.observation
         tasks = self._weights[0].shape[0]
         shape = tf.concat([[tasks, -1], tf.shape(observations)[1:]], axis=0)
-        outputs = outputs_of_tasks(
-            self._model, self._weights, tf.reshape(observations, shape)
-        )
+        outputs = outputs_of_tasks(self._model, self._weights, tf.reshape(observations, shape))
         flat = tf.reshape(outputs, [-1, outputs.shape[-1]])
         return policy_step.PolicyStep(normal(flat), policy_state + 1, ())
 
@@ -131,9 +122,15 @@ class Collector:
         self._environment = environment
         self._model = model
         time_step_spec, action_spec = environment.time_step_spec(), environment.action_spec()
+        shapes: list[list[int]] = [
+            time_step_spec.observation.shape.as_list(),
+            action_spec.shape.as_list(),
+            [],
+            [],
+        ]
         self._rows = [
             tf.Variable(tf.zeros([environment.horizon, environment.batch_size, *shape]))
-            for shape in (time_step_spec.observation.shape, action_spec.shape, [], [])
+            for shape in shapes
         ]
         self._row = tf.Variable(0)
 
@@ -157,7 +154,10 @@ class Collector:
         )
         self._row.assign(0)
         DynamicStepDriver(
-            environment, policy, [self._record], num_steps=environment.batch_size * environment.horizon
+            environment,
+            policy,
+            [self._record],
+            num_steps=environment.batch_size * environment.horizon,
         ).run(environment.reset(), maximum_iterations=environment.horizon)
         observations, actions, rewards, alive = (self._of_tasks(row) for row in self._rows)
         mask = tf.math.cumprod(alive, axis=-1)

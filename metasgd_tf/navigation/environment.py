@@ -22,8 +22,8 @@ class Navigation2D(TaskEnvironment):
     * State: the position, [2]. An episode begins at the origin, or anywhere in [−0.5, 0.5]² where
       starts vary.
     * Action: [2], clipped to [−1, 1] and taken times 0.1: the published code normalises actions so.
-    * Reward: minus the distance to the goal that the step led to, or minus its square. The published
-      text of MAML says squared and its code, from which the numbers are, does not square.
+    * Reward: minus the distance to the goal that the step led to, or minus its square. MAML's text
+      says squared, and its published code, from which the numbers are, does not square.
     * End: within 0.01 of the goal in both coordinates, or after `horizon` steps.
 
     Source: Finn et al. 2017, section 5.3 and published code; Li et al. 2017, section 4.3.

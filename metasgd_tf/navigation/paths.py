@@ -62,5 +62,7 @@ def draw_task(
         axes.plot(met[:, 0], met[:, 1], color=colour, lw=0.7, alpha=0.8, **style)
         axes.plot(*met[0], "o", ms=3, mfc="white", mec="0.3", zorder=4)
     axes.plot(*goal, "kX", ms=6, mec="white", mew=0.7, zorder=5)
-    axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH), xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5])
+    axes.set(
+        xlim=(-REACH, REACH), ylim=(-REACH, REACH), xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5]
+    )
     axes.set_aspect("equal")

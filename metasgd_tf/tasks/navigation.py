@@ -22,7 +22,7 @@ from trainers.families import Family, Part
 from trainers.learner import MetaLearner
 from trainers.policy_evaluation import learning, policy_evaluation
 from trainers.policy_trainer import PolicyTrainer
-from trainers.seeds import fold_in, split_seed
+from trainers.seeds import split_seed
 from trainers.trust_region import TrustRegion
 
 EVALUATION_TASKS = 600
@@ -149,16 +149,13 @@ class Navigation(Family):
             seeds = split_seed(part.seed, SHOWN)
             learned = learn(seeds, part.seed)
             before, after = (
-                paths.Paths(met.observations, met.mask)
-                for _, met in (learned[0], learned[-1])
+                paths.Paths(met.observations, met.mask) for _, met in (learned[0], learned[-1])
             )
             return goals(seeds), before, after
 
         return walked
 
-    def picture(
-        self, goals: np.ndarray, before: paths.Paths, after: paths.Paths
-    ) -> figure.Figure:
+    def picture(self, goals: np.ndarray, before: paths.Paths, after: paths.Paths) -> figure.Figure:
         """Draws the paths before the update and after it, a column a goal."""
         return paths.draw(goals, {"before": before, "after": after})
 
