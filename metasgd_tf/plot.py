@@ -1,9 +1,10 @@
 """Draws runs: `python -m metasgd_tf.plot --figure=KIND --model_dirs=DIR,DIR --output=FILE.png`.
 
-`updates` is how their scores go with the number of inner steps, as `evaluate` found them, and
-`paths` is where policies of navigation walk before an update and after it (figure 4). `fits` is what learners of the sinusoid make of one curve from support points on its left half
-(figure 3 of the paper), `curves` is how scores on validation tasks went in training, and `alpha` is
-how each layer's learned rates are distributed.
+`fits` is what learners of the sinusoid make of one curve from support points on its left half
+(figure 3 of the paper), `paths` is where policies of navigation walk before an update and after it
+(figure 4), `curves` is how scores on validation tasks went in training, `updates` is how scores on
+test tasks go with the number of inner steps, as `evaluate` found them, and `alpha` is how each
+layer's learned rates are distributed.
 """
 
 from absl import flags
@@ -23,7 +24,8 @@ CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
     "last",
     run_flags.CHECKPOINT_KINDS,
-    "fits, alpha, paths: the learners as training left them last, or as they were best on validation.",
+    "fits, alpha, paths: the learners as training left them last, or as they were best on "
+    "validation.",
 )
 TASK_SEED = flags.DEFINE_integer(
     "task_seed", 0, "paths: what the goals are drawn by.", 0, run_flags.MAX_SEED
