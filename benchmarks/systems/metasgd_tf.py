@@ -1,7 +1,12 @@
 """This project, through the same classes that a run uses."""
 
+import functools
+import os
 import tempfile
 from collections.abc import Callable
+
+# TF-Agents' own Keras is Keras 2, beside which this project's is Keras 3.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 import keras
 import numpy as np
@@ -10,13 +15,17 @@ import tensorflow as tf
 from benchmarks import cases
 from metasgd_tf import run_flags
 from metasgd_tf.evaluation import LoadedRun
+from metasgd_tf.navigation.environment import Navigation2D
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.serving.writing import export
+from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.conv4 import conv4
+from trainers.advantages import Advantages
 from trainers.checkpoints import Origin
 from trainers.devices import use_cores_for_tasks
+from trainers.families import Family
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 
@@ -26,9 +35,11 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
 
     Returns:
       A function that makes meta-iterations [first, first + count), one after the other from 0, and
-      returns the mean meta-loss of its last one.
+      returns their mean meta-loss; in navigation minus the mean return before the inner step.
     """
     use_cores_for_tasks()
+    if case.kind == "reinforcement":
+        return _reinforcement(case)
     family = _family(case)
     learner = _learner(case, family)
     trainer = MetaTrainer(learner, family.sampler("train"), meta_batch_size=case.tasks)
@@ -36,6 +47,19 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
     def run(first: int, count: int) -> float:
         assert first == int(trainer.iteration.numpy())
         return trainer.train(count)["loss"]
+
+    return run
+
+
+def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
+    family = _navigation(case)
+    adam = keras.optimizers.Adam(cases.OUTER_LEARNING_RATE)
+    learner = _learner(case, family)
+    trainer = family.trainer(learner, adam, meta_batch_size=case.tasks, seed=0)
+
+    def run(first: int, count: int) -> float:
+        assert first == int(trainer.iteration.numpy())
+        return -trainer.train(count)["return_after_0"]
 
     return run
 
@@ -73,11 +97,18 @@ def answering(
     return answer
 
 
-def _learner(case: cases.Case, family: Sinusoid | PictureClassification) -> MetaLearner:
+def _learner(case: cases.Case, family: Family) -> MetaLearner:
     learner = MetaLearner(_model(case, family), family.loss, alpha_init=cases.ALPHA)
     for variable, value in zip(learner.theta, cases.initial_weights(case), strict=True):
         variable.assign(value)
     return learner
+
+
+def _navigation(case: cases.Case) -> Navigation:
+    assert case.shots == case.queries
+    environment = functools.partial(Navigation2D, trajectories=case.shots, horizon=case.horizon)
+    advantages = Advantages(cases.DISCOUNT, cases.TRACE)
+    return Navigation(environment, case.shots, advantages=advantages)
 
 
 def _family(case: cases.Case) -> Sinusoid | PictureClassification:
@@ -86,7 +117,7 @@ def _family(case: cases.Case) -> Sinusoid | PictureClassification:
     return Omniglot({"train": cases.image_pool(case)}, case.ways, case.shots, case.queries)
 
 
-def _model(case: cases.Case, family: Sinusoid | PictureClassification) -> keras.Model:
-    if case.kind == "regression":
+def _model(case: cases.Case, family: Family) -> keras.Model:
+    if case.kind != "classification":
         return family.model(0)
     return conv4(family.input_shape, case.ways, 0, filters=case.filters, pooling=case.pooling)
