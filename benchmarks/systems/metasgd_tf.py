@@ -28,6 +28,8 @@ from trainers.devices import use_cores_for_tasks
 from trainers.families import Family
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
+from trainers.rollouts import Collector
+from trainers.seeds import fold_in, split_seed, stream
 
 
 def build(case: cases.Case) -> Callable[[int, int], float]:
@@ -62,6 +64,30 @@ def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
         return -trainer.train(count)["return_after_0"]
 
     return run
+
+
+def walking(case: cases.Case) -> Callable[[int], float]:
+    """Prepares collecting trajectories by the first weights, as an iteration does before it learns.
+
+    Args:
+      case: A case of navigation.
+
+    Returns:
+      A function that collects those of all tasks for a number, by which they differ, and returns
+      their mean return.
+    """
+    use_cores_for_tasks()
+    family = _navigation(case)
+    learner = _learner(case, family)
+    collect = Collector(family.environment(case.tasks), learner.pure_model)
+
+    @tf.function(autograph=False)
+    def walked(number: tf.Tensor) -> tf.Tensor:
+        seed = fold_in(stream(0, "train"), number)
+        weights = [tf.repeat(w.value[tf.newaxis], case.tasks, axis=0) for w in learner.theta]
+        return tf.reduce_mean(collect(weights, split_seed(seed, case.tasks), seed).returns())
+
+    return lambda number: float(walked(tf.constant(number)))
 
 
 def answering(
