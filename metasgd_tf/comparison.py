@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from metasgd_tf import run_flags
+from metasgd_tf import run_flags, task_flags
 from metasgd_tf.evaluation import Evaluation, LoadedRun, load_run
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.text_table import aligned
@@ -22,7 +22,7 @@ PICTURE_FLAGS = (
     "image_channels",
     "allow_incomplete",
 )
-"""The flags that choose the test tasks of pictures beside `run_flags.TASK_FLAGS`."""
+"""The flags that choose the test tasks of pictures beside `task_flags.TASK_FLAGS`."""
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def load_other(
     Args:
       run: the first one.
       other_dir: the other one's directory.
-      other_task: the values of `run_flags.TASK_FLAGS` with which the first one was loaded.
+      other_task: the values of `task_flags.TASK_FLAGS` with which the first one was loaded.
 
     Raises:
       InputError: if there is no such run, or it would be judged on other tasks.
@@ -78,7 +78,7 @@ def _naming_the_flag(error: Exception, other_dir: str) -> str:
 def _differences(run: LoadedRun, other: flags.FlagValues) -> list[str]:
     """Returns where a run would be judged on other tasks: `--name=other's instead of run's`."""
     # Where the data lie is no matter.
-    names = [name for name in run_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
+    names = [name for name in task_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
     # What a sinusoid was trained on does not matter: it is always judged on 5, 10 and 20 shots.
     if isinstance(run.family, PictureClassification):
         names += PICTURE_FLAGS

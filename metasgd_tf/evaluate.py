@@ -5,9 +5,11 @@ Prints a table and writes DIR/evaluation.json and, score by score, DIR/evaluatio
 --compare_with a second run is judged on the same tasks, and only the first one's files are written.
 """
 
+import sys
+
 from absl import flags
 
-from metasgd_tf import command_line, run_flags
+from metasgd_tf import command_line, run_flags, task_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
@@ -42,8 +44,9 @@ CONFUSION = flags.DEFINE_bool(
     "Classification: whether to write confusion.csv, which counts the predicted classes of each "
     "class, and to print the ten worst classes.",
 )
-run_flags.define_task_flags(flags.FLAGS, default_task=None)
-flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
+task_flags.define_task_flags(flags.FLAGS, default_task=None)
+for module in run_flags.MODULES:  # So that --help lists them.
+    flags.adopt_module_key_flags(sys.modules[module])
 
 
 def main() -> None:
@@ -54,7 +57,7 @@ def main() -> None:
 
     use_cores_for_tasks()
     other_task = {
-        name: flags.FLAGS[name].value for name in run_flags.TASK_FLAGS if flags.FLAGS[name].present
+        name: flags.FLAGS[name].value for name in task_flags.TASK_FLAGS if flags.FLAGS[name].present
     }
     protocol = {
         "num_tasks": NUM_TASKS.value,

@@ -80,7 +80,7 @@ def evaluate_run(
       inner_steps: updates; the run's own number if not given.
       checkpoint: one of `trainers.checkpoints.KINDS`: as training left it, or as it was best on
         validation.
-      other_task: values of `run_flags.TASK_FLAGS` to use in place of the run's own.
+      other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
 
     Raises:
       InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
@@ -102,7 +102,7 @@ def load_run(
     Args:
       model_dir: the run's directory.
       checkpoint: one of `trainers.checkpoints.KINDS`.
-      other_task: values of `run_flags.TASK_FLAGS` to use in place of the run's own.
+      other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
       family: the tasks that these flags describe, where they are loaded already.
 
     Raises:

@@ -10,19 +10,18 @@ from typing import NamedTuple
 
 from absl import flags
 
-from metasgd_tf import tasks
+from metasgd_tf import flag_kinds, task_flags
 
 CONFIGS = pathlib.Path(__file__).resolve().parent.parent / "configs"
 FILE_NAME = "flags.txt"
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 BATCH_NORMS = ("transductive", "support")
 OPTIMIZERS = ("adam", "sgd", "trpo")
-REWARDS = ("distance", "squared_distance")
-STARTS = ("fixed", "varying")
-SURROGATES = ("plain", "dice")
 DECAYS = ("none", "cosine")
 CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
+MODULES = (__name__, task_flags.__name__, flag_kinds.__name__)
+"""Whose flags a command has to adopt so that --help lists them."""
 
 
 class Algorithm(NamedTuple):
@@ -48,24 +47,6 @@ ALGORITHMS = {
     "maml_first_order": Algorithm("fixed", first_order=True, alpha_init=0.01),
 }
 
-TASK_FLAGS = (
-    "task",
-    "data_dir",
-    "manual_dir",
-    "fixed_frequency",
-    "image_dir",
-    "dataset",
-    "class_splits",
-    "reward",
-    "start",
-    "horizon",
-)
-"""The flags that choose a distribution over tasks, and not how it is learned.
-
-The seed of the classes' split is not one of them: a run judged on another split would be judged on
-classes that it was trained on. `class_splits` is one, as another folder has other classes.
-"""
-
 FREE_FLAGS = (
     "iterations",
     "summary_interval",
@@ -77,65 +58,11 @@ FREE_FLAGS = (
 """The flags that may change when a run goes on: they do not change what it learns on the way."""
 
 
-def define_task_flags(values: flags.FlagValues, default_task: str | None) -> None:
-    """Defines `TASK_FLAGS`."""
-    flags.DEFINE_enum("task", default_task, tasks.NAMES, "Which tasks.", flag_values=values)
-    flags.DEFINE_string(
-        "data_dir",
-        None,
-        "Where TensorFlow Datasets keeps its data; by default TFDS_DATA_DIR or its own choice.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "manual_dir",
-        None,
-        "mini_imagenet: what to prepare it from; by default downloads/manual in --data_dir.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "fixed_frequency", False, "Sinusoid: whether ω is 1, as in MAML's.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "image_dir",
-        None,
-        "image_folder: the folder, with one sub-folder of PNG, JPEG, BMP or GIF files a class.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "dataset",
-        None,
-        "tfds_images: name of the data set in TensorFlow Datasets.",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "class_splits",
-        None,
-        "image_folder, tfds_images: a CSV with the header class,split and for each class train, "
-        "validation or test; without one 64 %, 16 % and 20 % are drawn by --split_seed.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "reward",
-        "distance",
-        REWARDS,
-        "navigation: minus the distance to the goal, as in published code, or minus its square.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
-        "start",
-        "fixed",
-        STARTS,
-        "navigation: whether episodes begin at the origin or anywhere in the goals' square.",
-        flag_values=values,
-    )
-    _integer("horizon", 100, 1, "navigation: most steps of an episode.", values)
-
-
 def define_run_flags(values: flags.FlagValues) -> None:
     """Defines every flag that a run depends on."""
-    define_task_flags(values, "sinusoid")
-    _integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
-    _define_picture_flags(values)
+    task_flags.define_task_flags(values, "sinusoid")
+    flag_kinds.integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
+    task_flags.define_picture_flags(values)
     flags.DEFINE_enum(
         "algorithm",
         "meta_sgd",
@@ -168,18 +95,20 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "Whose statistics batch normalisation uses for a query: the query set's or the support's.",
         flag_values=values,
     )
-    _integer("ways", 5, 1, "Classes of a task (classification).", values)
-    _integer("shots", 5, 1, "Support examples (of a class).", values)
-    _integer("queries", 5, 1, "Query examples (of a class) in training.", values)
-    _define_navigation_flags(values)
+    flag_kinds.integer("ways", 5, 1, "Classes of a task (classification).", values)
+    flag_kinds.integer("shots", 5, 1, "Support examples (of a class).", values)
+    flag_kinds.integer("queries", 5, 1, "Query examples (of a class) in training.", values)
+    task_flags.define_navigation_flags(values)
     _define_training_flags(values)
-    _integer("seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED)
+    flag_kinds.integer(
+        "seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED
+    )
 
 
 def _define_training_flags(values: flags.FlagValues) -> None:
-    _integer("inner_steps", 1, 1, "Updates that learn a task.", values)
-    _integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
-    _integer("iterations", 60_000, 1, "Meta-iterations.", values)
+    flag_kinds.integer("inner_steps", 1, 1, "Updates that learn a task.", values)
+    flag_kinds.integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
+    flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
     flags.DEFINE_enum(
         "optimizer",
         None,
@@ -187,7 +116,9 @@ def _define_training_flags(values: flags.FlagValues) -> None:
         "The outer one; by default adam, and for navigation trpo; sgd has momentum 0.9.",
         flag_values=values,
     )
-    _positive_float("meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values)
+    flag_kinds.positive_float(
+        "meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values
+    )
     flags.DEFINE_enum(
         "decay",
         "none",
@@ -195,7 +126,7 @@ def _define_training_flags(values: flags.FlagValues) -> None:
         "The outer learning rate stays as it is, or falls to 0 at --iterations as a half cosine.",
         flag_values=values,
     )
-    _positive_float(
+    flag_kinds.positive_float(
         "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
     )
     flags.DEFINE_bool(
@@ -204,100 +135,12 @@ def _define_training_flags(values: flags.FlagValues) -> None:
         "Whether TensorFlow may use only operations that give the same bits each time, or refuse.",
         flag_values=values,
     )
-    _integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
-    _integer("checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values)
-    _integer("validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values)
-
-
-def _define_navigation_flags(values: flags.FlagValues) -> None:
-    _integer("trajectories", 20, 1, "navigation: of a task, before an update and after.", values)
-    for loop, what in (("inner", "a task is learned by"), ("outer", "the outer step is made by")):
-        _fraction(f"{loop}_discount", 0.99, f"navigation: γ of the advantages that {what}.", values)
-        _fraction(
-            f"{loop}_gae_lambda", 1.0, f"navigation: λ of the advantages that {what}.", values
-        )
-    flags.DEFINE_bool(
-        "inner_normalise",
-        True,
-        "navigation: whether the advantages that a task is learned by get mean 0 and standard "
-        "deviation 1 in each task; those of the outer step always do.",
-        flag_values=values,
+    flag_kinds.integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
+    flag_kinds.integer(
+        "checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values
     )
-    flags.DEFINE_enum(
-        "surrogate",
-        "plain",
-        SURROGATES,
-        "navigation: the inner loss; dice has the outer gradient know of the sampling too.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "outer_every_step",
-        False,
-        "navigation: whether the outer loss is the mean over what is met after each inner step, "
-        "not what is met after the last one.",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "entropy_weight",
-        0.0,
-        "navigation: what the policy's entropy counts in the inner loss; above 0 an update lowers "
-        "it.",
-        flag_values=values,
-    )
-    _positive_float(
-        "trust_region",
-        0.01,
-        "navigation: the mean KL divergence that a step of trpo may go.",
-        values,
-    )
-
-
-def _define_picture_flags(values: flags.FlagValues) -> None:
-    flags.DEFINE_bool(
-        "allow_incomplete",
-        False,
-        "mini_imagenet: whether to take a set that lacks some of its pictures, knowingly.",
-        flag_values=values,
-    )
-    _integer("image_size", 84, 8, "image_folder, tfds_images: height and width.", values)
-    flags.DEFINE_integer(
-        "image_channels",
-        3,
-        "image_folder, tfds_images: 1 for grey, 3 for colour.",
-        flag_values=values,
-    )
-    flags.register_validator(
-        "image_channels",
-        lambda value: value in (1, 3),
-        "should be 1 or 3",
-        flag_values=values,
-    )
-
-
-def _integer(
-    name: str,
-    default: int,
-    least: int,
-    text: str,
-    values: flags.FlagValues,
-    most: int | None = None,
-) -> None:
-    flags.DEFINE_integer(
-        name, default, text, lower_bound=least, upper_bound=most, flag_values=values
-    )
-
-
-def _fraction(name: str, default: float, text: str, values: flags.FlagValues) -> None:
-    flags.DEFINE_float(name, default, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
-
-
-def _positive_float(name: str, default: float | None, text: str, values: flags.FlagValues) -> None:
-    flags.DEFINE_float(name, default, text, flag_values=values)
-    flags.register_validator(
-        name,
-        lambda value: value is None or 0 < value < float("inf"),
-        "should be a positive number",
-        flag_values=values,
+    flag_kinds.integer(
+        "validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values
     )
 
 

@@ -4,6 +4,8 @@ Flags after --flagfile override it. The directory keeps the resolved flags, chec
 TensorBoard summaries. Ctrl-C and SIGTERM save; the same command goes on from the last checkpoint.
 """
 
+import sys
+
 from absl import flags
 
 from metasgd_tf import command_line, run_flags
@@ -14,7 +16,8 @@ PROFILE = flags.DEFINE_bool(
 )
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
-flags.adopt_module_key_flags(run_flags)  # So that --help lists them.
+for module in run_flags.MODULES:  # So that --help lists them.
+    flags.adopt_module_key_flags(sys.modules[module])
 
 
 def main() -> None:

@@ -13,10 +13,10 @@ from metasgd_tf.comparison import paired_difference
 from metasgd_tf.evaluation import Evaluation, LoadedRun, judge, load_run, write
 from metasgd_tf.provenance import provenance
 from metasgd_tf.reproduction import markdown
+from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import CELLS, TABLES, Row, Table, figure
 from metasgd_tf.training import train_run
 from metasgd_tf.written import replaced
-from trainers.errors import InputError
 
 CHECKPOINT = "best"
 
@@ -57,7 +57,7 @@ def reproduce(number: int, output_dir: str, cells: Sequence[str] = tuple(CELLS))
     """
     output = pathlib.Path(output_dir)
     path = output / f"table{number}.json"
-    done = _read(path, number)
+    done = finished(path, number, "cells")
     table = {"table": number, "task": TABLES[number].task, "metric": "accuracy", "cells": done}
     for cell in cells:
         done[cell] = _cell(output, TABLES[number], cell)
@@ -67,22 +67,6 @@ def reproduce(number: int, output_dir: str, cells: Sequence[str] = tuple(CELLS))
         with replaced(path.with_suffix(".md")) as file:
             file.write(markdown.classification(table))
     return table
-
-
-def _read(path: pathlib.Path, number: int) -> dict[str, Any]:
-    """Returns the cells that a file has."""
-    if not path.exists():
-        return {}
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table["table"] == number:
-            return dict(table["cells"])
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise InputError(
-        f"output_dir={path.parent}: its {path.name} is not a table {number} that this command "
-        "wrote; remove it or name another directory"
-    )
 
 
 def _cell(output: pathlib.Path, table: Table, cell: str) -> dict[str, Any]:

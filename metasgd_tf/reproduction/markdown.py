@@ -34,6 +34,54 @@ def sinusoid(table: dict[str, Any]) -> str:
     return _table(heads, rows)
 
 
+def navigation(table: dict[str, Any]) -> str:
+    """Returns table 4: returns after each number of updates, then each seed's.
+
+    Args:
+      table: what `table4.json` holds.
+    """
+    updates = range(4)
+    heads = [
+        "start",
+        "learner",
+        *(f"after {number} update{'s' * (number != 1)}" for number in updates),
+        "paper, after 1",
+    ]
+    rows, origins = [], []
+    for start, held in table["starts"].items():
+        for algorithm, learner in LEARNERS.items():
+            own = [row for row in held["results"] if row["algorithm"] == algorithm]
+            cells = [_interval(row["mean"], row["ci95"]) for row in own]
+            paper = _interval(own[1]["paper_mean"], own[1]["paper_ci95"])
+            rows.append([start, learner, *cells, paper])
+        cells = [_interval(row["difference"], row["ci95"], sign="+") for row in held["differences"]]
+        rows.append([start, "Meta-SGD − MAML", *cells, MISSING])
+        origins += [
+            [
+                start,
+                LEARNERS[run["algorithm"]],
+                f"`{run['config']}`",
+                f"{run['seed']}",
+                f"{run['iteration']:,}, {run['training_seconds']:,.0f} s",
+                run["reward"],
+                f"{run['trajectories']}",
+                ", ".join(f"{value:.2f}" for value in run["returns"]),
+            ]
+            for run in held["seeds"]
+        ]
+    described = (
+        "start",
+        "learner",
+        "flagfile",
+        "seed",
+        "iterations, time",
+        "reward in training",
+        "trajectories",
+        "returns after 0, 1, 2, 3 updates",
+    )
+    return _table(heads, rows) + "\n" + _table(described, origins)
+
+
 def classification(table: dict[str, Any]) -> str:
     """Returns table 2 or 3 with what was published elsewhere, then how each row was made.
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from absl import flags
 
-from metasgd_tf import comparison, run_flags, tasks
+from metasgd_tf import comparison, run_flags, task_flags, tasks
 from metasgd_tf.evaluation import Evaluation, LoadedRun, load_run
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from metasgd_tf.training import build_learner
@@ -209,7 +209,7 @@ def test_a_comparison_with_nothing_is_refused(runs):
 
 
 def test_flags_that_only_say_where_data_lie_may_differ():
-    assert "data_dir" in set(run_flags.TASK_FLAGS) & set(run_flags.FREE_FLAGS)
+    assert "data_dir" in set(task_flags.TASK_FLAGS) & set(run_flags.FREE_FLAGS)
     defined = flags.FlagValues()
     run_flags.define_run_flags(defined)
     assert set(comparison.PICTURE_FLAGS) <= set(defined)

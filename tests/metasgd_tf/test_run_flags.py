@@ -9,7 +9,7 @@ import sys
 import pytest
 from absl import flags
 
-from metasgd_tf import run_flags, tasks
+from metasgd_tf import run_flags, task_flags, tasks
 from trainers import alpha
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -127,8 +127,8 @@ def test_the_kinds_of_alpha_are_the_trainers():
 
 def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():
     defined = flags.FlagValues()
-    run_flags.define_task_flags(defined, None)
-    assert set(defined) - set(flags.FlagValues()) == set(run_flags.TASK_FLAGS)
+    task_flags.define_task_flags(defined, None)
+    assert set(defined) - set(flags.FlagValues()) == set(task_flags.TASK_FLAGS)
 
 
 @pytest.mark.parametrize(

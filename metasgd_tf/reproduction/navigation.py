@@ -1,0 +1,131 @@
+"""Table 4: 2D navigation, trained by several seeds and evaluated anew, start by start."""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import flags
+
+from metasgd_tf import run_flags
+from metasgd_tf.comparison import paired_difference
+from metasgd_tf.evaluation import Evaluation, evaluate_run
+from metasgd_tf.provenance import provenance
+from metasgd_tf.reproduction import markdown
+from metasgd_tf.reproduction.finished import finished
+from metasgd_tf.reproduction.published import LEARNERS, STARTS, TABLE_4
+from metasgd_tf.training import train_run
+from metasgd_tf.written import replaced
+from trainers.evaluation import mean_and_ci95
+
+SEEDS = (0, 1, 2)
+METRIC = "return"
+
+
+class Trained(NamedTuple):
+    """A run of the table.
+
+    Attributes:
+      settings: its flags.
+      evaluation: its evaluation on the test goals.
+    """
+
+    settings: flags.FlagValues
+    evaluation: Evaluation
+
+
+def reproduce(output_dir: str, starts: Sequence[str] = STARTS) -> dict[str, Any]:
+    """Trains and evaluates both learners by each seed, and writes `table4.json` and `.md`.
+
+    A run that is trained already is evaluated only, and one that was interrupted goes on. Starts
+    that are not asked for stay in the files as they are.
+
+    Args:
+      output_dir: holds a run's directory for each start, learner and seed, and the two files.
+      starts: some of `STARTS`.
+
+    Returns:
+      What the JSON file holds: by start `results`, a row for each learner and number of updates;
+      `seeds`, the same for each seed alone; `differences`, Meta-SGD minus MAML over identical
+      goals; and where the numbers come from.
+
+    Raises:
+      InputError: if the directory holds other runs or another table.
+    """
+    output = pathlib.Path(output_dir)
+    path = output / "table4.json"
+    done = finished(path, 4, "starts")
+    table: dict[str, Any] = {"table": 4, "task": "navigation", "metric": METRIC}
+    for start in starts:
+        done[start] = _start(output, start)
+        table["starts"] = {name: done[name] for name in STARTS if name in done}
+        with replaced(path) as file:
+            file.write(json.dumps(table, indent=2) + "\n")
+        with replaced(path.with_suffix(".md")) as file:
+            file.write(markdown.navigation(table))
+    return table
+
+
+def _start(output: pathlib.Path, start: str) -> dict[str, Any]:
+    results, seeds = [], []
+    means: dict[str, np.ndarray] = {}
+    for algorithm in LEARNERS:
+        config = f"navigation_{start}_{algorithm}"
+        runs = [_train(output, config, seed) for seed in SEEDS]
+        # Goals are what a confidence interval is over: a goal's return is its mean over the seeds.
+        means[algorithm] = np.mean([_returns(run) for run in runs], axis=0)
+        results += _rows(algorithm, means[algorithm], paper=TABLE_4[start, algorithm])
+        for run in runs:
+            report = run.evaluation.report
+            seeds.append(
+                {
+                    "algorithm": algorithm,
+                    "config": f"configs/{config}.flags",
+                    "seed": run.settings.seed,
+                    "returns": [float(mean) for mean in _returns(run).mean(axis=0)],
+                    "iteration": report["iteration"],
+                    "training_seconds": report["training_seconds"],
+                    "reward": run.settings.reward,
+                    "trajectories": run.settings.trajectories,
+                }
+            )
+    differences = [
+        {"updates": updates, **paired_difference(*(means[a][:, updates] for a in _ORDER))}
+        for updates in range(means["maml"].shape[1])
+    ]
+    return {
+        "results": results,
+        "seeds": seeds,
+        "differences": differences,
+        **provenance(),
+    }
+
+
+_ORDER = ("meta_sgd", "maml")
+
+
+def _train(output: pathlib.Path, config: str, seed: int) -> Trained:
+    model_dir = str(output / f"{config}_seed{seed}")
+    flagfile = f"--flagfile={run_flags.CONFIGS / config}.flags"
+    settings = run_flags.parse([flagfile, f"--seed={seed}"])
+    train_run(settings, model_dir)
+    return Trained(settings, evaluate_run(model_dir))
+
+
+def _returns(run: Trained) -> np.ndarray:
+    """Returns the returns of each goal after each number of updates, [num_tasks, updates + 1]."""
+    (scores,) = run.evaluation.per_task.values()
+    return scores[METRIC]
+
+
+def _rows(algorithm: str, returns: np.ndarray, paper: tuple[float, float]) -> list[dict[str, Any]]:
+    rows = []
+    for updates in range(returns.shape[1]):
+        mean, ci95 = mean_and_ci95(returns[:, updates])
+        row: dict[str, Any] = {"algorithm": algorithm, "updates": updates}
+        row |= {"mean": mean, "ci95": ci95, "num_tasks": len(returns), "num_seeds": len(SEEDS)}
+        if updates == 1:
+            row |= {"paper_mean": paper[0], "paper_ci95": paper[1]}
+        rows.append(row)
+    return rows
