@@ -140,10 +140,12 @@ class PolicyTrainer:
             for weight in self.learner.theta
         ]
         support = []
-        returns = {}
+        told = {}
         for number in range(self.learner.inner_steps + 1):
             trajectories = self._collect(weights, task_seeds, fold_in(seed, number))
-            returns[f"return_after_{number}"] = tf.reduce_mean(trajectories.returns())
+            mean_return = tf.reduce_mean(trajectories.returns())
+            if number == 0:
+                told["return_before"] = mean_return
             inputs, targets = self._advantages.examples(trajectories)
             if number < self.learner.inner_steps:
                 support.append((inputs, targets))
@@ -153,9 +155,10 @@ class PolicyTrainer:
             tf.stack(parts, axis=1) for parts in zip(*support, strict=True)
         )
         outputs = outputs_of_tasks(self.learner.pure_model, weights, inputs)
-        returns["entropy"] = tf.reduce_mean(policy_gradient.entropy(outputs))
+        told["return"] = mean_return
+        told["entropy"] = tf.reduce_mean(policy_gradient.entropy(outputs))
         experience = Experience(support_inputs, support_targets, inputs, targets, mask, outputs)
-        return experience, returns
+        return experience, told
 
     def _values(self) -> Tensors:
         return [
