@@ -1,0 +1,276 @@
+"""What outer steps on policies are made of, against central differences in NumPy.
+
+The learner's loss, its inner steps, the query's surrogate and the divergence are written out for a
+network of one hidden layer, in float64, on the very trajectories that the trainer meets.
+"""
+
+import types
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metasgd_tf.navigation import environment
+from metasgd_tf.navigation.environment import Navigation2D
+from models.gaussian_policy import gaussian_mlp
+from trainers import policy_gradient, policy_trainer
+from trainers.advantages import Advantages
+from trainers.learner import MetaLearner
+from trainers.policy_trainer import PolicyTrainer
+from trainers.rollouts import Collector
+from trainers.seeds import fold_in, split_seed, stream
+from trainers.trust_region import TrustRegion, trust_region_step
+
+TASKS, COUNT, HORIZON, HIDDEN, SEED = 2, 2, 3, 3, 7
+ADVANTAGES = Advantages(0.95, 0.9)
+
+
+@pytest.fixture(autouse=True)
+def wide_goals(monkeypatch):
+    """Has some episodes end before the horizon."""
+    monkeypatch.setattr(environment, "REACHED", 0.3)
+
+
+def make_learner(**settings):
+    learner = MetaLearner(
+        gaussian_mlp((2,), 4, seed=1, hidden=(HIDDEN,)),
+        policy_gradient.SURROGATES[settings.pop("surrogate", "plain")],
+        alpha_init=0.1,
+        **settings,
+    )
+    rng = np.random.default_rng(2)
+    for weight in learner.theta:
+        weight.assign(rng.normal(scale=0.5, size=weight.shape))
+    for rate in learner.alpha.rates:
+        rate.assign(rng.uniform(-0.05, 0.2, size=rate.shape))
+    return learner
+
+
+def make_trainer(learner, outer):
+    plane = Navigation2D(TASKS, COUNT, HORIZON, start="varying")
+    return PolicyTrainer(learner, plane, outer, advantages=ADVANTAGES, seed=SEED)
+
+
+def all_values(learner):
+    return [np.float64(v.numpy()) for v in [*learner.theta, *learner.alpha.rates]]
+
+
+def forward(weights, states):
+    w1, b1, w2, b2, log_std = weights
+    before = states @ w1 + b1
+    return before, np.maximum(before, 0) @ w2 + b2, log_std
+
+
+def log_prob(weights, states, targets):
+    _, means, log_std = forward(weights, states)
+    z = (targets[:, :2] - means) / np.exp(log_std)
+    return (-0.5 * z**2 - log_std - 0.5 * np.log(2 * np.pi)).sum(1)
+
+
+def policy_gradients(weights, states, targets, counted):
+    """The gradient of −mean(counted A log π), by hand."""
+    before, means, log_std = forward(weights, states)
+    std = np.exp(log_std)
+    z = (targets[:, :2] - means) / std
+    factor = -(counted * targets[:, 2] / len(states))[:, np.newaxis]
+    by_mean, by_log_std = factor * z / std, factor * (z**2 - 1)
+    back = by_mean @ weights[2].T * (before > 0)
+    hidden = np.maximum(before, 0)
+    slopes = [states.T @ back, back.sum(0), hidden.T @ by_mean, by_mean.sum(0), by_log_std.sum(0)]
+    return slopes
+
+
+class Task(NamedTuple):
+    """One task's trajectories, and the weights that walked them, those of the query last."""
+
+    support: list
+    query: tuple
+    walked_by: list
+    counts: np.ndarray | None = None
+    """Which steps of the query are before the end of an episode."""
+
+
+def adapted(values, task, surrogate="plain"):
+    """θ' for values of θ and α on the trajectories of a task."""
+    weights, rates = values[:5], values[5:]
+    for (states, targets), then in zip(task.support, task.walked_by, strict=False):
+        counted = np.ones(len(states))
+        if surrogate == "dice":
+            ratio = log_prob(weights, states, targets) - log_prob(then, states, targets)
+            counted = np.exp(ratio)
+        slopes = policy_gradients(weights, states, targets, counted)
+        weights = [w - a * g for w, a, g in zip(weights, rates, slopes, strict=True)]
+    return weights
+
+
+def met_by(learner):
+    """Returns the tasks of the first iteration, walked by policies that NumPy adapts.
+
+    And the mean return before each update and after the last one.
+    """
+    collect = Collector(Navigation2D(TASKS, COUNT, HORIZON, start="varying"), learner.pure_model)
+    seed = fold_in(stream(SEED, "train"), 0)
+    task_seeds = split_seed(seed, TASKS)
+    values = all_values(learner)
+    tasks = [Task([], (), [values[:5]]) for _ in range(TASKS)]
+    returns = []
+    for number in range(learner.inner_steps + 1):
+        weights = [
+            tf.constant(np.stack(parts), tf.float32)
+            for parts in zip(*(task.walked_by[-1] for task in tasks), strict=True)
+        ]
+        met = collect(weights, task_seeds, fold_in(seed, number))
+        assert 0 < np.mean(met.mask) < 1
+        returns.append(np.mean(met.returns()))
+        drawn = [part.numpy().astype(np.float64) for part in ADVANTAGES.examples(met)]
+        for index, examples in enumerate(zip(*drawn, strict=True)):
+            if number == learner.inner_steps:
+                counts = met.mask.numpy()[index].ravel() > 0
+                tasks[index] = tasks[index]._replace(query=examples, counts=counts)
+            else:
+                tasks[index].support.append(examples)
+                tasks[index].walked_by.append(adapted(values, tasks[index]))
+    return tasks, returns
+
+
+def query_surrogate(values, tasks, surrogate="plain"):
+    """The mean over tasks of −mean(A log π) on the query trajectories."""
+    return np.mean(
+        [
+            -np.mean(task.query[1][:, 2] * log_prob(adapted(values, task, surrogate), *task.query))
+            for task in tasks
+        ]
+    )
+
+
+def ratio_surrogate(values, tasks):
+    """The same with the ratio to the policy that walked, which a trust region lowers."""
+    return np.mean(
+        [
+            -np.mean(
+                task.query[1][:, 2]
+                * np.exp(
+                    log_prob(adapted(values, task), *task.query)
+                    - log_prob(task.walked_by[-1], *task.query)
+                )
+            )
+            for task in tasks
+        ]
+    )
+
+
+def divergence(values, tasks):
+    """The mean over tasks and query states of KL(π that walked ‖ π)."""
+    found = []
+    for task in tasks:
+        _, m, ls = forward(task.walked_by[-1], task.query[0])
+        _, n, lt = forward(adapted(values, task), task.query[0])
+        kl = lt - ls + (np.exp(2 * ls) + (m - n) ** 2) / (2 * np.exp(2 * lt)) - 0.5
+        found.append(kl.sum(1)[task.counts].mean())
+    return np.mean(found)
+
+
+def central_differences(function, values, width=1e-6):
+    flat = np.concatenate([np.ravel(value) for value in values])
+    cuts = np.cumsum([np.size(value) for value in values])[:-1]
+
+    def at(moved):
+        pieces = np.split(moved, cuts)
+        return function([p.reshape(v.shape) for p, v in zip(pieces, values, strict=True)])
+
+    steps = width * np.eye(len(flat))
+    return np.array([(at(flat + step) - at(flat - step)) / (2 * width) for step in steps])
+
+
+def as_row(values):
+    return np.concatenate([np.ravel(value) for value in values])
+
+
+@pytest.mark.parametrize(
+    ("surrogate", "inner_steps"), [("plain", 1), ("dice", 2)]
+)
+def test_the_meta_gradient_is_that_of_the_query_surrogate_by_theta_and_alpha(
+    surrogate, inner_steps
+):
+    learner = make_learner(surrogate=surrogate, inner_steps=inner_steps)
+    (tasks, returns), before = met_by(learner), all_values(learner)
+    told = make_trainer(learner, keras.optimizers.SGD(1.0)).train(1)
+    moved = as_row(before) - as_row(all_values(learner))
+    expected = central_differences(lambda v: query_surrogate(v, tasks, surrogate), before)
+    np.testing.assert_allclose(moved, expected, rtol=2e-3, atol=2e-5)
+    assert (told["return_before"], told["return"]) == pytest.approx((returns[0], returns[-1]))
+    log_stds = np.mean([task.walked_by[-1][4] for task in tasks], axis=0)
+    entropy = np.sum(log_stds + 0.5 * np.log(2 * np.pi * np.e))
+    assert told["entropy"] == pytest.approx(entropy, rel=1e-4)
+    assert told["meta_gradient_norm"] == pytest.approx(np.linalg.norm(expected), rel=1e-3)
+    size = len(expected) // 2
+    assert np.abs(expected[:size]).max() > 0.1 and np.abs(expected[size:]).max() > 0.01
+    if surrogate == "dice":
+        other = central_differences(lambda v: query_surrogate(v, tasks, "plain"), before)
+        assert np.abs(other - expected).max() > 1e-2
+
+
+@pytest.fixture(scope="module")
+def stepped():
+    """A trust region's iteration, and what its step was given to work with."""
+    rng = np.random.default_rng(3)
+    made = types.SimpleNamespace(evaluated=tf.Variable([np.nan, np.nan]))
+
+    def probe(region, values, gradient, fisher_product, evaluate):
+        for vector, places in zip(made.vectors, made.products, strict=True):
+            product = fisher_product([tf.constant(part, tf.float32) for part in vector])
+            for place, part in zip(places, product, strict=True):
+                place.assign(part)
+        made.evaluated.assign(tf.stack(evaluate([value + 0.01 for value in values])))
+        return trust_region_step(region, values, gradient, fisher_product, evaluate)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "REACHED", 0.3)
+        patch.setattr(policy_trainer, "trust_region_step", probe)
+        learner = make_learner()
+        made.tasks, _ = met_by(learner)
+        made.before = all_values(learner)
+        made.vectors = [[rng.normal(size=value.shape) for value in made.before] for _ in range(2)]
+        made.products = [[tf.Variable(tf.zeros(v.shape)) for v in made.before] for _ in range(2)]
+        made.told = make_trainer(learner, TrustRegion(0.01)).train(1)
+        made.after = all_values(learner)
+    return made
+
+
+def test_products_with_the_fisher_information_are_the_divergences_curvature(stepped):
+    width = 1e-4
+    for vector, places in zip(stepped.vectors, stepped.products, strict=True):
+        ends = [
+            central_differences(
+                lambda values: divergence(values, stepped.tasks),
+                [a + sign * width * b for a, b in zip(stepped.before, vector, strict=True)],
+                width,
+            )
+            for sign in (1, -1)
+        ]
+        expected = (ends[0] - ends[1]) / (2 * width)
+        found = as_row(places)
+        np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3 * np.abs(expected).max())
+
+
+def test_the_fisher_information_is_symmetric_and_positive(stepped):
+    (one, other), products = map(as_row, stepped.vectors), [as_row(p) for p in stepped.products]
+    assert one @ products[1] == pytest.approx(other @ products[0], rel=1e-3)
+    assert one @ products[0] > 0 and other @ products[1] > 0
+
+
+def test_a_step_is_judged_by_the_ratios_surrogate_and_the_divergence(stepped):
+    beside = [value + 0.01 for value in stepped.before]
+    expected = [ratio_surrogate(beside, stepped.tasks), divergence(beside, stepped.tasks)]
+    np.testing.assert_allclose(stepped.evaluated, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_trust_regions_iteration_lowers_the_surrogate_within_the_radius(stepped):
+    gone = divergence(stepped.after, stepped.tasks)
+    assert 0.001 < gone <= 0.0101
+    assert stepped.told["divergence"] == pytest.approx(gone, rel=1e-2)
+    before, after = (ratio_surrogate(v, stepped.tasks) for v in (stepped.before, stepped.after))
+    assert after < before - 1e-3
+    assert 0 <= stepped.told["backtracks"] <= 15
