@@ -1,8 +1,9 @@
-"""What every distribution over tasks has to keep to, checked on each module of `metasgd_tf.tasks`.
+"""What distributions over supervised tasks keep to, checked on each module of `metasgd_tf.tasks`.
 
-A new family needs one row in `CASES`.
+A new family of them needs one row in `CASES`; one of another kind has a test of its own.
 """
 
+import importlib.util
 from typing import NamedTuple
 
 import keras
@@ -13,6 +14,7 @@ import tensorflow as tf
 from metasgd_tf import mini_imagenet, run_flags, tasks
 from tests import synthetic_folder, synthetic_tfds
 from trainers.episodes import Episode, Protocol
+from trainers.families import Family, TaskFamily
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 from trainers.seeds import SPLITS, fold_in, stream
@@ -58,6 +60,9 @@ CASES = {
     ),
 }
 
+WITHOUT_EPISODES = {"navigation": "tests.metasgd_tf.test_navigation"}
+"""Families of tasks that are not supervised, and where these are tested."""
+
 
 @pytest.fixture(scope="module")
 def image_dir(tmp_path_factory):
@@ -86,7 +91,7 @@ def striped_flags_dir(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=tasks.NAMES)
+@pytest.fixture(scope="module", params=[n for n in tasks.NAMES if n not in WITHOUT_EPISODES])
 def case(request):
     if request.param not in CASES:
         pytest.fail(f"the family {request.param} has no row in CASES of {__name__}: add one")
@@ -105,9 +110,17 @@ def family(request, case):
         return tasks.from_flags(run_flags.parse([f"--task={name}", *flags]), SPLITS)
 
 
+@pytest.mark.parametrize("name", WITHOUT_EPISODES)
+def test_only_a_family_without_episodes_is_left_to_a_test_of_its_own(name):
+    family = tasks.from_flags(run_flags.parse([f"--task={name}"]), ())
+    assert isinstance(family, Family) and not isinstance(family, TaskFamily)
+    assert importlib.util.find_spec(WITHOUT_EPISODES[name])
+
+
 def test_without_data_it_says_what_its_tasks_look_like(case, family):
     name, (flags, *_) = case
     bare = tasks.from_flags(run_flags.parse([f"--task={name}", *flags]), ())
+    assert isinstance(family, TaskFamily)
     assert (bare.input_shape, bare.output_size) == (family.input_shape, family.output_size)
 
 
