@@ -22,6 +22,17 @@ PHASE = (0.0, float(np.pi))
 INPUT = (-5.0, 5.0)
 HIDDEN_UNITS = 40
 
+# 2D navigation: goals in the square of this half side around the start, an action of 1 moves by
+# STEP and no action by more, and an episode ends where both coordinates are this close to the goal
+# (section 5.3 of arXiv:1703.03400 and its published code).
+HALF_SIDE = 0.5
+STEP = 0.1
+REACHED = 0.01
+POLICY_UNITS = 100
+# Advantages: gamma and lambda, and of the baseline's fit the ridge and the unit of time in steps.
+DISCOUNT, TRACE = 0.99, 1.0
+RIDGE, TIME_UNIT = 1e-5, 100.0
+
 CONV_LAYERS = 4
 POOL_CLASSES = 200
 POOL_DRAWINGS = 20
@@ -33,21 +44,25 @@ class Case:
 
     Attributes:
       name: The name that `--cases` takes.
-      kind: `regression` (sine curves, an MLP 1-40-40-1) or `classification` (images, four
-        convolutions and a linear layer).
+      kind: `regression` (sine curves, an MLP 1-40-40-1), `classification` (images, four
+        convolutions and a linear layer) or `reinforcement` (2D navigation, a policy 2-100-100-2
+        with a log standard deviation a coordinate).
       tasks: Tasks in a meta-batch.
-      shots: Support points a task, or support images a class.
-      queries: Query points a task, or query images a class.
+      shots: Support points a task, or support images a class, or trajectories a task before the
+        inner step.
+      queries: Query points a task, or query images a class, or trajectories a task after the inner
+        step, as many as `shots`.
       ways: Classes a task.
       image_size: Height and width of an image, in pixels.
       channels: Channels of an image.
       filters: Filters of each convolution.
       pooling: How each of the four modules halves its input: `stride` (a convolution of
         stride 2) or `max` (a convolution of stride 1, then 2x2 max-pooling).
+      horizon: Steps of a trajectory.
     """
 
     name: str
-    kind: Literal["regression", "classification"]
+    kind: Literal["regression", "classification", "reinforcement"]
     tasks: int
     shots: int
     queries: int
@@ -56,6 +71,15 @@ class Case:
     channels: int = 0
     filters: int = 0
     pooling: Literal["stride", "max"] = "stride"
+    horizon: int = 0
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths of the fully connected network's layers, its input's first."""
+        if self.kind == "regression":
+            return [1, HIDDEN_UNITS, HIDDEN_UNITS, 1]
+        assert self.kind == "reinforcement"
+        return [2, POLICY_UNITS, POLICY_UNITS, 2]
 
     @property
     def features(self) -> int:
@@ -98,6 +122,7 @@ CASES = {
             filters=32,
             pooling="max",
         ),
+        Case(name="navigation", kind="reinforcement", tasks=40, shots=20, queries=20, horizon=100),
     )
 }
 
@@ -113,8 +138,9 @@ def initial_weights(case: Case, seed: int = 0) -> list[np.ndarray]:
 
     Returns:
       float32 arrays in the order of the layers. For regression three pairs of matrix `[in, out]`
-      and bias `[out]`; for classification four triples of filters `[3, 3, in, out]`,
-      batch-normalisation scale `[out]` and offset `[out]`, then matrix and bias.
+      and bias `[out]`, for reinforcement too and then the log standard deviations `[2]`, zeros; for
+      classification four triples of filters `[3, 3, in, out]`, batch-normalisation scale `[out]`
+      and offset `[out]`, then matrix and bias.
     """
     rng = np.random.default_rng(seed)
 
@@ -126,10 +152,10 @@ def initial_weights(case: Case, seed: int = 0) -> list[np.ndarray]:
     def zeros(size: int) -> np.ndarray:
         return np.zeros(size, np.float32)
 
-    if case.kind == "regression":
-        sizes = [1, HIDDEN_UNITS, HIDDEN_UNITS, 1]
-        pairs = itertools.pairwise(sizes)
-        return [w for fan_in, out in pairs for w in (glorot(fan_in, out), zeros(out))]
+    if case.kind != "classification":
+        pairs = itertools.pairwise(case.widths)
+        layers = [w for fan_in, out in pairs for w in (glorot(fan_in, out), zeros(out))]
+        return layers if case.kind == "regression" else [*layers, zeros(case.widths[-1])]
     weights: list[np.ndarray] = []
     channels = case.channels
     for _ in range(CONV_LAYERS):

@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = "metasgd_tf"
 # The module whose presence tells that a peer can run.
 PEERS = {"torch_loop": "torch", "torch_func": "torch", "jax": "jax"}
+# The peers that are not written for the cases of a kind.
+WITHOUT = {"reinforcement": ("torch_func", "jax")}
 
 _GRACE_SECONDS = 10.0
 _TAIL_LINES = 15
@@ -63,13 +65,18 @@ def chosen_peers(names: Sequence[str]) -> list[str]:
     return peers
 
 
+def offering(case: cases.Case, systems: Sequence[str]) -> list[str]:
+    """Returns those of the systems that a case can be measured on."""
+    return [system for system in systems if system not in WITHOUT.get(case.kind, ())]
+
+
 @dataclasses.dataclass(frozen=True)
 class Reply:
     """What a worker says of the meta-iterations it ran.
 
     Attributes:
       seconds: Wall time of all of them.
-      loss: The last meta-loss.
+      loss: The last meta-loss; in navigation minus the mean return before the inner step.
       resident_mb: Resident memory of the worker afterwards, in MB.
     """
 
@@ -160,6 +167,7 @@ class Worker(Process):
       system: The system's name.
       case: The case.
       first_step_seconds: From the start of building to the end of meta-iteration 0.
+      first_loss: What that iteration's loss was.
       done: Meta-iterations run so far.
     """
 
@@ -173,10 +181,12 @@ class Worker(Process):
         self.system = system
         self.case = case
         try:
-            self.first_step_seconds: float = self.receive()["first_step_seconds"]
+            first = self.receive()
         except BaseException:
             self.close()
             raise
+        self.first_step_seconds: float = first["first_step_seconds"]
+        self.first_loss: float = first["loss"]
         self.done = 1
 
     def run(self, count: int) -> Reply:

@@ -19,9 +19,8 @@ _TRIES = 10
 
 def multiplications(case: cases.Case) -> list[int]:
     """Returns the multiply-adds of each layer for one example, the first layer's first."""
-    if case.kind == "regression":
-        sizes = [1, cases.HIDDEN_UNITS, cases.HIDDEN_UNITS, 1]
-        return [fan_in * out for fan_in, out in itertools.pairwise(sizes)]
+    if case.kind != "classification":
+        return [fan_in * out for fan_in, out in itertools.pairwise(case.widths)]
     layers, size, channels = [], case.image_size, case.channels
     for _ in range(cases.CONV_LAYERS):
         halved = (size + 1) // 2 if case.pooling == "stride" else size // 2
@@ -32,11 +31,15 @@ def multiplications(case: cases.Case) -> list[int]:
 
 
 def operations(case: cases.Case) -> int:
-    """Returns the floating-point operations of a meta-iteration's matrix products."""
+    """Returns the floating-point operations of a meta-iteration's matrix products.
+
+    In navigation every step of a trajectory is an example. To walk costs nothing more: what the
+    policy says in a state for given weights is the product from which the loss starts, too.
+    """
     first, *others = multiplications(case)
-    classes = case.ways or 1
-    support = case.shots * classes * (_FIRST_SUPPORT * first + _SUPPORT * sum(others))
-    query = case.queries * classes * (_FIRST_QUERY * first + _QUERY * sum(others))
+    each = case.ways or case.horizon or 1
+    support = case.shots * each * (_FIRST_SUPPORT * first + _SUPPORT * sum(others))
+    query = case.queries * each * (_FIRST_QUERY * first + _QUERY * sum(others))
     return 2 * case.tasks * (support + query)
 
 

@@ -15,7 +15,9 @@ from trainers.errors import InputError
 
 WIDTHS = {"before": 0.7, "after": 1.8}
 PERCENT = ("accuracy",)
-"""Metrics that are shares, drawn in percent; all others are errors, drawn by their logarithm."""
+"""Metrics that are shares, drawn in percent."""
+ERRORS = ("mse",)
+"""Metrics that are drawn by their logarithm."""
 TITLES = {"mse": "mean squared error"}
 
 
@@ -83,7 +85,7 @@ def _scale(axes: Any, metric: str) -> None:
     axes.grid(axis="y", color="0.9", lw=0.6)
     unit = " (%)" if metric in PERCENT else ""
     axes.set_ylabel(f"{TITLES.get(metric, metric)} on validation tasks{unit}")
-    if metric in PERCENT:
+    if metric not in ERRORS:
         return
     axes.set_yscale("log")
     # Errors of a run often lie within one power of ten, which would leave an axis with one number.

@@ -1,15 +1,19 @@
 """Draws runs: `python -m metasgd_tf.plot --figure=KIND --model_dirs=DIR,DIR --output=FILE.png`.
 
 `fits` is what learners of the sinusoid make of one curve from support points on its left half
-(figure 3 of the paper), `curves` is how scores on validation tasks went in training, and `alpha` is
-how each layer's learned rates are distributed.
+(figure 3 of the paper), `paths` is where policies of navigation walk before an update and after it
+(figure 4), `curves` is how scores on validation tasks went in training, `updates` is how scores on
+test tasks go with the number of inner steps, as `evaluate` found them, and `alpha` is how each
+layer's learned rates are distributed.
 """
 
 from absl import flags
 
 from metasgd_tf import command_line, run_flags
 
-FIGURE = flags.DEFINE_enum("figure", "fits", ("fits", "curves", "alpha"), "What to draw.")
+FIGURE = flags.DEFINE_enum(
+    "figure", "fits", ("fits", "curves", "alpha", "updates", "paths"), "What to draw."
+)
 MODEL_DIRS = flags.DEFINE_list(
     "model_dirs", None, "Directories of the runs, four at most.", required=True
 )
@@ -20,7 +24,11 @@ CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
     "last",
     run_flags.CHECKPOINT_KINDS,
-    "fits, alpha: the learners as training left them last, or as they were best on validation.",
+    "fits, alpha, paths: the learners as training left them last, or as they were best on "
+    "validation.",
+)
+TASK_SEED = flags.DEFINE_integer(
+    "task_seed", 0, "paths: what the goals are drawn by.", 0, run_flags.MAX_SEED
 )
 CURVE_SEED = flags.DEFINE_integer(
     "curve_seed", 0, "fits: what the curve is drawn by.", 0, run_flags.MAX_SEED
@@ -29,13 +37,16 @@ CURVE_SEED = flags.DEFINE_integer(
 
 def main() -> None:
     """Draws and writes."""
-    from metasgd_tf import curves, figures, fits, rates
+    from metasgd_tf import curves, figures, fits, rates, updates
+    from metasgd_tf.navigation import walks
 
     figures.refuse_other_endings(OUTPUT.value)
     draw = {
         "fits": lambda runs: fits.sinusoid_fits(runs, CURVE_SEED.value, CHECKPOINT.value),
         "curves": curves.learning_curves,
         "alpha": lambda runs: rates.alpha_distributions(runs, CHECKPOINT.value),
+        "updates": updates.scores_by_updates,
+        "paths": lambda runs: walks.figure_of_paths(runs, TASK_SEED.value, CHECKPOINT.value),
     }[FIGURE.value]
     figures.save(draw(MODEL_DIRS.value), OUTPUT.value)
     print(f"written to {OUTPUT.value}")

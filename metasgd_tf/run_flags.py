@@ -211,12 +211,16 @@ def _define_training_flags(values: flags.FlagValues) -> None:
 
 def _define_navigation_flags(values: flags.FlagValues) -> None:
     _integer("trajectories", 20, 1, "navigation: of a task, before an update and after.", values)
-    _fraction("discount", 0.99, "navigation: γ, by how much later rewards count less.", values)
-    _fraction("gae_lambda", 1.0, "navigation: λ of generalised advantages.", values)
+    for loop, what in (("inner", "a task is learned by"), ("outer", "the outer step is made by")):
+        _fraction(f"{loop}_discount", 0.99, f"navigation: γ of the advantages that {what}.", values)
+        _fraction(
+            f"{loop}_gae_lambda", 1.0, f"navigation: λ of the advantages that {what}.", values
+        )
     flags.DEFINE_bool(
-        "normalise_advantages",
+        "inner_normalise",
         True,
-        "navigation: whether each task's advantages get mean 0 and standard deviation 1.",
+        "navigation: whether the advantages that a task is learned by get mean 0 and standard "
+        "deviation 1 in each task; those of the outer step always do.",
         flag_values=values,
     )
     flags.DEFINE_enum(

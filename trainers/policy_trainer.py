@@ -65,7 +65,8 @@ class PolicyTrainer:
         environment: TaskEnvironment,
         outer: TrustRegion | keras.optimizers.Optimizer,
         *,
-        advantages: Advantages,
+        inner_advantages: Advantages,
+        outer_advantages: Advantages,
         seed: int = 0,
     ):
         """Prepares training.
@@ -74,14 +75,16 @@ class PolicyTrainer:
           learner: what to train.
           environment: where; its tasks are the meta-batch.
           outer: what makes the outer steps.
-          advantages: how they are estimated.
+          inner_advantages: how those are estimated that a task is learned by.
+          outer_advantages: and those by which the outer step is made.
           seed: what tasks, starts and actions are drawn by.
         """
         self.learner = learner
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
         self.optimizer = tf.Module() if isinstance(outer, TrustRegion) else outer
         self._outer = outer
-        self._advantages = advantages
+        self._inner_advantages = inner_advantages
+        self._outer_advantages = outer_advantages
         self._tasks = environment.tasks
         self._collect = Collector(environment, learner.pure_model)
         self._seed = stream(seed, "train")
@@ -146,10 +149,11 @@ class PolicyTrainer:
             mean_return = tf.reduce_mean(trajectories.returns())
             if number == 0:
                 told["return_before"] = mean_return
-            inputs, targets = self._advantages.examples(trajectories)
             if number < self.learner.inner_steps:
+                inputs, targets = self._inner_advantages.examples(trajectories)
                 support.append((inputs, targets))
                 weights = adapt_tasks(self.learner, weights, inputs, targets)
+        inputs, targets = self._outer_advantages.examples(trajectories)
         mask = tf.reshape(trajectories.mask, [self._tasks, -1])
         support_inputs, support_targets = (
             tf.stack(parts, axis=1) for parts in zip(*support, strict=True)

@@ -1,7 +1,12 @@
 """This project, through the same classes that a run uses."""
 
+import functools
+import os
 import tempfile
 from collections.abc import Callable
+
+# TF-Agents' own Keras is Keras 2, beside which this project's is Keras 3.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 import keras
 import numpy as np
@@ -10,15 +15,21 @@ import tensorflow as tf
 from benchmarks import cases
 from metasgd_tf import run_flags
 from metasgd_tf.evaluation import LoadedRun
+from metasgd_tf.navigation.environment import Navigation2D
 from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.serving.writing import export
+from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.conv4 import conv4
+from trainers.advantages import Advantages
 from trainers.checkpoints import Origin
 from trainers.devices import use_cores_for_tasks
+from trainers.families import Family
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
+from trainers.rollouts import Collector
+from trainers.seeds import fold_in, split_seed, stream
 
 
 def build(case: cases.Case) -> Callable[[int, int], float]:
@@ -26,9 +37,11 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
 
     Returns:
       A function that makes meta-iterations [first, first + count), one after the other from 0, and
-      returns the mean meta-loss of its last one.
+      returns their mean meta-loss; in navigation minus the mean return before the inner step.
     """
     use_cores_for_tasks()
+    if case.kind == "reinforcement":
+        return _reinforcement(case)
     family = _family(case)
     learner = _learner(case, family)
     trainer = MetaTrainer(learner, family.sampler("train"), meta_batch_size=case.tasks)
@@ -38,6 +51,43 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
         return trainer.train(count)["loss"]
 
     return run
+
+
+def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
+    family = _navigation(case)
+    adam = keras.optimizers.Adam(cases.OUTER_LEARNING_RATE)
+    learner = _learner(case, family)
+    trainer = family.trainer(learner, adam, meta_batch_size=case.tasks, seed=0)
+
+    def run(first: int, count: int) -> float:
+        assert first == int(trainer.iteration.numpy())
+        return -trainer.train(count)["return_before"]
+
+    return run
+
+
+def walking(case: cases.Case) -> Callable[[int], float]:
+    """Prepares collecting trajectories by the first weights, as an iteration does before it learns.
+
+    Args:
+      case: A case of navigation.
+
+    Returns:
+      A function that collects those of all tasks for a number, by which they differ, and returns
+      their mean return.
+    """
+    use_cores_for_tasks()
+    family = _navigation(case)
+    learner = _learner(case, family)
+    collect = Collector(family.environment(case.tasks), learner.pure_model)
+
+    @tf.function(autograph=False)
+    def walked(number: tf.Tensor) -> tf.Tensor:
+        seed = fold_in(stream(0, "train"), number)
+        weights = [tf.repeat(w.value[tf.newaxis], case.tasks, axis=0) for w in learner.theta]
+        return tf.reduce_mean(collect(weights, split_seed(seed, case.tasks), seed).returns())
+
+    return lambda number: float(walked(tf.constant(number)))
 
 
 def answering(
@@ -73,11 +123,18 @@ def answering(
     return answer
 
 
-def _learner(case: cases.Case, family: Sinusoid | PictureClassification) -> MetaLearner:
+def _learner(case: cases.Case, family: Family) -> MetaLearner:
     learner = MetaLearner(_model(case, family), family.loss, alpha_init=cases.ALPHA)
     for variable, value in zip(learner.theta, cases.initial_weights(case), strict=True):
         variable.assign(value)
     return learner
+
+
+def _navigation(case: cases.Case) -> Navigation:
+    assert case.shots == case.queries
+    environment = functools.partial(Navigation2D, trajectories=case.shots, horizon=case.horizon)
+    advantages = Advantages(cases.DISCOUNT, cases.TRACE)
+    return Navigation(environment, case.shots, advantages=advantages)
 
 
 def _family(case: cases.Case) -> Sinusoid | PictureClassification:
@@ -86,7 +143,7 @@ def _family(case: cases.Case) -> Sinusoid | PictureClassification:
     return Omniglot({"train": cases.image_pool(case)}, case.ways, case.shots, case.queries)
 
 
-def _model(case: cases.Case, family: Sinusoid | PictureClassification) -> keras.Model:
-    if case.kind == "regression":
+def _model(case: cases.Case, family: Family) -> keras.Model:
+    if case.kind != "classification":
         return family.model(0)
     return conv4(family.input_shape, case.ways, 0, filters=case.filters, pooling=case.pooling)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import cases
-from benchmarks.systems import torch_network
+from benchmarks.systems import torch_navigation, torch_network
 
 
 def meta_loss(
@@ -37,6 +37,8 @@ def meta_loss(
 
 def build(case: cases.Case) -> Callable[[int, int], float]:
     """Returns `run(first, count)`, which runs the meta-iterations and returns the last loss."""
+    if case.kind == "reinforcement":
+        return torch_navigation.build(case)
     theta = torch_network.first_weights(case)
     alpha = torch_network.first_alpha(theta)
     optimizer = torch.optim.Adam([*theta, *alpha], lr=cases.OUTER_LEARNING_RATE)

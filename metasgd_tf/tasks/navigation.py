@@ -50,6 +50,7 @@ class Navigation(Family):
         trajectories: int,
         *,
         advantages: Advantages,
+        outer_advantages: Advantages,
         surrogate: str = "plain",
         entropy_weight: float = 0.0,
         trust_region: float = 0.01,
@@ -59,7 +60,8 @@ class Navigation(Family):
         Args:
           environment: makes one for a number of tasks.
           trajectories: of a task before each update, and after the last one.
-          advantages: how they are estimated.
+          advantages: how those are estimated that a task is learned by.
+          outer_advantages: and those by which the outer step is made.
           surrogate: one of `policy_gradient.SURROGATES`.
           entropy_weight: what the entropy counts in the inner loss.
           trust_region: how far a step of TRPO goes, a mean KL divergence.
@@ -67,6 +69,7 @@ class Navigation(Family):
         self.environment = environment
         self.shots = trajectories
         self.advantages = advantages
+        self._outer_advantages = outer_advantages
         self.metrics = {}
         self._surrogate = policy_gradient.SURROGATES[surrogate]
         self._entropy_weight = entropy_weight
@@ -100,7 +103,8 @@ class Navigation(Family):
             learner,
             self.environment(meta_batch_size),
             self._trust_region if optimizer is None else optimizer,
-            advantages=self.advantages,
+            inner_advantages=self.advantages,
+            outer_advantages=self._outer_advantages,
             seed=seed,
         )
 
@@ -173,7 +177,10 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
         ),
         settings.trajectories,
         advantages=Advantages(
-            settings.discount, settings.gae_lambda, settings.normalise_advantages
+            settings.inner_discount, settings.inner_gae_lambda, settings.inner_normalise
+        ),
+        outer_advantages=Advantages(
+            settings.outer_discount, settings.outer_gae_lambda, normalise=True
         ),
         surrogate=settings.surrogate,
         entropy_weight=settings.entropy_weight,

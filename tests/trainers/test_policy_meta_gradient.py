@@ -24,7 +24,7 @@ from trainers.seeds import fold_in, split_seed, stream
 from trainers.trust_region import TrustRegion, trust_region_step
 
 TASKS, COUNT, HORIZON, HIDDEN, SEED = 2, 2, 3, 3, 7
-ADVANTAGES = Advantages(0.95, 0.9)
+INNER, OUTER = Advantages(0.95, 0.9), Advantages(0.5, 1.0, normalise=False)
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,9 @@ def make_learner(**settings):
 
 def make_trainer(learner, outer):
     plane = Navigation2D(TASKS, COUNT, HORIZON, start="varying")
-    return PolicyTrainer(learner, plane, outer, advantages=ADVANTAGES, seed=SEED)
+    return PolicyTrainer(
+        learner, plane, outer, inner_advantages=INNER, outer_advantages=OUTER, seed=SEED
+    )
 
 
 def all_values(learner):
@@ -124,7 +126,8 @@ def met_by(learner):
         met = collect(weights, task_seeds, fold_in(seed, number))
         assert 0 < np.mean(met.mask) < 1
         returns.append(np.mean(met.returns()))
-        drawn = [part.numpy().astype(np.float64) for part in ADVANTAGES.examples(met)]
+        estimated = OUTER if number == learner.inner_steps else INNER
+        drawn = [part.numpy().astype(np.float64) for part in estimated.examples(met)]
         for index, examples in enumerate(zip(*drawn, strict=True)):
             if number == learner.inner_steps:
                 counts = met.mask.numpy()[index].ravel() > 0

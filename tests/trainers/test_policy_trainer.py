@@ -29,7 +29,8 @@ def make_trainer(outer=None, *, model_seed=1, seed=0, **settings):
     environment = Navigation2D(9, 2, 4)
     # Adam's first step goes by the gradient's sign alone.
     outer = outer or keras.optimizers.Adam(0.01, epsilon=1e-12)
-    return PolicyTrainer(learner, environment, outer, advantages=Advantages(), seed=seed)
+    estimated = {"inner_advantages": Advantages(), "outer_advantages": Advantages(0.9)}
+    return PolicyTrainer(learner, environment, outer, **estimated, seed=seed)
 
 
 def numbers(trainer):

@@ -1,0 +1,42 @@
+"""Measures the walks of 2D navigation alone, as a meta-iteration makes them twice.
+
+    python -m benchmarks.rollouts
+
+By this project's system, in the sizes of the case `navigation`: 40 tasks of 20 trajectories of 100
+steps, all at once. To be held against the iterations that `benchmarks.meta_step` measures in the
+same hour on the same machine.
+"""
+
+import statistics
+import time
+
+from absl import app, flags
+
+from benchmarks import cases
+
+_ROUNDS = flags.DEFINE_integer("rounds", 20, "Collections to time.", lower_bound=1)
+
+
+def main(argv: list[str]) -> None:
+    """Collects and prints the seconds that it took."""
+    del argv
+    from benchmarks.systems import metasgd_tf
+
+    case = cases.CASES["navigation"]
+    walk = metasgd_tf.walking(case)
+    begin = time.perf_counter()
+    walk(0)
+    print(f"first collection: {time.perf_counter() - begin:.1f} s")
+    seconds = []
+    for number in range(1, _ROUNDS.value + 1):
+        begin = time.perf_counter()
+        walk(number)
+        seconds.append(time.perf_counter() - begin)
+    print(
+        f"{case.tasks} x {case.shots} x {case.horizon} steps: {statistics.median(seconds):.3f} s "
+        f"({min(seconds):.3f} to {max(seconds):.3f}), median of {len(seconds)}"
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)
