@@ -146,13 +146,15 @@ def test_normalised_ones_have_mean_0_and_deviation_1_over_the_steps_that_count(t
 
 def test_equal_advantages_are_normalised_to_nothing():
     met = MET._replace(rewards=tf.zeros_like(MET.rewards))
-    np.testing.assert_array_equal(generalised_advantages(met, DISCOUNT, 1.0), np.zeros(MET.mask.shape))
+    found = generalised_advantages(met, DISCOUNT, 1.0)
+    np.testing.assert_array_equal(found, np.zeros(MET.mask.shape))
 
 
 @pytest.mark.parametrize("normalise", [True, False])
 def test_examples_are_states_with_actions_and_their_advantages(normalise):
     inputs, targets = Advantages(DISCOUNT, 0.9, normalise).examples(MET)
-    assert (inputs.shape, targets.shape) == ((TASKS, COUNT * HORIZON, 2), (TASKS, COUNT * HORIZON, 4))
+    steps = COUNT * HORIZON
+    assert (inputs.shape, targets.shape) == ((TASKS, steps, 2), (TASKS, steps, 4))
     advantages = generalised_advantages(MET, DISCOUNT, 0.9, normalise=normalise)
     for task, number, step in np.ndindex(TASKS, COUNT, HORIZON):
         row = number * HORIZON + step
