@@ -3,6 +3,9 @@
 Writes OUT/1, at the next call OUT/2 and so on: a SavedModel whose signatures adapt to a support
 set and answer queries within one request. TF Serving, or TensorFlow alone, needs nothing of this
 project to run it.
+
+Of a run of --task=navigation the support set is trajectories. Beside its SavedModel, in
+OUT/1/assets.extra/policy, lies the policy adapted to one goal, as TF-Agents saves policies.
 """
 
 from absl import flags
@@ -24,6 +27,17 @@ CHECKPOINT = flags.DEFINE_enum(
     run_flags.CHECKPOINT_KINDS,
     "The learner as training left it last, or as it was best on validation tasks.",
 )
+GOAL = flags.DEFINE_string(
+    "goal",
+    "0.3,0.3",
+    "navigation: the goal x,y, in [-0.5, 0.5] each, that the policy beside the SavedModel is "
+    "adapted to.",
+)
+flags.register_validator(
+    "goal",
+    lambda text: read_goal(text) is not None,
+    "should be two numbers from -0.5 to 0.5, such as 0.3,0.3",
+)
 
 
 def main() -> None:
@@ -32,11 +46,28 @@ def main() -> None:
     from metasgd_tf.evaluation import load_run
     from metasgd_tf.serving.writing import export
 
+    settings = run_flags.read(MODEL_DIR.value)
+    if GOAL.present and settings.task != "navigation":
+        raise flags.IllegalFlagValueError(
+            f"goal={GOAL.value}: is for runs of --task=navigation, and model_dir={MODEL_DIR.value} "
+            f"is one of {settings.task}; should be left out"
+        )
     # What the tasks look like is enough: an export needs none of their data.
-    family = tasks.from_flags(run_flags.read(MODEL_DIR.value), ())
+    family = tasks.from_flags(settings, ())
     run = load_run(MODEL_DIR.value, CHECKPOINT.value, family=family)
-    version = export(run, EXPORT_DIR.value)
+    goal = read_goal(GOAL.value)
+    assert goal is not None  # By the flag's validator.
+    version = export(run, EXPORT_DIR.value, goal)
     print(f"written to {version}")
+
+
+def read_goal(text: str) -> tuple[float, ...] | None:
+    """Returns the goal that `x,y` names; None if it names none."""
+    try:
+        goal = tuple(float(number) for number in text.split(","))
+    except ValueError:
+        return None
+    return goal if len(goal) == 2 and all(-0.5 <= number <= 0.5 for number in goal) else None
 
 
 if __name__ == "__main__":

@@ -230,6 +230,13 @@ def _define_navigation_flags(values: flags.FlagValues) -> None:
         "navigation: the inner loss; dice has the outer gradient know of the sampling too.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "outer_every_step",
+        False,
+        "navigation: whether the outer loss is the mean over what is met after each inner step, "
+        "not what is met after the last one.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "entropy_weight",
         0.0,

@@ -58,6 +58,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory):
         "folder": lambda: serving_exports.folder_run(3),
         "grey folder": lambda: serving_exports.folder_run(1),
         "sinusoid": lambda: serving_exports.sinusoid_run("--inner_steps=2"),
+        "navigation": lambda: serving_exports.navigation_run(),
     }
 
     @functools.cache

@@ -1,21 +1,58 @@
 """Small runs to export, made without training, and exports as a server holds them."""
 
+import os
 import pathlib
+import subprocess
+import sys
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from metasgd_tf import run_flags
 from metasgd_tf.evaluation import LoadedRun
+from metasgd_tf.tasks import navigation
 from metasgd_tf.tasks.image_folder import ImageFolder
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from trainers.checkpoints import Origin
-from trainers.families import TaskFamily
+from trainers.families import Family
 from trainers.learner import MetaLearner
 
 WAYS = 5
+
+# Loads an export in both ways without this project and writes what serving_default answers.
+FRESH = """
+import importlib.abc, sys
+
+BARRED = ("metasgd_tf", "trainers", "models", "tests", "tf_agents", "tensorflow_probability")
+
+class Nothing(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BARRED:
+            raise ImportError(name + " is not TensorFlow")
+
+sys.meta_path.insert(0, Nothing())
+version, asked_file, given_file = sys.argv[1:]
+import numpy as np
+import tensorflow as tf
+
+asked = dict(np.load(asked_file))
+tensors = {name: tf.constant(value) for name, value in asked.items()}
+loaded = tf.saved_model.load(version)
+given = {"load/" + n: v for n, v in loaded.signatures["serving_default"](**tensors).items()}
+with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
+    signature = meta_graph.signature_def["serving_default"]
+    feeds = {signature.inputs[name].name: value for name, value in asked.items()}
+    fetches = {name: info.name for name, info in signature.outputs.items()}
+    given |= {"session/" + n: v for n, v in session.run(fetches, feeds).items()}
+np.savez(given_file, **given)
+barred = set(BARRED) & {name.split(".")[0] for name in sys.modules}
+assert not barred, barred
+"""
 
 
 def drawings(seed: int, *shape: int) -> np.ndarray:
@@ -25,7 +62,7 @@ def drawings(seed: int, *shape: int) -> np.ndarray:
     return np.repeat(np.repeat(coarse, 4, axis=-3), 4, axis=-2).astype(np.float32)
 
 
-def run(family: TaskFamily, *arguments: str) -> LoadedRun:
+def run(family: Family, *arguments: str) -> LoadedRun:
     """Returns a run as if it had been trained, its weights drawn by seed."""
     settings = run_flags.resolve(run_flags.parse(list(arguments)))
     learner = MetaLearner(
@@ -57,6 +94,14 @@ def folder_run(channels: int) -> LoadedRun:
 def sinusoid_run(*arguments: str) -> LoadedRun:
     """Returns a run of regression."""
     return run(Sinusoid(5, 5), "--task=sinusoid", *arguments)
+
+
+def navigation_run(*arguments: str) -> LoadedRun:
+    """Returns a run of reinforcement learning, 4 trajectories of 6 steps."""
+    sizes = ["--trajectories=4", "--horizon=6"]
+    settings = run_flags.parse([*sizes, *arguments])
+    family = navigation.from_flags(settings, ())
+    return run(family, "--task=navigation", *sizes, *arguments)
 
 
 class Served:
@@ -110,3 +155,49 @@ def answers(learner: MetaLearner, support, targets, queries, steps: int | None =
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Returns probabilities for logits."""
     return keras.ops.softmax(logits).numpy()
+
+
+def answered_elsewhere(
+    version: pathlib.Path, asked: dict[str, Any], folder: pathlib.Path
+) -> dict[str, np.ndarray]:
+    """Returns what `serving_default` answers in a process with TensorFlow alone.
+
+    Args:
+      version: the export.
+      asked: the request.
+      folder: for what goes between the processes.
+
+    Returns:
+      The outputs by their names under `load/` and `session/`, after the loader.
+    """
+    np.savez(folder / "asked.npz", **asked)
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", FRESH, str(version), "asked.npz", "given.npz"],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(np.load(folder / "given.npz"))
+
+
+def assert_plain(folder: pathlib.Path) -> None:
+    """Asserts that a SavedModel holds nothing that XLA compiles or Python runs."""
+    model = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (meta_graph,) = model.meta_graphs
+    graph = meta_graph.graph_def
+    nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+    assert len(nodes) > 100
+    wrong = {node.op for node in nodes if "PyFunc" in node.op or "Xla" in node.op}
+    assert not wrong
+    attributes = [(node.name, node.attr) for node in nodes]
+    attributes += [(f.signature.name, f.attr) for f in graph.library.function]
+    compiled = [
+        name
+        for name, attr in attributes
+        for key in attr
+        if "xla" in key.lower() and (attr[key].b or attr[key].s)
+    ]
+    assert not compiled

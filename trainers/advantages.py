@@ -14,7 +14,7 @@ import tensorflow as tf
 from tf_agents.utils import value_ops
 
 from trainers import policy_gradient
-from trainers.trajectories import Trajectories
+from trainers.trajectories import Trajectories, sizes
 
 RIDGE = 1e-5
 TIME_UNIT = 100.0
@@ -30,9 +30,10 @@ def features(observations: tf.Tensor) -> tf.Tensor:
     Returns:
       [..., H, 2 S + 4].
     """
-    time = tf.range(observations.shape[-2], dtype=observations.dtype) / TIME_UNIT
+    *batch, horizon, _ = sizes(observations)
+    time = tf.cast(tf.range(horizon), observations.dtype) / TIME_UNIT
     powers = tf.stack([time, time**2, time**3, tf.ones_like(time)], axis=-1)
-    powers = tf.broadcast_to(powers, [*observations.shape[:-1], 4])
+    powers = tf.broadcast_to(powers, [*batch, horizon, 4])
     return tf.concat([observations, tf.square(observations), powers], axis=-1)
 
 
@@ -47,24 +48,26 @@ def baseline(trajectories: Trajectories, discount: float) -> tf.Tensor:
       V(s_t), [T, N, H]; 0 after an episode's end.
     """
     mask = trajectories.mask
-    tasks, count, horizon = mask.shape
+    tasks, count, horizon = sizes(mask)
     phi = features(trajectories.observations) * mask[..., tf.newaxis]
     rows = tf.reshape(phi, [tasks, count * horizon, phi.shape[-1]])
     returns = tf.reshape(discounted_returns(trajectories, discount), [tasks, count * horizon, 1])
     # In float64, since powers of the time are nearly dependent.
     rows, returns = tf.cast(rows, tf.float64), tf.cast(returns, tf.float64)
     weights = tf.linalg.lstsq(rows, returns, l2_regularizer=RIDGE)
-    return tf.cast(tf.reshape(rows @ weights, mask.shape), mask.dtype)
+    return tf.cast(tf.reshape(rows @ weights, [tasks, count, horizon]), mask.dtype)
 
 
 def discounted_returns(trajectories: Trajectories, discount: float) -> tf.Tensor:
     """Returns R_t = Σ_k γᵏ r_{t+k} up to the episode's end, [T, N, H]."""
     mask = trajectories.mask
+    *batch, horizon = sizes(mask)
     rewards, discounts = (
-        tf.reshape(values, [-1, mask.shape[-1]])
+        tf.reshape(values, [-1, horizon])
         for values in (trajectories.rewards * mask, discount * mask)
     )
-    return tf.reshape(value_ops.discounted_return(rewards, discounts, time_major=False), mask.shape)
+    returns = value_ops.discounted_return(rewards, discounts, time_major=False)
+    return tf.reshape(returns, [*batch, horizon])
 
 
 def generalised_advantages(
@@ -80,8 +83,9 @@ def generalised_advantages(
         MAML's code does.
     """
     mask = trajectories.mask
+    *batch, horizon = sizes(mask)
     rewards, discounts, values = (
-        tf.reshape(values, [-1, mask.shape[-1]])
+        tf.reshape(values, [-1, horizon])
         for values in (
             trajectories.rewards * mask,
             discount * mask,
@@ -92,7 +96,7 @@ def generalised_advantages(
     advantages = value_ops.generalized_advantage_estimation(
         values, tf.zeros_like(values[:, 0]), discounts, rewards, trace, time_major=False
     )
-    advantages = tf.reshape(advantages, mask.shape) * mask
+    advantages = tf.reshape(advantages, [*batch, horizon]) * mask
     if not normalise:
         return advantages
     count = tf.reduce_sum(mask, axis=[1, 2], keepdims=True)

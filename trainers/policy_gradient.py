@@ -17,7 +17,7 @@ variance curvature" of Rothfuss et al. 2019, "ProMP".
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from trainers.trajectories import Trajectories
+from trainers.trajectories import Trajectories, sizes
 
 
 def normal(outputs: tf.Tensor) -> tfp.distributions.Distribution:
@@ -45,7 +45,7 @@ def examples(trajectories: Trajectories, advantages: tf.Tensor) -> tuple[tf.Tens
 
 
 def _in_a_row(values: tf.Tensor) -> tf.Tensor:
-    tasks, count, horizon, *rest = values.shape
+    tasks, count, horizon, *rest = sizes(values)
     return tf.reshape(values, [tasks, count * horizon, *rest])
 
 

@@ -33,10 +33,10 @@ class Experience(NamedTuple):
     Attributes:
       support_inputs: states before each of K inner steps, [T, K, n, S].
       support_targets: actions and advantages, [T, K, n, A + 1].
-      query_inputs: states after the last one, [T, n, S].
-      query_targets: [T, n, A + 1].
-      query_mask: [T, n].
-      query_outputs: what the policy said that drew these actions, [T, n, 2 A].
+      query_inputs: states after each of the last Q inner steps, [T, Q, n, S].
+      query_targets: [T, Q, n, A + 1].
+      query_mask: [T, Q, n].
+      query_outputs: what the policies said that drew these actions, [T, Q, n, 2 A].
     """
 
     support_inputs: tf.Tensor
@@ -67,6 +67,7 @@ class PolicyTrainer:
         *,
         inner_advantages: Advantages,
         outer_advantages: Advantages,
+        every_step: bool = False,
         seed: int = 0,
     ):
         """Prepares training.
@@ -77,6 +78,8 @@ class PolicyTrainer:
           outer: what makes the outer steps.
           inner_advantages: how those are estimated that a task is learned by.
           outer_advantages: and those by which the outer step is made.
+          every_step: whether the outer loss is the mean over what is met after each inner step,
+            instead of what is met after the last one (Antoniou et al. 2019, "multi-step loss").
           seed: what tasks, starts and actions are drawn by.
         """
         self.learner = learner
@@ -85,6 +88,7 @@ class PolicyTrainer:
         self._outer = outer
         self._inner_advantages = inner_advantages
         self._outer_advantages = outer_advantages
+        self._judged = learner.inner_steps if every_step else 1
         self._tasks = environment.tasks
         self._collect = Collector(environment, learner.pure_model)
         self._seed = stream(seed, "train")
@@ -135,34 +139,35 @@ class PolicyTrainer:
             self._outer.apply(gradient, self._variables)
         return told | {"meta_gradient_norm": norm}
 
-    def _trace_experience(self, step: tf.Tensor) -> tuple[Experience, dict[str, tf.Tensor]]:
-        seed = fold_in(self._seed, step)
+    def _trace_experience(self, iteration: tf.Tensor) -> tuple[Experience, dict[str, tf.Tensor]]:
+        seed = fold_in(self._seed, iteration)
         task_seeds = split_seed(seed, self._tasks)
         weights = [
             tf.repeat(weight.value[tf.newaxis], self._tasks, axis=0)
             for weight in self.learner.theta
         ]
-        support = []
+        steps = self.learner.inner_steps
+        support, query = [], []
         told = {}
-        for number in range(self.learner.inner_steps + 1):
-            trajectories = self._collect(weights, task_seeds, fold_in(seed, number))
-            mean_return = tf.reduce_mean(trajectories.returns())
-            if number == 0:
-                told["return_before"] = mean_return
-            if number < self.learner.inner_steps:
-                inputs, targets = self._inner_advantages.examples(trajectories)
-                support.append((inputs, targets))
-                weights = adapt_tasks(self.learner, weights, inputs, targets)
-        inputs, targets = self._outer_advantages.examples(trajectories)
-        mask = tf.reshape(trajectories.mask, [self._tasks, -1])
-        support_inputs, support_targets = (
-            tf.stack(parts, axis=1) for parts in zip(*support, strict=True)
-        )
-        outputs = outputs_of_tasks(self.learner.pure_model, weights, inputs)
-        told["return"] = mean_return
+        for step in range(steps + 1):
+            met = self._collect(weights, task_seeds, fold_in(seed, step))
+            if step in (0, steps):
+                told["return" if step else "return_before"] = tf.reduce_mean(met.returns())
+            if step > steps - self._judged:
+                inputs, targets = self._outer_advantages.examples(met)
+                outputs = outputs_of_tasks(self.learner.pure_model, weights, inputs)
+                mask = tf.reshape(met.mask, [self._tasks, -1])
+                query.append((inputs, targets, mask, outputs))
+            if step < steps:
+                support.append(self._inner_advantages.examples(met))
+                weights = adapt_tasks(self.learner, weights, *support[-1])
         told["entropy"] = tf.reduce_mean(policy_gradient.entropy(outputs))
-        experience = Experience(support_inputs, support_targets, inputs, targets, mask, outputs)
-        return experience, told
+        stacked = [
+            tf.stack(parts, axis=1)
+            for made in (support, query)
+            for parts in zip(*made, strict=True)
+        ]
+        return Experience(*stacked), told
 
     def _values(self) -> Tensors:
         return [
@@ -170,22 +175,26 @@ class PolicyTrainer:
             *(tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates),
         ]
 
-    def _fast_weights(self, values: Tensors, task: Experience) -> Tensors:
-        """Returns θ' of one task for values of θ and, after them, of α's variables."""
+    def _outputs(self, values: Tensors, task: Experience) -> tf.Tensor:
+        """Returns what the policies of one task say in the states of the query.
+
+        Args:
+          values: of θ and, after them, of α's variables.
+          task: K inner steps, the last Q of which are judged.
+
+        Returns:
+          [Q, n, 2 A].
+        """
         count = len(self.learner.theta)
         weights, rates = values[:count], values[count:]
+        outputs = []
         for step in range(self.learner.inner_steps):
-            weights = self.learner.adapt(
-                task.support_inputs[step],
-                task.support_targets[step],
-                steps=1,
-                theta=weights,
-                rates=rates,
-            )
-        return weights
-
-    def _outputs(self, values: Tensors, task: Experience) -> tf.Tensor:
-        return self.learner.predict(self._fast_weights(values, task), task.query_inputs)
+            support = task.support_inputs[step], task.support_targets[step]
+            weights = self.learner.adapt(*support, steps=1, theta=weights, rates=rates)
+            judged = step - self.learner.inner_steps + self._judged
+            if judged >= 0:
+                outputs.append(self.learner.predict(weights, task.query_inputs[judged]))
+        return tf.stack(outputs)
 
     def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):
         def chunk(tasks: Experience):
@@ -232,7 +241,7 @@ class PolicyTrainer:
                         outputs = self._outputs(values, task)
                     change = tangents.jvp(outputs)
                 weighted = policy_gradient.fisher_information(outputs) * change
-                weighted *= _weights(task)[:, tf.newaxis]
+                weighted *= _weights(task)[..., tf.newaxis]
                 return tape.gradient(outputs, learned, output_gradients=weighted)
 
             return self._mean_over_tasks(of_task, experience)
@@ -253,7 +262,7 @@ class PolicyTrainer:
 
 
 def _weights(task: Experience) -> tf.Tensor:
-    """Returns what each example counts in a mean over those that count, [n]."""
+    """Returns what each example counts in a mean over those that count, [Q, n]."""
     return task.query_mask / tf.reduce_sum(task.query_mask)
 
 

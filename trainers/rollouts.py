@@ -144,11 +144,20 @@ class Collector:
           task_seeds: [T, 2], what the tasks are functions of.
           seed: [2], what actions and whatever else differs between trajectories are drawn by.
         """
+        self._environment.set_tasks(task_seeds, fold_in(seed, 0))
+        return self.in_tasks_as_set(weights, fold_in(seed, 1))
+
+    def in_tasks_as_set(self, weights: Tensors, seed: tf.Tensor) -> Trajectories:
+        """Collects the trajectories of the tasks that the environment has been set to.
+
+        Args:
+          weights: for each of the model's weights the values of all tasks, [T, ...].
+          seed: [2], what actions are drawn by.
+        """
         environment = self._environment
-        environment.set_tasks(task_seeds, fold_in(seed, 0))
         action_spec = environment.action_spec()
         size = [environment.batch_size, environment.horizon, *action_spec.shape]
-        noise = standard_normal(fold_in(seed, 1), size)
+        noise = standard_normal(seed, size)
         policy = FastWeightsPolicy(
             environment.time_step_spec(), action_spec, self._model, weights, noise
         )

@@ -26,3 +26,13 @@ class Trajectories(NamedTuple):
     def returns(self) -> tf.Tensor:
         """Returns the undiscounted sum of each trajectory's rewards, [T, N]."""
         return tf.reduce_sum(self.rewards * self.mask, axis=-1)
+
+
+def sizes(values: tf.Tensor) -> list[int | tf.Tensor]:
+    """Returns the size of each axis: an int where it is known, and else a scalar (int32).
+
+    Training knows them all; a graph that is exported is for any number of tasks and trajectories.
+    """
+    return [
+        tf.shape(values)[axis] if size is None else size for axis, size in enumerate(values.shape)
+    ]

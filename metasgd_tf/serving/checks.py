@@ -5,11 +5,26 @@ is passed. A request that fails one is answered by InvalidArgument and a sentenc
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
+from trainers.trajectories import Trajectories
+
 MAX_INNER_STEPS = 100
 """More than any published protocol makes; a request for billions would keep a server busy."""
+
+
+class _Counted(NamedTuple):
+    """What other tensors of a request are to be as many as: its name, and what its axes count."""
+
+    name: str
+    axes: int
+    counts: str
+
+
+_SUPPORT = _Counted("support_inputs", 2, "tasks and examples")
+_STEPS = _Counted("observations", 3, "tasks, trajectories and steps")
 
 
 def inputs(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
@@ -23,12 +38,7 @@ def inputs(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     Returns:
       [B, N, *shape].
     """
-    value = examples(name, value, shape)
-    return _checked(
-        value,
-        tf.reduce_all(tf.math.is_finite(value)),
-        f"{name}: holds NaN or infinity; every number should be finite",
-    )
+    return _finite(name, examples(name, value, shape))
 
 
 def examples(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
@@ -53,7 +63,7 @@ def class_numbers(name: str, value: tf.Tensor, beside: tf.Tensor, ways: int) -> 
       [B, N], all of it in [0, ways).
     """
     value = _of_shape(value, [None, None], f"{name}: should be of shape [B, N], not")
-    value = _as_many(name, value, beside)
+    value = _as_many(name, value, beside, _SUPPORT)
     return _checked(
         value,
         tf.reduce_all((value >= 0) & (value < ways)),
@@ -64,7 +74,48 @@ def class_numbers(name: str, value: tf.Tensor, beside: tf.Tensor, ways: int) -> 
 
 def numbers(name: str, value: tf.Tensor, beside: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Checks targets of a regression, [B, N, *shape], as `inputs` does and beside these."""
-    return _as_many(name, inputs(name, value, shape), beside)
+    return _as_many(name, inputs(name, value, shape), beside, _SUPPORT)
+
+
+def trajectories(given: Trajectories, state_shape: Sequence[int], action_size: int) -> Trajectories:
+    """Checks trajectories of some tasks, at least one of a task and a step of each.
+
+    Args:
+      given: float tensors of any rank.
+      state_shape: of one state.
+      action_size: A, numbers of an action.
+
+    Returns:
+      Observations [B, N, H, *state_shape], actions [B, N, H, A], rewards and mask [B, N, H].
+    """
+    shapes = Trajectories(tuple(state_shape), (action_size,), (), ())
+    checked: list[tf.Tensor] = []
+    for name, value, shape in zip(Trajectories._fields, given, shapes, strict=True):
+        wanted = ", ".join(["B", "N", "H", *map(str, shape)])
+        value = _of_shape(
+            value, [None, None, None, *shape], f"{name}: should be of shape [{wanted}], not"
+        )
+        if checked:
+            value = _as_many(name, value, checked[0], _STEPS)
+        value = _checked(
+            value,
+            tf.size(value) > 0,
+            f"{name}: holds nothing; give at least one task, trajectory and step",
+        )
+        checked.append(_finite(name, value))
+    return Trajectories(*checked)._replace(mask=_mask(checked[-1]))
+
+
+def _mask(value: tf.Tensor) -> tf.Tensor:
+    wrong = (value != 0) & (value != 1)
+    value = _checked(
+        value, ~tf.reduce_any(wrong), "mask: should be 0 or 1, not", _first(value, wrong)
+    )
+    return _checked(
+        value,
+        tf.reduce_all(value[..., 0] == 1) & tf.reduce_all(value[..., 1:] <= value[..., :-1]),
+        "mask: should be 1 from the first step of an episode to its end and 0 after it",
+    )
 
 
 def same_tasks(name: str, value: tf.Tensor, other: str, beside: tf.Tensor) -> tf.Tensor:
@@ -114,13 +165,25 @@ def state(value: tf.Tensor, size: int, ways: int) -> tf.Tensor:
     )
 
 
-def answers(value: tf.Tensor) -> tf.Tensor:
-    """Checks what is about to be returned."""
+def answers(value: tf.Tensor, instead: str = "smaller inputs or fewer inner_steps") -> tf.Tensor:
+    """Checks what is about to be returned.
+
+    Args:
+      value: that.
+      instead: what a client should rather give where it is not finite.
+    """
     return _checked(
         value,
         tf.reduce_all(tf.math.is_finite(value)),
-        "the adaptation led to numbers that are not finite: give smaller inputs or fewer "
-        "inner_steps",
+        f"the adaptation led to numbers that are not finite: give {instead}",
+    )
+
+
+def _finite(name: str, value: tf.Tensor) -> tf.Tensor:
+    return _checked(
+        value,
+        tf.reduce_all(tf.math.is_finite(value)),
+        f"{name}: holds NaN or infinity; every number should be finite",
     )
 
 
@@ -139,14 +202,15 @@ def _of_shape(value: tf.Tensor, shape: Sequence[int | None], message: str) -> tf
         return tf.reshape(value, wanted)
 
 
-def _as_many(name: str, value: tf.Tensor, beside: tf.Tensor) -> tf.Tensor:
+def _as_many(name: str, value: tf.Tensor, beside: tf.Tensor, counted: _Counted) -> tf.Tensor:
+    counts, others = (tf.shape(one)[: counted.axes] for one in (value, beside))
     return _checked(
         value,
-        tf.reduce_all(tf.equal(tf.shape(value)[:2], tf.shape(beside)[:2])),
-        f"{name}: should be one for each of support_inputs, whose numbers of tasks and examples "
+        tf.reduce_all(tf.equal(counts, others)),
+        f"{name}: should be one for each of {counted.name}, whose numbers of {counted.counts} "
         "differ from these",
-        tf.shape(value)[:2],
-        tf.shape(beside)[:2],
+        counts,
+        others,
     )
 
 

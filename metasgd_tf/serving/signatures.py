@@ -7,6 +7,8 @@ They make the run's own number of inner steps. Beside each one that adapts stand
 followed by `_steps`, which takes the number as a further input, `inner_steps`, with that default.
 There are two because not every loader honours a signature's default, and those that do not would
 demand the input of every client.
+
+A policy has `serving_default` alone, of trajectories instead of a support set.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,6 +56,27 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
         )
     made |= _adapting("adapt", served.adapt, steps, support)
     return made | {"predict": _signature(served.predict, state | queries)}
+
+
+def policy_signatures(
+    act: Callable[..., Reply], state_shape: Sequence[int], action_size: int
+) -> dict[str, Signature]:
+    """Returns the one signature for a policy by its name.
+
+    Args:
+      act: what `metasgd_tf.serving.policies.acting` gave.
+      state_shape: of one state.
+      action_size: numbers of an action.
+    """
+    step = (None, None, None)
+    inputs: Inputs = {
+        "observations": ((*step, *state_shape), tf.float32),
+        "actions": ((*step, action_size), tf.float32),
+        "rewards": (step, tf.float32),
+        "mask": (step, tf.float32),
+        "query_observations": ((None, None, *state_shape), tf.float32),
+    }
+    return {"serving_default": _signature(act, inputs)}
 
 
 def _answering(

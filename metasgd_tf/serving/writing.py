@@ -2,8 +2,8 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -13,17 +13,35 @@ from metasgd_tf.picture_tasks import PictureClassification
 from metasgd_tf.provenance import provenance
 from metasgd_tf.serving import versions, warmup
 from metasgd_tf.serving.served import ServedLearner
-from metasgd_tf.serving.signatures import Signature, signatures
+from metasgd_tf.serving.signatures import Signature, policy_signatures, signatures
+from trainers.families import TaskFamily
 
 FACTS = "export.json"
+POLICY = "policy"
+GOAL = (0.3, 0.3)
 
 
-def export(run: LoadedRun, export_dir: str) -> pathlib.Path:
+class Contents(NamedTuple):
+    """What there is to write of a run, which depends on the kind of its tasks.
+
+    Attributes:
+      signatures: by name.
+      facts: what `export.json` says of the tasks.
+      add: writes what else is to lie in the version's `assets.extra`, given that folder.
+    """
+
+    signatures: dict[str, Signature]
+    facts: dict[str, Any]
+    add: Callable[[pathlib.Path], None]
+
+
+def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pathlib.Path:
     """Writes a run's learner as the next version of an export.
 
     Args:
       run: the run.
       export_dir: where the versions lie; made where missing.
+      goal: navigation: what the policy beside the SavedModel is adapted to, [2].
 
     Returns:
       The version's folder.
@@ -32,22 +50,55 @@ def export(run: LoadedRun, export_dir: str) -> pathlib.Path:
       InputError: if the directory cannot be written to.
     """
     learner = run.learner
-    offered = signatures(ServedLearner(learner, run.family))
+    if isinstance(run.family, TaskFamily):
+        contents = _of_tasks(run, run.family)
+    else:
+        contents = _of_policy(run, goal)
 
     def write(folder: pathlib.Path) -> None:
         kept = tf.Module()
         # What the graphs read; the model itself would bring its own functions with it.
         kept.variables_read = [v.value for v in learner.model.variables] + learner.alpha.rates
-        functions = {name: one.function for name, one in offered.items()}
+        functions = {name: one.function for name, one in contents.signatures.items()}
         tf.saved_model.save(kept, str(folder), signatures=functions)
-        _document_shapes(folder, offered)
+        _document_shapes(folder, contents.signatures)
         extra = folder / "assets.extra"
         extra.mkdir()
-        warmup.write(extra, offered, learner.inner_steps)
-        text = json.dumps(_facts(run), indent=2) + "\n"
+        warmup.write(extra, contents.signatures, learner.inner_steps)
+        text = json.dumps(_facts(run, contents.facts), indent=2) + "\n"
         (extra / FACTS).write_text(text, encoding="utf-8")
+        contents.add(extra)
 
     return versions.write_next(export_dir, write)
+
+
+def _of_tasks(run: LoadedRun, family: TaskFamily) -> Contents:
+    facts = {
+        "ways": family.output_size if isinstance(family, PictureClassification) else None,
+        "shots": family.shots,
+    }
+    return Contents(signatures(ServedLearner(run.learner, family)), facts, lambda extra: None)
+
+
+def _of_policy(run: LoadedRun, goal: Sequence[float]) -> Contents:
+    # They import TF-Agents, which supervised runs can do without.
+    from metasgd_tf.serving import agents, policies
+    from metasgd_tf.tasks.navigation import Navigation
+
+    learner, family = run.learner, run.family
+    assert isinstance(family, Navigation), family
+    offered = policy_signatures(
+        policies.acting(learner, family), family.input_shape, family.output_size // 2
+    )
+    weights = agents.adapted_to(goal, learner, family)
+    facts = {
+        name: run.settings[name].value
+        for name in ("trajectories", "horizon", "discount", "gae_lambda", "normalise_advantages")
+    }
+    facts["goal"] = list(goal)
+    return Contents(
+        offered, facts, lambda extra: agents.save(weights, learner, family, extra / POLICY)
+    )
 
 
 def _document_shapes(folder: pathlib.Path, offered: Mapping[str, Signature]) -> None:
@@ -67,16 +118,14 @@ def _document_shapes(folder: pathlib.Path, offered: Mapping[str, Signature]) -> 
     (folder / "fingerprint.pb").unlink()
 
 
-def _facts(run: LoadedRun) -> dict[str, Any]:
+def _facts(run: LoadedRun, of_tasks: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what `export.json` says of the learner and its tasks."""
-    settings, learner, family = run.settings, run.learner, run.family
-    classifies = isinstance(family, PictureClassification)
+    settings, learner = run.settings, run.learner
     return {
         "task": settings.task,
         "algorithm": settings.algorithm,
-        "input_shape": list(family.input_shape),
-        "ways": family.output_size if classifies else None,
-        "shots": family.shots,
+        "input_shape": list(run.family.input_shape),
+        **of_tasks,
         "inner_steps": learner.inner_steps,
         "batch_norm": learner.batch_norm if learner.pure_model.batch_norms else None,
         "checkpoint": run.checkpoint,

@@ -53,6 +53,7 @@ class Navigation(Family):
         outer_advantages: Advantages,
         surrogate: str = "plain",
         entropy_weight: float = 0.0,
+        every_step: bool = False,
         trust_region: float = 0.01,
     ):
         """Says how tasks are met and learned.
@@ -64,6 +65,7 @@ class Navigation(Family):
           outer_advantages: and those by which the outer step is made.
           surrogate: one of `policy_gradient.SURROGATES`.
           entropy_weight: what the entropy counts in the inner loss.
+          every_step: whether the outer loss is that after each inner step, not after the last.
           trust_region: how far a step of TRPO goes, a mean KL divergence.
         """
         self.environment = environment
@@ -73,6 +75,7 @@ class Navigation(Family):
         self.metrics = {}
         self._surrogate = policy_gradient.SURROGATES[surrogate]
         self._entropy_weight = entropy_weight
+        self._every_step = every_step
         self._trust_region = TrustRegion(trust_region)
 
     def model(self, seed: int) -> keras.Model:
@@ -105,6 +108,7 @@ class Navigation(Family):
             self._trust_region if optimizer is None else optimizer,
             inner_advantages=self.advantages,
             outer_advantages=self._outer_advantages,
+            every_step=self._every_step,
             seed=seed,
         )
 
@@ -186,5 +190,6 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
         ),
         surrogate=settings.surrogate,
         entropy_weight=settings.entropy_weight,
+        every_step=settings.outer_every_step,
         trust_region=settings.trust_region,
     )
