@@ -33,20 +33,27 @@ def policy_gradients(weights, states, targets, counted):
     return slopes
 
 
+class Query(NamedTuple):
+    """What was met after an inner step."""
+
+    states: np.ndarray
+    targets: np.ndarray
+    counts: np.ndarray
+    """Which steps are before the end of an episode."""
+
+
 class Task(NamedTuple):
-    """One task's trajectories, and the weights that walked them, those of the query last."""
+    """One task's trajectories, and the weights that walked them: before each inner step, after."""
 
     support: list
-    query: tuple
+    queries: list
     walked_by: list
-    counts: np.ndarray | None = None
-    """Which steps of the query are before the end of an episode."""
 
 
-def adapted(values, task, surrogate="plain"):
-    """θ' for values of θ and α on the trajectories of a task."""
+def adapted(values, task, surrogate="plain", steps=None):
+    """θ' for values of θ and α on the trajectories of a task, after all inner steps or so many."""
     weights, rates = values[:5], values[5:]
-    for (states, targets), then in zip(task.support, task.walked_by, strict=False):
+    for (states, targets), then in list(zip(task.support, task.walked_by, strict=False))[:steps]:
         counted = np.ones(len(states))
         if surrogate == "dice":
             ratio = log_prob(weights, states, targets) - log_prob(then, states, targets)
@@ -56,40 +63,38 @@ def adapted(values, task, surrogate="plain"):
     return weights
 
 
-def query_surrogate(values, tasks, surrogate="plain"):
-    """The mean over tasks of −mean(A log π) on the query trajectories."""
-    return np.mean(
-        [
-            -np.mean(task.query[1][:, 2] * log_prob(adapted(values, task, surrogate), *task.query))
-            for task in tasks
-        ]
-    )
+def query_surrogate(values, tasks, surrogate="plain", *, every_step=False):
+    """The mean over tasks of −mean(A log π) on what is met after the last step, or after each."""
+    found = []
+    for task in tasks:
+        steps = len(task.support)
+        for step in range(1 if every_step else steps, steps + 1):
+            states, targets, _ = task.queries[step - 1]
+            weights = adapted(values, task, surrogate, step)
+            found.append(-np.mean(targets[:, 2] * log_prob(weights, states, targets)))
+    return np.mean(found)
 
 
 def ratio_surrogate(values, tasks):
     """The same with the ratio to the policy that walked, which a trust region lowers."""
-    return np.mean(
-        [
-            -np.mean(
-                task.query[1][:, 2]
-                * np.exp(
-                    log_prob(adapted(values, task), *task.query)
-                    - log_prob(task.walked_by[-1], *task.query)
-                )
-            )
-            for task in tasks
-        ]
-    )
+    found = []
+    for task in tasks:
+        states, targets, _ = task.queries[-1]
+        now = log_prob(adapted(values, task), states, targets)
+        ratio = np.exp(now - log_prob(task.walked_by[-1], states, targets))
+        found.append(-np.mean(targets[:, 2] * ratio))
+    return np.mean(found)
 
 
 def divergence(values, tasks):
     """The mean over tasks and query states of KL(π that walked ‖ π)."""
     found = []
     for task in tasks:
-        _, m, ls = forward(task.walked_by[-1], task.query[0])
-        _, n, lt = forward(adapted(values, task), task.query[0])
+        states, _, counts = task.queries[-1]
+        _, m, ls = forward(task.walked_by[-1], states)
+        _, n, lt = forward(adapted(values, task), states)
         kl = lt - ls + (np.exp(2 * ls) + (m - n) ** 2) / (2 * np.exp(2 * lt)) - 0.5
-        found.append(kl.sum(1)[task.counts].mean())
+        found.append(kl.sum(1)[counts].mean())
     return np.mean(found)
 
 
