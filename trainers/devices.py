@@ -16,8 +16,8 @@ def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
 
     Args:
       work: a function from the tensors of some tasks to any nested structure of tensors.
-      tasks: any nested structure of tensors [count, ...] with a static count, such as the seeds of
-        all tasks; those of a chunk are [n, ...].
+      tasks: any nested structure of tensors [count, ...] of static shapes, such as the seeds of all
+        tasks; those of a chunk are [n, ...].
     """
     count = tf.nest.flatten(tasks)[0].shape[0]
     head = (count - 1) % TASKS_IN_FLIGHT + 1
@@ -26,8 +26,9 @@ def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
         return total
 
     def chunk_of(values: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-        chunk = values[start : start + TASKS_IN_FLIGHT]
-        return tf.ensure_shape(chunk, [TASKS_IN_FLIGHT, *values.shape[1:]])
+        # A slice of a size that XLA knows; it does not with values[start : start + ...].
+        rest = values.shape[1:]
+        return tf.slice(values, [start, *[0] * len(rest)], [TASKS_IN_FLIGHT, *rest])
 
     def add_chunk(start: tf.Tensor, total: Any) -> Any:
         chunk = tf.nest.map_structure(lambda values: chunk_of(values, start), tasks)

@@ -61,7 +61,7 @@ def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
 
     def run(first: int, count: int) -> float:
         assert first == int(trainer.iteration.numpy())
-        return -trainer.train(count)["return_after_0"]
+        return -trainer.train(count)["return_before"]
 
     return run
 
@@ -134,7 +134,7 @@ def _navigation(case: cases.Case) -> Navigation:
     assert case.shots == case.queries
     environment = functools.partial(Navigation2D, trajectories=case.shots, horizon=case.horizon)
     advantages = Advantages(cases.DISCOUNT, cases.TRACE)
-    return Navigation(environment, case.shots, advantages=advantages)
+    return Navigation(environment, case.shots, advantages=advantages, outer_advantages=advantages)
 
 
 def _family(case: cases.Case) -> Sinusoid | PictureClassification:

@@ -141,6 +141,8 @@ class Navigation(Family):
         del protocol
         learn = learning(learner, self.environment(count), self.advantages, steps=0)
 
+        # TF-Agents' code is for AutoGraph only where it says so, and gives warnings elsewhere.
+        @tf.autograph.experimental.do_not_convert
         def supports() -> tuple[tf.Tensor, tf.Tensor]:
             ((_, met),) = learn(split_seed(part.seed, count), part.seed)
             return self.advantages.examples(met)

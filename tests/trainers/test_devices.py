@@ -28,6 +28,26 @@ def test_chunks_add_up_to_the_plain_sum(count, compiled):
     np.testing.assert_array_equal(total["squares"][0], (numbers.astype(float) ** 2).sum())
 
 
+@pytest.mark.parametrize("count", [8, 20])
+@pytest.mark.parametrize("compiled", ["eager", "graph", "xla"])
+def test_tasks_may_be_any_structure_of_tensors_of_any_rank(count, compiled):
+    rng = np.random.default_rng(count)
+    arrays = [rng.normal(size=[count, *shape]) for shape in ([], [3], [2, 3])]
+    tasks = (tf.constant(arrays[0]), {"rows": [tf.constant(values) for values in arrays[1:]]})
+
+    def dot(tasks):
+        scale, (vectors, matrices) = tasks[0], tasks[1]["rows"]
+        return tf.einsum("n,nj,nij->i", scale, vectors, matrices), tf.reduce_max(scale) * 0 + 1
+
+    compute = lambda tasks: sum_in_chunks(dot, tasks)  # noqa: E731
+    if compiled != "eager":
+        compute = tf.function(compute, jit_compile=compiled == "xla")
+    found, chunks = compute(tasks)
+    expected = sum(s * (m @ v) for s, v, m in zip(*arrays, strict=True))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    assert chunks == -(-count // TASKS_IN_FLIGHT)
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(7, [7]), (8, [8]), (9, [1, 8]), (20, [4, 8])])
 def test_a_graph_holds_no_more_than_a_first_and_a_repeated_chunk(count, sizes):
     seen = []

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from trainers.direction import direction_cosines
-from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learner import MetaLearner
 
@@ -46,9 +45,12 @@ def gradient(made, inputs, targets, penalty=0.0):
     return [inputs.T @ back + 2 * penalty * a, back.sum(0), hidden.T @ slope, slope.sum(0)]
 
 
-def episode(number):
-    inputs, targets = tf.gather(INPUTS, number), tf.gather(TARGETS, number)
-    return Episode(inputs, targets, inputs[:0], targets[:0])
+def supports():
+    return tf.constant(INPUTS), tf.constant(TARGETS)
+
+
+def first_support():
+    return tf.constant(INPUTS[:1]), tf.constant(TARGETS[:1])
 
 
 def cosine(one, other):
@@ -107,7 +109,7 @@ def test_a_weight_without_a_gradient_is_named():
 
 def test_cosines_are_means_over_tasks_by_layer_and_over_all_weights():
     made = learner()
-    found = direction_cosines(made, episode, 3)()
+    found = direction_cosines(made, supports)()
     expected = expected_cosines(made)
     assert any(rate.numpy().min() < 0 for rate in made.alpha.rates)
     assert list(found) == ["all_layers", "first", "second"]
@@ -115,9 +117,26 @@ def test_cosines_are_means_over_tasks_by_layer_and_over_all_weights():
     assert found == pytest.approx(expected, abs=1e-5)
 
 
+def test_the_support_sets_may_be_other_ones_each_time():
+    made, chosen = learner(), tf.Variable([2])
+    cosines = direction_cosines(
+        made, lambda: (tf.gather(INPUTS, chosen), tf.gather(TARGETS, chosen))
+    )
+    for number in (2, 0):
+        chosen.assign([number])
+        update, slopes = [], []
+        for rate, g in zip(
+            made.alpha.rates, gradient(made, INPUTS[number], TARGETS[number]), strict=True
+        ):
+            update.append((rate.numpy() * g).ravel())
+            slopes.append(g.ravel())
+        whole = cosine(np.concatenate(update), np.concatenate(slopes))
+        assert cosines()["all_layers"] == pytest.approx(whole, abs=1e-5)
+
+
 def test_a_learner_is_measured_as_it_is_when_asked():
     made = learner()
-    cosines = direction_cosines(made, episode, 3)
+    cosines = direction_cosines(made, supports)
     before = cosines()
     shuffle(made, seed=2)
     after = cosines()
@@ -130,7 +149,7 @@ def test_a_learner_is_measured_as_it_is_when_asked():
 def test_one_rate_for_all_keeps_the_direction_or_reverses_it(kind, rate):
     made = learner(kind)
     made.alpha.rates[0].assign(rate)
-    found = direction_cosines(made, episode, 3)()
+    found = direction_cosines(made, supports)()
     sign = np.sign(rate)
     assert found == pytest.approx({"all_layers": sign, "first": sign, "second": sign}, abs=1e-6)
 
@@ -139,7 +158,7 @@ def test_a_rate_for_each_layer_turns_only_all_weights_together():
     made = learner("per_layer")
     for rate, value in zip(made.alpha.rates, (2.0, -3.0), strict=True):
         rate.assign(value)
-    found = direction_cosines(made, episode, 1)()
+    found = direction_cosines(made, first_support)()
     slopes = [g.ravel() for g in gradient(made, INPUTS[0], TARGETS[0])]
     update = np.concatenate([2 * slopes[0], 2 * slopes[1], -3 * slopes[2], -3 * slopes[3]])
     whole = cosine(update, np.concatenate(slopes))
@@ -153,14 +172,11 @@ def test_a_gradient_or_an_update_of_zero_counts_as_a_cosine_of_zero():
     for bias in (first_bias, second_bias):
         bias.assign(0 * bias)
 
-    def half_solved(number):  # Task 0 asks for 0 at 0, where the network answers 0.
-        task = episode(number)
-        return task._replace(
-            support_inputs=task.support_inputs * tf.cast(number, tf.float32),
-            support_targets=task.support_targets * tf.cast(number, tf.float32),
-        )
+    def half_solved():  # Task 0 asks for 0 at 0, where the network answers 0.
+        solved = tf.constant([0.0, 1.0])[:, tf.newaxis, tf.newaxis]
+        return INPUTS[:2] * solved, TARGETS[:2] * solved
 
-    cosines = direction_cosines(made, half_solved, 2)
+    cosines = direction_cosines(made, half_solved)
     assert cosines() == pytest.approx({"all_layers": 0.5, "first": 0.5, "second": 0.5}, abs=1e-6)
     second.assign(0 * second)  # Nothing reaches the first layer any more.
     assert cosines() == pytest.approx({"all_layers": 0.5, "first": 0, "second": 0.5}, abs=1e-6)
@@ -171,6 +187,6 @@ def test_a_gradient_or_an_update_of_zero_counts_as_a_cosine_of_zero():
 def test_nothing_is_changed_by_measuring():
     made = learner()
     before = [variable.numpy() for variable in [*made.theta, *made.alpha.rates]]
-    direction_cosines(made, episode, 3)()
+    direction_cosines(made, supports)()
     for old, new in zip(before, [*made.theta, *made.alpha.rates], strict=True):
         np.testing.assert_array_equal(old, new.numpy())
