@@ -83,9 +83,10 @@ def test_adams_first_step_goes_as_far_as_its_rate_in_theta_and_in_alpha(by_adam)
         moved = np.concatenate(
             [np.ravel(b - a) for a, b in zip(seen[0][name], seen[1][name], strict=True)]
         )
-        gone = np.round(moved / 0.01, 3)
-        assert {-1, 1} <= set(gone) <= {-1, 0, 1}
-        assert np.mean(gone != 0) > 0.7
+        gone = moved / 0.01
+        assert np.abs(gone).max() <= 1.001
+        assert np.mean(np.abs(gone) > 0.99) > 0.7  # The others have next to no gradient.
+        assert {-1, 1} <= set(np.sign(gone))
 
 
 def test_a_restored_trainer_goes_on_as_if_never_interrupted(by_adam):
