@@ -90,7 +90,7 @@ def define_picture_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flag_kinds.integer("image_size", 84, 8, "image_folder, tfds_images: height and width.", values)
-    flags.DEFINEflag_kinds.integer(
+    flags.DEFINE_integer(
         "image_channels",
         3,
         "image_folder, tfds_images: 1 for grey, 3 for colour.",

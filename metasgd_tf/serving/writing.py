@@ -93,7 +93,13 @@ def _of_policy(run: LoadedRun, goal: Sequence[float]) -> Contents:
     weights = agents.adapted_to(goal, learner, family)
     facts = {
         name: run.settings[name].value
-        for name in ("trajectories", "horizon", "discount", "gae_lambda", "normalise_advantages")
+        for name in (
+            "trajectories",
+            "horizon",
+            "inner_discount",
+            "inner_gae_lambda",
+            "inner_normalise",
+        )
     }
     facts["goal"] = list(goal)
     return Contents(

@@ -15,7 +15,8 @@ from trainers import alpha
 ROOT = pathlib.Path(__file__).parents[2]
 CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
 NAME = re.compile(
-    r"(?P<task>[a-z_]+?)_((?P<ways>\d+)way)?(?P<shots>\d+)shot_(?P<algorithm>\w+?)(_(?P<steps>\d+)step)?"
+    r"(?P<task>[a-z_]+?)_(((?P<ways>\d+)way)?(?P<shots>\d+)shot|(?P<start>fixed|varying))"
+    r"_(?P<algorithm>[a-z_]+?)(_(?P<steps>\d+)step)?"
 )
 
 
@@ -31,7 +32,10 @@ def test_a_configuration_is_what_its_name_says(path):
     assert said, f"{path.name} should be called TASK_SETTING_ALGORITHM.flags"
     assert settings.task == said["task"] in tasks.NAMES
     assert settings.algorithm == said["algorithm"] in run_flags.ALGORITHMS
-    assert settings.shots == int(said["shots"])
+    if said["start"]:
+        assert settings.start == said["start"]
+    else:
+        assert settings.shots == int(said["shots"])
     if said["ways"]:
         assert settings.ways == int(said["ways"])
     if said["steps"]:

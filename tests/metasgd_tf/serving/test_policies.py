@@ -113,9 +113,9 @@ def test_tensorflow_alone_acts_as_the_trainer_learned(exports, met, tmp_path):
 def test_it_adapts_by_the_settings_of_its_run():
     run = navigation_run(
         "--inner_steps=2",
-        "--discount=0.9",
-        "--gae_lambda=0.5",
-        "--nonormalise_advantages",
+        "--inner_discount=0.9",
+        "--inner_gae_lambda=0.5",
+        "--noinner_normalise",
         "--surrogate=dice",
         "--entropy_weight=0.1",
     )
@@ -141,9 +141,9 @@ def test_an_export_says_what_it_was_trained_on(exports):
         "input_shape": [2],
         "trajectories": 4,
         "horizon": 6,
-        "discount": 0.99,
-        "gae_lambda": 1.0,
-        "normalise_advantages": True,
+        "inner_discount": 0.99,
+        "inner_gae_lambda": 1.0,
+        "inner_normalise": True,
         "goal": [0.3, 0.3],
         "inner_steps": 1,
     }
