@@ -6,46 +6,10 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.advantages import Advantages
+from trainers.experience import learning
 from trainers.learner import MetaLearner
-from trainers.policy_trainer import adapt_tasks
-from trainers.rollouts import Collector, TaskEnvironment
+from trainers.rollouts import TaskEnvironment
 from trainers.seeds import fold_in
-from trainers.trajectories import Trajectories
-from trainers.update_rule import Tensors
-
-
-def learning(
-    learner: MetaLearner, environment: TaskEnvironment, advantages: Advantages, steps: int
-) -> Callable[[tf.Tensor, tf.Tensor], list[tuple[Tensors, Trajectories]]]:
-    """Prepares learning the tasks of an environment, in graphs.
-
-    Args:
-      learner: what learns, as it is when the returned function is called.
-      environment: where.
-      advantages: how they are estimated.
-      steps: updates, each from trajectories of the policy before it.
-
-    Returns:
-      A function from the tasks' seeds [T, 2] and a seed [2] for whatever differs between
-      trajectories, to the weights of each task [T, ...] before each update and after the last one,
-      and what these met.
-    """
-    collect = Collector(environment, learner.pure_model)
-
-    def learn(task_seeds: tf.Tensor, seed: tf.Tensor) -> list[tuple[Tensors, Trajectories]]:
-        weights = [
-            tf.repeat(weight.value[tf.newaxis], environment.tasks, axis=0)
-            for weight in learner.theta
-        ]
-        learned = []
-        for step in range(steps + 1):
-            trajectories = collect(weights, task_seeds, fold_in(seed, step))
-            learned.append((weights, trajectories))
-            if step < steps:
-                weights = adapt_tasks(learner, weights, *advantages.examples(trajectories))
-        return learned
-
-    return learn
 
 
 def policy_evaluation(

@@ -11,40 +11,20 @@ The outer step is a trust region's on (θ, α) together, or any Keras optimizer'
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from trainers import policy_gradient
 from trainers.advantages import Advantages
-from trainers.devices import TASKS_IN_FLIGHT, sum_in_chunks
+from trainers.devices import sum_in_chunks
 from trainers.errors import DivergedError, InputError
+from trainers.experience import Experience, experience_of, learning
 from trainers.learner import MetaLearner
-from trainers.rollouts import Collector, TaskEnvironment, outputs_of_tasks
+from trainers.rollouts import TaskEnvironment
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.trust_region import TrustRegion, trust_region_step
 from trainers.update_rule import Tensors
-
-
-class Experience(NamedTuple):
-    """What a meta-batch was learned from; n = N H examples of each of T tasks.
-
-    Attributes:
-      support_inputs: states before each of K inner steps, [T, K, n, S].
-      support_targets: actions and advantages, [T, K, n, A + 1].
-      query_inputs: states after each of the last Q inner steps, [T, Q, n, S].
-      query_targets: [T, Q, n, A + 1].
-      query_mask: [T, Q, n].
-      query_outputs: what the policies said that drew these actions, [T, Q, n, 2 A].
-    """
-
-    support_inputs: tf.Tensor
-    support_targets: tf.Tensor
-    query_inputs: tf.Tensor
-    query_targets: tf.Tensor
-    query_mask: tf.Tensor
-    query_outputs: tf.Tensor
 
 
 class PolicyTrainer:
@@ -90,7 +70,7 @@ class PolicyTrainer:
         self._outer_advantages = outer_advantages
         self._judged = learner.inner_steps if every_step else 1
         self._tasks = environment.tasks
-        self._collect = Collector(environment, learner.pure_model)
+        self._learn = learning(learner, environment, inner_advantages, learner.inner_steps)
         self._seed = stream(seed, "train")
         self._variables = [*learner.theta, *learner.alpha.learned]
         if isinstance(outer, keras.optimizers.Optimizer):
@@ -141,33 +121,13 @@ class PolicyTrainer:
 
     def _trace_experience(self, iteration: tf.Tensor) -> tuple[Experience, dict[str, tf.Tensor]]:
         seed = fold_in(self._seed, iteration)
-        task_seeds = split_seed(seed, self._tasks)
-        weights = [
-            tf.repeat(weight.value[tf.newaxis], self._tasks, axis=0)
-            for weight in self.learner.theta
-        ]
-        steps = self.learner.inner_steps
-        support, query = [], []
-        told = {}
-        for step in range(steps + 1):
-            met = self._collect(weights, task_seeds, fold_in(seed, step))
-            if step in (0, steps):
-                told["return" if step else "return_before"] = tf.reduce_mean(met.returns())
-            if step > steps - self._judged:
-                inputs, targets = self._outer_advantages.examples(met)
-                outputs = outputs_of_tasks(self.learner.pure_model, weights, inputs)
-                mask = tf.reshape(met.mask, [self._tasks, -1])
-                query.append((inputs, targets, mask, outputs))
-            if step < steps:
-                support.append(self._inner_advantages.examples(met))
-                weights = adapt_tasks(self.learner, weights, *support[-1])
-        told["entropy"] = tf.reduce_mean(policy_gradient.entropy(outputs))
-        stacked = [
-            tf.stack(parts, axis=1)
-            for made in (support, query)
-            for parts in zip(*made, strict=True)
-        ]
-        return Experience(*stacked), told
+        learned = self._learn(split_seed(seed, self._tasks), seed)
+        experience = experience_of(
+            self.learner, learned, self._inner_advantages, self._outer_advantages, self._judged
+        )
+        before, after = (tf.reduce_mean(met.returns()) for _, met in (learned[0], learned[-1]))
+        entropy = tf.reduce_mean(policy_gradient.entropy(experience.query_outputs[:, -1]))
+        return experience, {"return_before": before, "return": after, "entropy": entropy}
 
     def _values(self) -> Tensors:
         return [
@@ -264,25 +224,3 @@ class PolicyTrainer:
 def _weights(task: Experience) -> tf.Tensor:
     """Returns what each example counts in a mean over those that count, [Q, n]."""
     return task.query_mask / tf.reduce_sum(task.query_mask)
-
-
-def adapt_tasks(
-    learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, targets: tf.Tensor
-) -> Tensors:
-    """Makes one inner step in each task.
-
-    Args:
-      learner: whose α it is made by.
-      weights: the weights of each task, [T, ...].
-      inputs: states, [T, n, S].
-      targets: actions and advantages, [T, n, A + 1].
-
-    Returns:
-      The weights after it, [T, ...].
-    """
-    return tf.map_fn(
-        lambda task: learner.adapt(task[1], task[2], steps=1, theta=task[0]),
-        (weights, inputs, targets),
-        parallel_iterations=TASKS_IN_FLIGHT,
-        fn_output_signature=[tf.TensorSpec(weight.shape[1:], weight.dtype) for weight in weights],
-    )

@@ -15,8 +15,8 @@ import tensorflow as tf
 from tf_agents.policies.policy_saver import PolicySaver
 
 from metasgd_tf.tasks.navigation import Navigation
+from trainers.experience import adapt_tasks
 from trainers.learner import MetaLearner
-from trainers.policy_trainer import adapt_tasks
 from trainers.rollouts import Collector, FastWeightsPolicy
 from trainers.seeds import fold_in, stream
 from trainers.update_rule import Tensors

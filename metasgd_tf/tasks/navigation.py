@@ -18,9 +18,10 @@ from trainers.advantages import Advantages
 from trainers.direction import direction_cosines
 from trainers.episodes import Protocol
 from trainers.evaluation import Scores
+from trainers.experience import learning
 from trainers.families import Family, Part
 from trainers.learner import MetaLearner
-from trainers.policy_evaluation import learning, policy_evaluation
+from trainers.policy_evaluation import policy_evaluation
 from trainers.policy_trainer import PolicyTrainer
 from trainers.seeds import split_seed
 from trainers.trust_region import TrustRegion

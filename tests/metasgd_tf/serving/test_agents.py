@@ -16,8 +16,8 @@ from metasgd_tf.serving import agents
 from tests.metasgd_tf.shell import assert_refused, command
 from tests.serving_exports import assert_plain, navigation_run
 from trainers.checkpoints import RunCheckpoints
+from trainers.experience import learning
 from trainers.learner import MetaLearner
-from trainers.policy_evaluation import learning
 from trainers.rollouts import outputs_of_tasks
 
 STATES = np.random.default_rng(0).uniform(-0.5, 0.5, (7, 2)).astype(np.float32)

@@ -9,8 +9,7 @@ import tensorflow as tf
 from metasgd_tf.serving.policies import acting
 from metasgd_tf.serving.signatures import policy_signatures
 from tests.serving_exports import Loaded, Served, answered_elsewhere, navigation_run
-from trainers.policy_evaluation import learning
-from trainers.policy_trainer import adapt_tasks
+from trainers.experience import adapt_tasks, learning
 from trainers.rollouts import outputs_of_tasks
 from trainers.seeds import split_seed
 from trainers.trajectories import Trajectories
