@@ -137,6 +137,13 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
         "not what is met after the last one.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "times_deviation",
+        False,
+        "navigation: whether the inner loss is taken times the policy's standard deviation, so that "
+        "later updates are no larger than the first.",
+        flag_values=values,
+    )
     flags.DEFINE_float(
         "entropy_weight",
         0.0,

@@ -97,5 +97,18 @@ def _parts(targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return targets[..., :-1], targets[..., -1]
 
 
+def deviation(outputs: tf.Tensor) -> tf.Tensor:
+    """Returns the geometric mean of π's standard deviations in each state, [N], without gradient.
+
+    ∇log π by the means grows as 1 / σ. A loss times σ moves them by as much whatever σ is, so that
+    rates that suit the first update suit a later one, whose policy explores less.
+
+    Args:
+      outputs: the policy's, [N, 2 A].
+    """
+    _, log_stds = tf.split(outputs, 2, axis=-1)
+    return tf.stop_gradient(tf.exp(tf.reduce_mean(log_stds, axis=-1)))
+
+
 SURROGATES = {"plain": plain, "dice": dice}
 """The inner losses by name."""

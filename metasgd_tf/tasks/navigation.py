@@ -53,6 +53,7 @@ class Navigation(Family):
         advantages: Advantages,
         outer_advantages: Advantages,
         surrogate: str = "plain",
+        times_deviation: bool = False,
         entropy_weight: float = 0.0,
         every_step: bool = False,
         trust_region: float = 0.01,
@@ -65,6 +66,7 @@ class Navigation(Family):
           advantages: how those are estimated that a task is learned by.
           outer_advantages: and those by which the outer step is made.
           surrogate: one of `policy_gradient.SURROGATES`.
+          times_deviation: whether the inner loss is taken times the policy's standard deviation.
           entropy_weight: what the entropy counts in the inner loss.
           every_step: whether the outer loss is that after each inner step, not after the last.
           trust_region: how far a step of TRPO goes, a mean KL divergence.
@@ -75,6 +77,7 @@ class Navigation(Family):
         self._outer_advantages = outer_advantages
         self.metrics = {}
         self._surrogate = policy_gradient.SURROGATES[surrogate]
+        self._times_deviation = times_deviation
         self._entropy_weight = entropy_weight
         self._every_step = every_step
         self._trust_region = TrustRegion(trust_region)
@@ -86,6 +89,8 @@ class Navigation(Family):
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns what the inner step lowers, by example, see `trainers.policy_gradient`."""
         loss = self._surrogate(targets, outputs)
+        if self._times_deviation:
+            loss *= policy_gradient.deviation(outputs)
         if self._entropy_weight:
             loss += self._entropy_weight * policy_gradient.entropy(outputs)
         return loss
@@ -190,6 +195,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
             settings.outer_discount, settings.outer_gae_lambda, normalise=True
         ),
         surrogate=settings.surrogate,
+        times_deviation=settings.times_deviation,
         entropy_weight=settings.entropy_weight,
         every_step=settings.outer_every_step,
         trust_region=settings.trust_region,

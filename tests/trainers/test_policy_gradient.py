@@ -174,3 +174,18 @@ def test_dice_estimates_how_the_expected_update_depends_on_theta_and_plain_lacks
     found = float(tape.gradient(updated, theta))
     lacking = 0.0 if name == "dice" else -rate * ((mean - best) ** 2 + 3 * std**2) / std**2
     assert found == pytest.approx(1 - 2 * rate - lacking, abs=1e-3)
+
+
+def test_a_loss_times_the_deviation_moves_the_mean_alike_whatever_the_deviation():
+    noise = np.float32([[0.5, -1.0], [2.0, 0.25]])
+    moved = []
+    for log_std in (-2.0, 0.0, 1.0):
+        outputs = tf.Variable(np.full((2, 4), log_std, np.float32) * np.float32([0, 0, 1, 1]))
+        targets = np.concatenate([np.exp(log_std) * noise, [[1.0], [-3.0]]], axis=1)
+        with tf.GradientTape() as tape:
+            deviation = policy_gradient.deviation(outputs)
+            loss = deviation * policy_gradient.plain(tf.constant(targets, tf.float32), outputs)
+        np.testing.assert_allclose(deviation, np.exp(log_std), rtol=1e-6)
+        moved.append(tape.gradient(loss, outputs).numpy()[:, :2])
+    for gradient in moved:
+        np.testing.assert_allclose(gradient, -noise * [[1.0], [-3.0]], rtol=1e-5)
