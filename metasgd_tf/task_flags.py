@@ -140,8 +140,8 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "times_deviation",
         False,
-        "navigation: whether the inner loss is taken times the policy's standard deviation, so that "
-        "later updates are no larger than the first.",
+        "navigation: whether the inner loss is taken times the policy's standard deviation, so "
+        "that later updates are no larger than the first.",
         flag_values=values,
     )
     flags.DEFINE_float(
