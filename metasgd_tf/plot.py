@@ -7,9 +7,14 @@ test tasks go with the number of inner steps, as `evaluate` found them, and `alp
 layer's learned rates are distributed.
 """
 
+from typing import TYPE_CHECKING
+
 from absl import flags
 
 from metasgd_tf import command_line, run_flags
+
+if TYPE_CHECKING:
+    from matplotlib import figure
 
 FIGURE = flags.DEFINE_enum(
     "figure", "fits", ("fits", "curves", "alpha", "updates", "paths"), "What to draw."
@@ -35,10 +40,16 @@ CURVE_SEED = flags.DEFINE_integer(
 )
 
 
+def _paths(model_dirs: list[str]) -> "figure.Figure":
+    # It imports TF-Agents, which the other figures can do without.
+    from metasgd_tf.navigation import walks
+
+    return walks.figure_of_paths(model_dirs, TASK_SEED.value, CHECKPOINT.value)
+
+
 def main() -> None:
     """Draws and writes."""
     from metasgd_tf import curves, figures, fits, rates, updates
-    from metasgd_tf.navigation import walks
 
     figures.refuse_other_endings(OUTPUT.value)
     draw = {
@@ -46,7 +57,7 @@ def main() -> None:
         "curves": curves.learning_curves,
         "alpha": lambda runs: rates.alpha_distributions(runs, CHECKPOINT.value),
         "updates": updates.scores_by_updates,
-        "paths": lambda runs: walks.figure_of_paths(runs, TASK_SEED.value, CHECKPOINT.value),
+        "paths": _paths,
     }[FIGURE.value]
     figures.save(draw(MODEL_DIRS.value), OUTPUT.value)
     print(f"written to {OUTPUT.value}")

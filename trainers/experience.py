@@ -35,10 +35,7 @@ def learning(
     collect = Collector(environment, learner.pure_model)
 
     def learn(task_seeds: tf.Tensor, seed: tf.Tensor) -> Learned:
-        weights = [
-            tf.repeat(weight.value[tf.newaxis], environment.tasks, axis=0)
-            for weight in learner.theta
-        ]
+        weights = initial_weights(learner, environment.tasks)
         learned = []
         for step in range(steps + 1):
             trajectories = collect(weights, task_seeds, fold_in(seed, step))
@@ -48,6 +45,11 @@ def learning(
         return learned
 
     return learn
+
+
+def initial_weights(learner: MetaLearner, tasks: int) -> Tensors:
+    """Returns θ as the weights of each task, [T, ...]."""
+    return [tf.repeat(weight.value[tf.newaxis], tasks, axis=0) for weight in learner.theta]
 
 
 def adapt_tasks(

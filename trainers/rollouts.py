@@ -78,9 +78,6 @@ class FastWeightsPolicy(TFPolicy):
         self._weights = list(weights)
         self._noise = noise
 
-    def _variables(self) -> list[tf.Variable]:
-        return [weight for weight in self._weights if isinstance(weight, tf.Variable)]
-
     def _distribution(self, time_step, policy_state):
         observations = time_step.observation
         tasks = self._weights[0].shape[0]

@@ -47,6 +47,6 @@ def figure_of_paths(
         shown = family.shown(learner, protocol, Part("test", stream(task_seed, "test")))
         goals, *walked = tf.nest.map_structure(lambda value: value.numpy(), shown())
         for moment, walk in zip(("before", "after"), walked, strict=True):
-            rows[f"{run.label.replace(', ', chr(10))}\n{moment}"] = walk
+            rows["\n".join([*run.label.split(", "), moment])] = walk
     assert goals is not None
     return paths.draw(goals, rows)

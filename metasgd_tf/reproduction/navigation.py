@@ -91,7 +91,10 @@ def _start(output: pathlib.Path, start: str) -> dict[str, Any]:
                 }
             )
     differences = [
-        {"updates": updates, **paired_difference(*(means[a][:, updates] for a in _ORDER))}
+        {
+            "updates": updates,
+            **paired_difference(means["meta_sgd"][:, updates], means["maml"][:, updates]),
+        }
         for updates in range(means["maml"].shape[1])
     ]
     return {
@@ -100,9 +103,6 @@ def _start(output: pathlib.Path, start: str) -> dict[str, Any]:
         "differences": differences,
         **provenance(),
     }
-
-
-_ORDER = ("meta_sgd", "maml")
 
 
 def _train(output: pathlib.Path, config: str, seed: int) -> Trained:

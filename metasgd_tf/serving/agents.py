@@ -15,7 +15,7 @@ import tensorflow as tf
 from tf_agents.policies.policy_saver import PolicySaver
 
 from metasgd_tf.tasks.navigation import Navigation
-from trainers.experience import adapt_tasks
+from trainers.experience import adapt_tasks, initial_weights
 from trainers.learner import MetaLearner
 from trainers.rollouts import Collector, FastWeightsPolicy
 from trainers.seeds import fold_in, stream
@@ -41,7 +41,7 @@ def adapted_to(goal: Sequence[float], learner: MetaLearner, family: Navigation) 
 
     @tf.function(autograph=False)
     def learn() -> Tensors:
-        weights = [weight.value[tf.newaxis] for weight in learner.theta]
+        weights = initial_weights(learner, 1)
         for step in range(learner.inner_steps):
             seed = fold_in(SEED, step)
             environment.set_goals(tf.constant([goal]), fold_in(seed, 0))

@@ -81,20 +81,8 @@ def classify(
       InputError: if there is no such export, it does not classify pictures, there are too many
         classes, or files cannot be used.
     """
-    folder = versions.newest(export_dir)
-    try:
-        # To be held as long as its signatures are used.
-        loaded = tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise InputError(
-            f"export_dir={export_dir}: {folder} cannot be loaded ({_first_line(error)}); export "
-            "the run once more"
-        ) from error
-    if SIGNATURE not in loaded.signatures:
-        raise InputError(
-            f"export_dir={export_dir}: is of a run that does not classify pictures; name one that "
-            "does"
-        )
+    # To be held as long as its signatures are used.
+    loaded = _loaded(export_dir)
     signature = loaded.signatures[SIGNATURE if inner_steps is None else SIGNATURE + STEPS]
     ways = signature.structured_outputs["probabilities"].shape[-1]
     if len(support) > ways:
@@ -129,6 +117,24 @@ def classify(
         )
         for path, row in zip(queries, probabilities, strict=True)
     ]
+
+
+def _loaded(export_dir: str):
+    """Returns the newest version of an export that classifies pictures."""
+    folder = versions.newest(export_dir)
+    try:
+        loaded = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"export_dir={export_dir}: {folder} cannot be loaded ({_first_line(error)}); export "
+            "the run once more"
+        ) from error
+    if SIGNATURE not in loaded.signatures:
+        raise InputError(
+            f"export_dir={export_dir}: is of a run that does not classify pictures; name one that "
+            "does"
+        )
+    return loaded
 
 
 def _contents(paths: Sequence[pathlib.Path]) -> tf.Tensor:
