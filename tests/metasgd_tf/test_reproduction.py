@@ -165,13 +165,14 @@ def check_protocol(settings):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--table=4"], "--table=4.*<1|2|3>"),
+        (["--table=5"], "--table=5.*<1|2|3|4>"),
         (["--table=1", "--cells=5way1shot"], "table=1.*leave --cells out"),
         (
             ["--table=2", "--cells=3way1shot"],
             "3way1shot.*5way1shot,5way5shot,20way1shot,20way5shot",
         ),
         (["--table=3", "--cells="], "cells.*5way1shot"),
+        (["--table=4", "--cells=5way1shot"], "cells.*fixed,varying"),
     ],
 )
 def test_tables_and_cells_that_are_not_there_are_refused(arguments, said):
