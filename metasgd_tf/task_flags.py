@@ -120,7 +120,15 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
         "inner_normalise",
         True,
         "navigation: whether the advantages that a task is learned by get mean 0 and standard "
-        "deviation 1 in each task; those of the outer step always do.",
+        "deviation 1.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "outer_normalise",
+        "task",
+        ["task", "batch"],
+        "navigation: whether the advantages that the outer step is made by get standard deviation "
+        "1 in each task, or over all tasks, so that those count most that are learned worst.",
         flag_values=values,
     )
     flags.DEFINE_enum(

@@ -19,6 +19,8 @@ from trainers.trajectories import Trajectories, sizes
 RIDGE = 1e-5
 TIME_UNIT = 100.0
 """Steps; so that powers of the time stay near 1."""
+NORMALISATIONS = ("none", "task", "batch")
+"""How advantages may be scaled, see `generalised_advantages`."""
 
 
 def features(observations: tf.Tensor) -> tf.Tensor:
@@ -71,7 +73,7 @@ def discounted_returns(trajectories: Trajectories, discount: float) -> tf.Tensor
 
 
 def generalised_advantages(
-    trajectories: Trajectories, discount: float, trace: float, *, normalise: bool = True
+    trajectories: Trajectories, discount: float, trace: float, *, normalise: str = "task"
 ) -> tf.Tensor:
     """Returns A_t, [T, N, H]; 0 after an episode's end.
 
@@ -79,8 +81,9 @@ def generalised_advantages(
       trajectories: of T tasks.
       discount: γ.
       trace: λ, at 1 the return minus the baseline and at 0 one step's surprise.
-      normalise: whether to make each task's advantages of mean 0 and standard deviation 1, as
-        MAML's code does.
+      normalise: one of `NORMALISATIONS`. `task` makes each task's advantages of mean 0 and
+        standard deviation 1, as MAML's code does; `batch` makes each task's of mean 0 and divides
+        by one standard deviation for all of them, so that a task counts by what is at stake in it.
     """
     mask = trajectories.mask
     *batch, horizon = sizes(mask)
@@ -97,12 +100,15 @@ def generalised_advantages(
         values, tf.zeros_like(values[:, 0]), discounts, rewards, trace, time_major=False
     )
     advantages = tf.reshape(advantages, [*batch, horizon]) * mask
-    if not normalise:
+    if normalise == "none":
         return advantages
     count = tf.reduce_sum(mask, axis=[1, 2], keepdims=True)
     mean = tf.reduce_sum(advantages, axis=[1, 2], keepdims=True) / count
     centred = (advantages - mean) * mask
-    variance = tf.reduce_sum(tf.square(centred), axis=[1, 2], keepdims=True) / count
+    squares = tf.reduce_sum(tf.square(centred), axis=[1, 2], keepdims=True)
+    if normalise == "batch":
+        squares, count = tf.reduce_sum(squares), tf.reduce_sum(count)
+    variance = squares / count
     return centred / (tf.sqrt(variance) + 1e-8)
 
 
@@ -112,12 +118,12 @@ class Advantages(NamedTuple):
     Attributes:
       discount: γ.
       trace: λ.
-      normalise: whether each task's have mean 0 and standard deviation 1.
+      normalise: one of `NORMALISATIONS`.
     """
 
     discount: float = 0.99
     trace: float = 1.0
-    normalise: bool = True
+    normalise: str = "task"
 
     def examples(self, trajectories: Trajectories) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the inputs and targets that a policy learns from, by task."""

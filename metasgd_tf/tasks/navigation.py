@@ -189,10 +189,12 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
         ),
         settings.trajectories,
         advantages=Advantages(
-            settings.inner_discount, settings.inner_gae_lambda, settings.inner_normalise
+            settings.inner_discount,
+            settings.inner_gae_lambda,
+            "task" if settings.inner_normalise else "none",
         ),
         outer_advantages=Advantages(
-            settings.outer_discount, settings.outer_gae_lambda, normalise=True
+            settings.outer_discount, settings.outer_gae_lambda, settings.outer_normalise
         ),
         surrogate=settings.surrogate,
         times_deviation=settings.times_deviation,
