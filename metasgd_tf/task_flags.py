@@ -19,8 +19,9 @@ TASK_FLAGS = (
     "reward",
     "start",
     "horizon",
+    "trajectories",
 )
-"""The flags that choose a distribution over tasks, and not how it is learned.
+"""The flags that choose a distribution over tasks and what is met of each, not how it is learned.
 
 The seed of the classes' split is not one of them: a run judged on another split would be judged on
 classes that it was trained on. `class_splits` is one, as another folder has other classes.
@@ -79,6 +80,9 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         flag_values=values,
     )
     flag_kinds.integer("horizon", 100, 1, "navigation: most steps of an episode.", values)
+    flag_kinds.integer(
+        "trajectories", 20, 1, "navigation: of a task, before an update and after.", values
+    )
 
 
 def define_picture_flags(values: flags.FlagValues) -> None:
@@ -106,9 +110,6 @@ def define_picture_flags(values: flags.FlagValues) -> None:
 
 def define_navigation_flags(values: flags.FlagValues) -> None:
     """Defines how policies are learned."""
-    flag_kinds.integer(
-        "trajectories", 20, 1, "navigation: of a task, before an update and after.", values
-    )
     for loop, what in (("inner", "a task is learned by"), ("outer", "the outer step is made by")):
         flag_kinds.fraction(
             f"{loop}_discount", 0.99, f"navigation: γ of the advantages that {what}.", values

@@ -152,6 +152,17 @@ def test_varying_starts_are_another_domain(trained):
     assert run_flags.read(str(path)).start == "fixed"
 
 
+def test_more_trajectories_may_be_given_in_the_test_than_in_training(trained):
+    path, _ = trained
+    options = {"num_tasks": 2, "inner_steps": 1}
+    report, per_task = evaluate_run(str(path), other_task={"trajectories": 5}, **options)
+    assert [row["shots"] for row in report["results"]] == [5, 5]
+    assert report["cross_domain"] is False and list(per_task) == [5]
+    usual = evaluate_run(str(path), **options).per_task[3]["return"]
+    # The mean over three walks is not that over five.
+    assert np.all(per_task[5]["return"] != usual)
+
+
 def test_a_policy_is_not_judged_on_tasks_of_another_shape(trained):
     path, _ = trained
     with pytest.raises(InputError, match="task=sinusoid: its network differs in shape"):
