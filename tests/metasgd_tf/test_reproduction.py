@@ -165,7 +165,7 @@ def check_protocol(settings):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--table=5"], "--table=5.*<1|2|3|4>"),
+        (["--table=5"], r"--table=5.*<1\|2\|3\|4>"),
         (["--table=1", "--cells=5way1shot"], "table=1.*leave --cells out"),
         (
             ["--table=2", "--cells=3way1shot"],
