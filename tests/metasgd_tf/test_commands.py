@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf import run_flags
-from metasgd_tf.evaluation import COLUMNS, evaluate_run, table, task_name
+from metasgd_tf.evaluation import COLUMNS, evaluate_run, table
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from metasgd_tf.training import build_learner, train_run
@@ -262,18 +262,6 @@ def test_a_fixed_frequency_is_another_domain(uninterrupted):
     assert title.startswith("sinusoid, fixed frequency, cross-domain: trained on sinusoid, meta_")
     assert json.loads((uninterrupted / "evaluation.json").read_text(encoding="utf-8")) == report
     assert run_flags.read(str(uninterrupted)).fixed_frequency is False
-
-
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["--task=image_folder", "--image_dir=birds"], "image_folder birds"),
-        (["--task=tfds_images", "--dataset=dtd"], "tfds_images dtd"),
-        (["--task=omniglot", "--dataset=dtd"], "omniglot"),
-    ],
-)
-def test_another_folder_or_data_set_is_another_domain(arguments, name):
-    assert task_name(run_flags.parse(arguments)) == name
 
 
 def test_tasks_of_another_shape_are_refused(uninterrupted, monkeypatch):

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf import mini_imagenet, run_flags, tasks
+from metasgd_tf.evaluation import task_name
 from tests import synthetic_folder, synthetic_tfds
 from trainers.episodes import Episode, Protocol
 from trainers.families import Family, TaskFamily
@@ -278,3 +279,15 @@ def test_a_learner_trains_on_it(family):
     assert any(
         not np.array_equal(old, new.numpy()) for old, new in zip(before, learner.theta, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["--task=image_folder", "--image_dir=birds"], "image_folder birds"),
+        (["--task=tfds_images", "--dataset=dtd"], "tfds_images dtd"),
+        (["--task=omniglot", "--dataset=dtd"], "omniglot"),
+    ],
+)
+def test_another_folder_or_data_set_is_another_domain(arguments, name):
+    assert task_name(run_flags.parse(arguments)) == name
