@@ -124,6 +124,13 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
         "deviation 1.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "inner_times_reward",
+        False,
+        "navigation: whether these are then taken times the mean size of the task's rewards, so "
+        "that an update goes as far as there is to go.",
+        flag_values=values,
+    )
     flags.DEFINE_enum(
         "outer_normalise",
         "task",

@@ -112,6 +112,17 @@ def generalised_advantages(
     return centred / (tf.sqrt(variance) + 1e-8)
 
 
+def reward_size(trajectories: Trajectories) -> tf.Tensor:
+    """Returns each task's mean of |r| over all N H steps, 0 after an episode's end, [T, 1, 1].
+
+    Advantages lose this number: the baseline takes up what all trajectories of a task have in
+    common, and a normalisation how large the rest is. Where a reward is minus a distance it is the
+    length of the way that is left.
+    """
+    sized = tf.abs(trajectories.rewards) * trajectories.mask
+    return tf.reduce_mean(sized, axis=[1, 2], keepdims=True)
+
+
 class Advantages(NamedTuple):
     """How advantages are estimated.
 
@@ -119,15 +130,19 @@ class Advantages(NamedTuple):
       discount: γ.
       trace: λ.
       normalise: one of `NORMALISATIONS`.
+      times_reward: whether they are then multiplied by the size of the task's rewards.
     """
 
     discount: float = 0.99
     trace: float = 1.0
     normalise: str = "task"
+    times_reward: bool = False
 
     def examples(self, trajectories: Trajectories) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the inputs and targets that a policy learns from, by task."""
         advantages = generalised_advantages(
             trajectories, self.discount, self.trace, normalise=self.normalise
         )
+        if self.times_reward:
+            advantages *= reward_size(trajectories)
         return policy_gradient.examples(trajectories, advantages)

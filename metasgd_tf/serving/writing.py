@@ -99,6 +99,7 @@ def _of_policy(run: LoadedRun, goal: Sequence[float]) -> Contents:
             "inner_discount",
             "inner_gae_lambda",
             "inner_normalise",
+            "inner_times_reward",
         )
     }
     facts["goal"] = list(goal)

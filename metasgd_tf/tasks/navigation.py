@@ -192,6 +192,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
             settings.inner_discount,
             settings.inner_gae_lambda,
             "task" if settings.inner_normalise else "none",
+            settings.inner_times_reward,
         ),
         outer_advantages=Advantages(
             settings.outer_discount, settings.outer_gae_lambda, settings.outer_normalise

@@ -11,6 +11,7 @@ from trainers.advantages import (
     discounted_returns,
     features,
     generalised_advantages,
+    reward_size,
 )
 from trainers.trajectories import Trajectories
 
@@ -176,3 +177,25 @@ def test_examples_are_states_with_actions_and_their_advantages(normalise):
         np.testing.assert_array_equal(inputs[task, row], MET.observations[task, number, step])
         np.testing.assert_array_equal(targets[task, row, :3], MET.actions[task, number, step])
         np.testing.assert_array_equal(targets[task, row, 3], advantages[task, number, step])
+
+
+def test_the_size_of_rewards_is_a_mean_over_all_steps_of_a_task():
+    """Ended episodes count as steps without a reward."""
+    scale = np.array([1.0, 3.0])
+    expected = np.zeros(TASKS)
+    for place, _, rewards in episodes():
+        task = place[0]
+        expected[task] += scale[task] * np.abs(rewards).sum() / (COUNT * HORIZON)
+    scaled = MET._replace(rewards=MET.rewards * tf.reshape(scale.astype(np.float32), [TASKS, 1, 1]))
+    found = reward_size(scaled)
+    assert found.shape == (TASKS, 1, 1)
+    np.testing.assert_allclose(found.numpy().ravel(), expected, rtol=1e-5)
+
+
+def test_advantages_times_the_reward_have_its_size_as_their_deviation():
+    _, targets = Advantages(DISCOUNT, 0.9, times_reward=True).examples(MET)
+    found = targets.numpy()[..., 3].reshape(MET.mask.shape)
+    for task in range(TASKS):
+        valid = found[task][MET.mask.numpy()[task] > 0]
+        assert valid.mean() == pytest.approx(0, abs=1e-5)
+        assert valid.std() == pytest.approx(float(reward_size(MET)[task, 0, 0]), rel=1e-4)

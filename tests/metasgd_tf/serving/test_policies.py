@@ -115,6 +115,7 @@ def test_it_adapts_by_the_settings_of_its_run():
         "--inner_discount=0.9",
         "--inner_gae_lambda=0.5",
         "--noinner_normalise",
+        "--inner_times_reward",
         "--surrogate=dice",
         "--entropy_weight=0.1",
     )
@@ -143,6 +144,7 @@ def test_an_export_says_what_it_was_trained_on(exports):
         "inner_discount": 0.99,
         "inner_gae_lambda": 1.0,
         "inner_normalise": True,
+        "inner_times_reward": False,
         "goal": [0.3, 0.3],
         "inner_steps": 1,
     }
