@@ -121,7 +121,7 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
         "inner_normalise",
         True,
         "navigation: whether the advantages that a task is learned by get mean 0 and standard "
-        "deviation 1.",
+        "deviation 1 in each task; those of the outer step always do.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -132,25 +132,10 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
         flag_values=values,
     )
     flags.DEFINE_enum(
-        "outer_normalise",
-        "task",
-        ["task", "batch"],
-        "navigation: whether the advantages that the outer step is made by get standard deviation "
-        "1 in each task, or over all tasks, so that those count most that are learned worst.",
-        flag_values=values,
-    )
-    flags.DEFINE_enum(
         "surrogate",
         "plain",
         SURROGATES,
         "navigation: the inner loss; dice has the outer gradient know of the sampling too.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "outer_every_step",
-        False,
-        "navigation: whether the outer loss is the mean over what is met after each inner step, "
-        "not what is met after the last one.",
         flag_values=values,
     )
     flags.DEFINE_bool(

@@ -19,8 +19,6 @@ from trainers.trajectories import Trajectories, sizes
 RIDGE = 1e-5
 TIME_UNIT = 100.0
 """Steps; so that powers of the time stay near 1."""
-NORMALISATIONS = ("none", "task", "batch")
-"""How advantages may be scaled, see `generalised_advantages`."""
 
 
 def features(observations: tf.Tensor) -> tf.Tensor:
@@ -73,7 +71,7 @@ def discounted_returns(trajectories: Trajectories, discount: float) -> tf.Tensor
 
 
 def generalised_advantages(
-    trajectories: Trajectories, discount: float, trace: float, *, normalise: str = "task"
+    trajectories: Trajectories, discount: float, trace: float, *, normalise: bool = True
 ) -> tf.Tensor:
     """Returns A_t, [T, N, H]; 0 after an episode's end.
 
@@ -81,9 +79,8 @@ def generalised_advantages(
       trajectories: of T tasks.
       discount: γ.
       trace: λ, at 1 the return minus the baseline and at 0 one step's surprise.
-      normalise: one of `NORMALISATIONS`. `task` makes each task's advantages of mean 0 and
-        standard deviation 1, as MAML's code does; `batch` makes each task's of mean 0 and divides
-        by one standard deviation for all of them, so that a task counts by what is at stake in it.
+      normalise: whether to make each task's advantages of mean 0 and standard deviation 1, as
+        MAML's code does.
     """
     mask = trajectories.mask
     *batch, horizon = sizes(mask)
@@ -100,15 +97,12 @@ def generalised_advantages(
         values, tf.zeros_like(values[:, 0]), discounts, rewards, trace, time_major=False
     )
     advantages = tf.reshape(advantages, [*batch, horizon]) * mask
-    if normalise == "none":
+    if not normalise:
         return advantages
     count = tf.reduce_sum(mask, axis=[1, 2], keepdims=True)
     mean = tf.reduce_sum(advantages, axis=[1, 2], keepdims=True) / count
     centred = (advantages - mean) * mask
-    squares = tf.reduce_sum(tf.square(centred), axis=[1, 2], keepdims=True)
-    if normalise == "batch":
-        squares, count = tf.reduce_sum(squares), tf.reduce_sum(count)
-    variance = squares / count
+    variance = tf.reduce_sum(tf.square(centred), axis=[1, 2], keepdims=True) / count
     return centred / (tf.sqrt(variance) + 1e-8)
 
 
@@ -129,13 +123,13 @@ class Advantages(NamedTuple):
     Attributes:
       discount: γ.
       trace: λ.
-      normalise: one of `NORMALISATIONS`.
+      normalise: whether each task's have mean 0 and standard deviation 1.
       times_reward: whether they are then multiplied by the size of the task's rewards.
     """
 
     discount: float = 0.99
     trace: float = 1.0
-    normalise: str = "task"
+    normalise: bool = True
     times_reward: bool = False
 
     def examples(self, trajectories: Trajectories) -> tuple[tf.Tensor, tf.Tensor]:

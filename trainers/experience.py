@@ -1,6 +1,6 @@
 """Learning many tasks at once from trajectories, and what the outer loop makes of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -80,10 +80,10 @@ class Experience(NamedTuple):
     Attributes:
       support_inputs: states before each of K inner steps, [T, K, n, S].
       support_targets: actions and advantages, [T, K, n, A + 1].
-      query_inputs: states after each of the last Q inner steps, [T, Q, n, S].
-      query_targets: [T, Q, n, A + 1].
-      query_mask: [T, Q, n].
-      query_outputs: what the policies said that drew these actions, [T, Q, n, 2 A].
+      query_inputs: states after the last one, [T, n, S].
+      query_targets: [T, n, A + 1].
+      query_mask: [T, n].
+      query_outputs: what the policies said that drew these actions, [T, n, 2 A].
     """
 
     support_inputs: tf.Tensor
@@ -95,7 +95,7 @@ class Experience(NamedTuple):
 
 
 def experience_of(
-    learner: MetaLearner, learned: Learned, inner: Advantages, outer: Advantages, judged: int
+    learner: MetaLearner, learned: Learned, inner: Advantages, outer: Advantages
 ) -> Experience:
     """Returns what the outer loop needs of tasks that were learned.
 
@@ -104,17 +104,13 @@ def experience_of(
       learned: what `learning` gives.
       inner: how the advantages were estimated that they were learned by.
       outer: how those are estimated that the outer step is made by.
-      judged: Q, after how many of the last inner steps.
     """
     support = [inner.examples(met) for _, met in learned[:-1]]
-    query = []
-    for weights, met in learned[-judged:]:
-        inputs, targets = outer.examples(met)
-        outputs = outputs_of_tasks(learner.pure_model, weights, inputs)
-        query.append((inputs, targets, tf.reshape(met.mask, inputs.shape[:2]), outputs))
-    return Experience(*_by_step(support), *_by_step(query))
-
-
-def _by_step(parts: Sequence[Sequence[tf.Tensor]]) -> list[tf.Tensor]:
-    """Returns [T, steps, ...] for what there is of each step, [T, ...]."""
-    return [tf.stack(values, axis=1) for values in zip(*parts, strict=True)]
+    support_inputs, support_targets = (
+        tf.stack(parts, axis=1) for parts in zip(*support, strict=True)
+    )
+    weights, met = learned[-1]
+    inputs, targets = outer.examples(met)
+    outputs = outputs_of_tasks(learner.pure_model, weights, inputs)
+    mask = tf.reshape(met.mask, inputs.shape[:2])
+    return Experience(support_inputs, support_targets, inputs, targets, mask, outputs)

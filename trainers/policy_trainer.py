@@ -47,7 +47,6 @@ class PolicyTrainer:
         *,
         inner_advantages: Advantages,
         outer_advantages: Advantages,
-        every_step: bool = False,
         seed: int = 0,
     ):
         """Prepares training.
@@ -58,8 +57,6 @@ class PolicyTrainer:
           outer: what makes the outer steps.
           inner_advantages: how those are estimated that a task is learned by.
           outer_advantages: and those by which the outer step is made.
-          every_step: whether the outer loss is the mean over what is met after each inner step,
-            instead of what is met after the last one (Antoniou et al. 2019, "multi-step loss").
           seed: what tasks, starts and actions are drawn by.
         """
         self.learner = learner
@@ -68,7 +65,6 @@ class PolicyTrainer:
         self._outer = outer
         self._inner_advantages = inner_advantages
         self._outer_advantages = outer_advantages
-        self._judged = learner.inner_steps if every_step else 1
         self._tasks = environment.tasks
         self._learn = learning(learner, environment, inner_advantages, learner.inner_steps)
         self._seed = stream(seed, "train")
@@ -123,10 +119,10 @@ class PolicyTrainer:
         seed = fold_in(self._seed, iteration)
         learned = self._learn(split_seed(seed, self._tasks), seed)
         experience = experience_of(
-            self.learner, learned, self._inner_advantages, self._outer_advantages, self._judged
+            self.learner, learned, self._inner_advantages, self._outer_advantages
         )
         before, after = (tf.reduce_mean(met.returns()) for _, met in (learned[0], learned[-1]))
-        entropy = tf.reduce_mean(policy_gradient.entropy(experience.query_outputs[:, -1]))
+        entropy = tf.reduce_mean(policy_gradient.entropy(experience.query_outputs))
         return experience, {"return_before": before, "return": after, "entropy": entropy}
 
     def _values(self) -> Tensors:
@@ -140,21 +136,17 @@ class PolicyTrainer:
 
         Args:
           values: of θ and, after them, of α's variables.
-          task: K inner steps, the last Q of which are judged.
+          task: K inner steps and the query after them.
 
         Returns:
-          [Q, n, 2 A].
+          [n, 2 A].
         """
         count = len(self.learner.theta)
         weights, rates = values[:count], values[count:]
-        outputs = []
         for step in range(self.learner.inner_steps):
             support = task.support_inputs[step], task.support_targets[step]
             weights = self.learner.adapt(*support, steps=1, theta=weights, rates=rates)
-            judged = step - self.learner.inner_steps + self._judged
-            if judged >= 0:
-                outputs.append(self.learner.predict(weights, task.query_inputs[judged]))
-        return tf.stack(outputs)
+        return self.learner.predict(weights, task.query_inputs)
 
     def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):
         def chunk(tasks: Experience):
@@ -222,5 +214,5 @@ class PolicyTrainer:
 
 
 def _weights(task: Experience) -> tf.Tensor:
-    """Returns what each example counts in a mean over those that count, [Q, n]."""
+    """Returns what each example counts in a mean over those that count, [n]."""
     return task.query_mask / tf.reduce_sum(task.query_mask)

@@ -55,7 +55,6 @@ class Navigation(Family):
         surrogate: str = "plain",
         times_deviation: bool = False,
         entropy_weight: float = 0.0,
-        every_step: bool = False,
         trust_region: float = 0.01,
     ):
         """Says how tasks are met and learned.
@@ -68,7 +67,6 @@ class Navigation(Family):
           surrogate: one of `policy_gradient.SURROGATES`.
           times_deviation: whether the inner loss is taken times the policy's standard deviation.
           entropy_weight: what the entropy counts in the inner loss.
-          every_step: whether the outer loss is that after each inner step, not after the last.
           trust_region: how far a step of TRPO goes, a mean KL divergence.
         """
         self.environment = environment
@@ -79,7 +77,6 @@ class Navigation(Family):
         self._surrogate = policy_gradient.SURROGATES[surrogate]
         self._times_deviation = times_deviation
         self._entropy_weight = entropy_weight
-        self._every_step = every_step
         self._trust_region = TrustRegion(trust_region)
 
     def model(self, seed: int) -> keras.Model:
@@ -114,7 +111,6 @@ class Navigation(Family):
             self._trust_region if optimizer is None else optimizer,
             inner_advantages=self.advantages,
             outer_advantages=self._outer_advantages,
-            every_step=self._every_step,
             seed=seed,
         )
 
@@ -191,15 +187,14 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:
         advantages=Advantages(
             settings.inner_discount,
             settings.inner_gae_lambda,
-            "task" if settings.inner_normalise else "none",
+            settings.inner_normalise,
             settings.inner_times_reward,
         ),
         outer_advantages=Advantages(
-            settings.outer_discount, settings.outer_gae_lambda, settings.outer_normalise
+            settings.outer_discount, settings.outer_gae_lambda, normalise=True
         ),
         surrogate=settings.surrogate,
         times_deviation=settings.times_deviation,
         entropy_weight=settings.entropy_weight,
-        every_step=settings.outer_every_step,
         trust_region=settings.trust_region,
     )

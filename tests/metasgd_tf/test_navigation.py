@@ -88,15 +88,14 @@ def test_the_entropy_counts_as_much_as_is_asked_for():
 
 def test_flags_reach_the_environment_and_the_advantages(monkeypatch):
     asked = ["--inner_discount=0.5", "--inner_gae_lambda=0.25", "--noinner_normalise"]
-    asked += ["--inner_times_reward"]
-    asked += ["--outer_discount=0.75", "--outer_gae_lambda=0.125", "--outer_normalise=batch"]
+    asked += ["--inner_times_reward", "--outer_discount=0.75", "--outer_gae_lambda=0.125"]
     asked += ["--horizon=7"]
     family = make(*asked, "--reward=squared_distance", "--start=fixed", "--trajectories=6")
-    assert tuple(family.advantages) == (0.5, 0.25, "none", True)
+    assert tuple(family.advantages) == (0.5, 0.25, False, True)
     monkeypatch.setattr(navigation, "PolicyTrainer", lambda *_, **given: given)
     given = family.trainer(None, None, meta_batch_size=2, seed=4)
     assert given["inner_advantages"] == family.advantages
-    assert tuple(given["outer_advantages"]) == (0.75, 0.125, "batch", False)
+    assert tuple(given["outer_advantages"]) == (0.75, 0.125, True, False)
     assert given["seed"] == 4
     environment = family.environment(3)
     sizes = (environment.tasks, environment.trajectories, environment.horizon)

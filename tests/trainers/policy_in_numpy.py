@@ -3,6 +3,7 @@
 In float64, so that it can be differentiated by central differences.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +35,7 @@ def policy_gradients(weights, states, targets, counted):
 
 
 class Query(NamedTuple):
-    """What was met after an inner step."""
+    """What was met after the last inner step."""
 
     states: np.ndarray
     targets: np.ndarray
@@ -42,18 +43,19 @@ class Query(NamedTuple):
     """Which steps are before the end of an episode."""
 
 
-class Task(NamedTuple):
+@dataclasses.dataclass
+class Task:
     """One task's trajectories, and the weights that walked them: before each inner step, after."""
 
     support: list
-    queries: list
     walked_by: list
+    query: Query | None = None
 
 
-def adapted(values, task, surrogate="plain", steps=None):
-    """θ' for values of θ and α on the trajectories of a task, after all inner steps or so many."""
+def adapted(values, task, surrogate="plain"):
+    """θ' for values of θ and α on the trajectories of a task, after all inner steps."""
     weights, rates = values[:5], values[5:]
-    for (states, targets), then in list(zip(task.support, task.walked_by, strict=False))[:steps]:
+    for (states, targets), then in zip(task.support, task.walked_by, strict=False):
         counted = np.ones(len(states))
         if surrogate == "dice":
             ratio = log_prob(weights, states, targets) - log_prob(then, states, targets)
@@ -63,15 +65,13 @@ def adapted(values, task, surrogate="plain", steps=None):
     return weights
 
 
-def query_surrogate(values, tasks, surrogate="plain", *, every_step=False):
-    """The mean over tasks of −mean(A log π) on what is met after the last step, or after each."""
+def query_surrogate(values, tasks, surrogate="plain"):
+    """The mean over tasks of −mean(A log π) on what is met after the last step."""
     found = []
     for task in tasks:
-        steps = len(task.support)
-        for step in range(1 if every_step else steps, steps + 1):
-            states, targets, _ = task.queries[step - 1]
-            weights = adapted(values, task, surrogate, step)
-            found.append(-np.mean(targets[:, 2] * log_prob(weights, states, targets)))
+        states, targets, _ = task.query
+        weights = adapted(values, task, surrogate)
+        found.append(-np.mean(targets[:, 2] * log_prob(weights, states, targets)))
     return np.mean(found)
 
 
@@ -79,7 +79,7 @@ def ratio_surrogate(values, tasks):
     """The same with the ratio to the policy that walked, which a trust region lowers."""
     found = []
     for task in tasks:
-        states, targets, _ = task.queries[-1]
+        states, targets, _ = task.query
         now = log_prob(adapted(values, task), states, targets)
         ratio = np.exp(now - log_prob(task.walked_by[-1], states, targets))
         found.append(-np.mean(targets[:, 2] * ratio))
@@ -90,7 +90,7 @@ def divergence(values, tasks):
     """The mean over tasks and query states of KL(π that walked ‖ π)."""
     found = []
     for task in tasks:
-        states, _, counts = task.queries[-1]
+        states, _, counts = task.query
         _, m, ls = forward(task.walked_by[-1], states)
         _, n, lt = forward(adapted(values, task), states)
         kl = lt - ls + (np.exp(2 * ls) + (m - n) ** 2) / (2 * np.exp(2 * lt)) - 0.5
