@@ -43,7 +43,7 @@ def direction_cosines(
 
     names = [WHOLE, *learner.alpha.by_layer([weight.value for weight in learner.theta])]
 
-    @tf.function  # A few tasks now and then would not repay XLA's compiling.
+    @tf.function(autograph=False)  # A few tasks now and then would not repay XLA's compiling.
     def all_tasks() -> dict[str, tf.Tensor]:
         cosines = tf.map_fn(
             one_task,

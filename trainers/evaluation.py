@@ -23,7 +23,7 @@ def evaluation(
 
     Args:
       learner: what is evaluated, as it is when the returned function is called.
-      episodes: a function from a task's number (int32) to its episode.
+      episodes: a function from a task's number (int32) to its episode; not for AutoGraph.
       count: number of tasks.
       steps: inner steps; the learner's own if not given.
 
@@ -47,7 +47,7 @@ def evaluation(
             for name in learner.scores
         }
 
-    @tf.function(jit_compile=xla_pays(learner.model))
+    @tf.function(autograph=False, jit_compile=xla_pays(learner.model))
     def all_tasks() -> dict[str, tf.Tensor]:
         return tf.map_fn(
             one_task,

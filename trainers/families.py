@@ -214,7 +214,7 @@ class TaskFamily(Family):
         """Prepares a task with the outputs for its query set before adaptation and after it."""
         draw = self._numbered(protocol, part)
 
-        @tf.function
+        @tf.function(autograph=False)
         def answered() -> tuple[Episode, tf.Tensor, tf.Tensor]:
             episode = draw(tf.constant(0))
             support = episode.support_inputs, episode.support_targets

@@ -119,6 +119,7 @@ class MetaTrainer:
         self._task_gradient = tf.function(
             # Inlined, 32 tasks make a graph that takes half a minute to optimise and is no faster.
             self._trace_task_gradient,
+            autograph=False,
             experimental_attributes={"_noinline": True},
         )
         self._jit_compile = jit_compile
@@ -173,6 +174,8 @@ class MetaTrainer:
                 step += 1
         return step, totals
 
+    # What AutoGraph finds nothing to convert in takes it longer than what is traced.
+    @tf.autograph.experimental.do_not_convert
     def _meta_gradient(self, step: tf.Tensor):
         """Returns the means over the meta-batch of gradients, scores and the model's state."""
         per_replica = self._strategy.run(self._replica_mean, args=(step,))
@@ -191,7 +194,6 @@ class MetaTrainer:
         total = sum_in_chunks(lambda chunk: self._sum_over_tasks(theta, rates, chunk), seeds)
         return tf.nest.map_structure(lambda value: value / count, total)
 
-    @tf.autograph.experimental.do_not_convert  # It mistakes a suppressed exception for a return.
     def _sum_over_tasks(self, theta: Tensors, rates: Tensors, seeds: tf.Tensor):
         if self._jit_compile:
             # What cannot be vectorised says so by ValueError, and is done side by side.
