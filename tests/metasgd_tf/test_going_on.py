@@ -1,5 +1,6 @@
 """A run that ends before its time, for whatever reason, goes on as if it had not."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -32,15 +33,28 @@ OMNIGLOT = [
 ]
 
 
-def start(model_dir, *arguments):
-    """Starts the command, in a shell that ignores no signal."""
-    return subprocess.Popen(
+def heed_signals():
+    """Undoes that these tests may run in the background of a shell, which ignores SIGINT there."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def started(model_dir, *arguments):
+    """Starts the command, and ends it if it is still there afterwards."""
+    running = subprocess.Popen(
         [sys.executable, "-m", "metasgd_tf.train", f"--model_dir={model_dir}", *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_signals,
     )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate()
 
 
 def wait_for(running, pattern, model_dir):
@@ -65,11 +79,10 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
 ):
     arguments = SINUSOID if task == "sinusoid" else [*OMNIGLOT, f"--data_dir={omniglot_dir}"]
     for delay, number in enumerate(kills):
-        running = start(tmp_path / "killed", *arguments)
-        wait_for(running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
-        time.sleep(0.007 * delay)
-        running.kill()
-        assert running.communicate() and running.returncode == -signal.SIGKILL
+        with started(tmp_path / "killed", *arguments) as running:
+            wait_for(running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
+            time.sleep(0.007 * delay)
+        assert running.returncode == -signal.SIGKILL
     done = command("train", f"--model_dir={tmp_path / 'killed'}", *arguments)
     assert done.returncode == 0, done.stderr
     train_run(run_flags.parse(arguments), str(tmp_path / "whole"))
@@ -84,11 +97,11 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
     seldom = [*SMALL, "--checkpoint_interval=100000000", "--summary_interval=100"]
-    running = start(tmp_path / "run", *seldom, "--iterations=100000000")
-    wait_for(running, "train/events*", tmp_path / "run")
-    time.sleep(1)  # In the midst of compiling, or of training.
-    running.send_signal(number)
-    _, said = running.communicate(timeout=30)
+    with started(tmp_path / "run", *seldom, "--iterations=100000000") as running:
+        wait_for(running, "train/events*", tmp_path / "run")
+        time.sleep(1)  # In the midst of compiling, or of training.
+        running.send_signal(number)
+        _, said = running.communicate(timeout=30)
     assert running.returncode == 128 + number
     (line,) = said.splitlines()
     (index,) = (tmp_path / "run" / "checkpoints").glob("ckpt-*.index")
@@ -105,16 +118,12 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
 
 
 def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
-    running = start(tmp_path, *SMALL, "--iterations=100000000")
-    try:
+    with started(tmp_path, *SMALL, "--iterations=100000000") as running:
         wait_for(running, "train/events*", tmp_path)
         kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
         with pytest.raises(InputError, match=f"model_dir={tmp_path}: another training is at work"):
             train_run(run_flags.parse([*SMALL, "--iterations=9"]), str(tmp_path))
         assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
-    finally:
-        running.kill()
-        running.communicate()
 
 
 def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(tmp_path, capsys):
