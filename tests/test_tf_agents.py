@@ -9,13 +9,12 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
 def drive(directory: str) -> None:
-    """Drives a policy around a Keras 3 model through an environment, and saves the policy."""
+    """Drives a policy around a Keras 3 model through an environment, and saves it."""
     import keras
     import tensorflow as tf
     from tf_agents.drivers.dynamic_step_driver import DynamicStepDriver
     from tf_agents.environments.tf_environment import TFEnvironment
     from tf_agents.metrics import tf_metrics
-    from tf_agents.policies.policy_saver import PolicySaver
     from tf_agents.policies.tf_policy import TFPolicy
     from tf_agents.specs import tensor_spec
     from tf_agents.trajectories import policy_step
@@ -67,6 +66,14 @@ def drive(directory: str) -> None:
     DynamicStepDriver(walk, policy, observers=[steps], num_steps=6).run()
     assert int(steps.result()) == 6
     assert walk.position.numpy().tolist() == [[1.5], [1.5]]
+    save_and_load(policy, directory)
+
+
+def save_and_load(policy, directory: str) -> None:
+    """Saves a policy whose action is always 0.5, and has it act from there."""
+    import tensorflow as tf
+    from tf_agents.policies.policy_saver import PolicySaver
+    from tf_agents.trajectories import time_step as ts
 
     PolicySaver(policy, batch_size=None).save(directory)
     saved = tf.saved_model.load(directory)
