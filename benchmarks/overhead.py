@@ -9,17 +9,17 @@ training itself. What compiles at its first call is left out of both sides.
 
 import collections
 import contextlib
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 from absl import app, flags
+
+from metasgd_tf.process_environment import prepare_process
+
+prepare_process()
 
 _FLAGFILES = flags.DEFINE_list("flagfiles", None, "Runs to train.", required=True)
 _ITERATIONS = flags.DEFINE_list("iterations", None, "How far each goes.", required=True)

@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.stopping import Stopped
 
 
@@ -19,11 +20,7 @@ def run(main: Callable[[], None]) -> None:
     TensorFlow must not have been imported yet; `main` does that, after the flags are known to be
     good.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    # TF-Agents' own Keras is Keras 2, beside which this project's is Keras 3.
-    os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    # TensorFlow's own log would bury a sentence and break a progress bar.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    prepare_process()
     try:
         app.run(lambda _: _guarded(main), flags_parser=_parse)
     except KeyboardInterrupt:

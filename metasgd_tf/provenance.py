@@ -1,11 +1,12 @@
 """Where a number comes from: the machine, the versions and the commit."""
 
 import importlib.metadata
-import os
 import pathlib
 import platform
 import subprocess
 from typing import Any
+
+from trainers.devices import cores
 
 DISTRIBUTIONS = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
 
@@ -33,12 +34,7 @@ def _machine() -> dict[str, Any]:
         processor = names[0] if names else processor
     except OSError:
         pass
-    affinity = getattr(os, "sched_getaffinity", None)
-    return {
-        "system": platform.platform(),
-        "processor": processor,
-        "cores": len(affinity(0)) if affinity else os.cpu_count(),
-    }
+    return {"system": platform.platform(), "processor": processor, "cores": cores()}
 
 
 def _commit() -> str | None:

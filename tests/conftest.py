@@ -4,9 +4,9 @@ import functools
 import os
 import pathlib
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
+from metasgd_tf.process_environment import prepare_process
+
+prepare_process()
 
 import numpy as np
 import pytest

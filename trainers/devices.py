@@ -57,20 +57,23 @@ def use_cores_for_tasks() -> None:
     """Sets TensorFlow's CPU threads for small operations on many tasks at once.
 
     One thread works on an operation, and as many operations run at once as there are cores:
-    splitting a batch of five pictures over cores costs more than it gains. oneDNN's primitives for
-    the filters' gradients are kept, which TensorFlow otherwise makes anew at every call to save
-    memory; that took longer than small pictures' gradients themselves. To be called before
+    splitting a batch of five pictures over cores costs more than it gains. To be called before
     TensorFlow runs its first operation.
     """
-    os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "0")
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)
+    tf.config.threading.set_inter_op_parallelism_threads(cores())
+
+
+def cores() -> int:
+    """Returns how many of the machine's cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def describe() -> str:
     """Returns what TensorFlow computes on: its GPUs by name, or the CPU's cores."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return f"CPU, {os.cpu_count()} cores"
+        return f"CPU, {cores()} cores"
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return ", ".join(str(detail.get("device_name", "GPU")) for detail in details)

@@ -1,12 +1,12 @@
 """This project, through the same classes that a run uses."""
 
 import functools
-import os
 import tempfile
 from collections.abc import Callable
 
-# TF-Agents' own Keras is Keras 2, beside which this project's is Keras 3.
-os.environ["TF_USE_LEGACY_KERAS"] = "1"
+from metasgd_tf.process_environment import prepare_process
+
+prepare_process()
 
 import keras
 import numpy as np

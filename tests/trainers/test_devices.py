@@ -1,5 +1,7 @@
 """Sums over chunks of tasks, and which models XLA is used for."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 
 from models.conv4 import conv4
 from models.mlp import mlp
-from trainers.devices import TASKS_IN_FLIGHT, sum_in_chunks, xla_pays
+from trainers.devices import TASKS_IN_FLIGHT, cores, sum_in_chunks, xla_pays
 
 
 def work(seeds):
@@ -70,3 +72,14 @@ def test_xla_does_not_pay_where_a_convolution_lies_deep_in_a_model():
     inner = keras.Sequential([keras.Input((8, 1)), keras.layers.Conv1D(2, 3)])
     model = keras.Sequential([keras.Input((8, 1)), inner, keras.layers.Flatten()])
     assert not xla_pays(model)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_only_cores_that_the_process_may_use_count():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert cores() == len(allowed)
