@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ CLOSE_GOAL = np.array([0.1, -0.1], np.float32)
 
 
 @pytest.fixture
-def peer():
+def peer(monkeypatch):
+    # PyTorch's optimizers load it where it is installed, and beside TensorFlow that crashes.
+    monkeypatch.setitem(sys.modules, "triton", None)
     pytest.importorskip("torch", reason="the peer: pip install -r benchmarks/requirements.txt")
     return importlib.import_module("benchmarks.systems.torch_navigation")
 
