@@ -168,9 +168,9 @@ def test_fewer_classes_and_uneven_shots_are_fine(exports, examples, tmp_path):
 def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
     pictures = tmp_path / "pictures"
     synthetic_folder.write(pictures, {f"class {n}": 8 for n in range(12)})
-    sizes = ["--image_size=16", "--ways=2", "--shots=2", "--queries=2", "--meta_batch_size=2"]
+    sizes = ["--image_size=16", "--ways=2", "--shots=2", "--queries=2", "--meta_batch_size=4"]
     task = ["--task=image_folder", f"--image_dir={pictures}", "--batch_norm=support"]
-    flags = run_flags.parse([*task, *sizes, "--iterations=60", *SMALL])
+    flags = run_flags.parse([*task, *sizes, "--iterations=120", *SMALL])
     train_run(flags, str(tmp_path / "run"))
     done = command("export", f"--model_dir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr
