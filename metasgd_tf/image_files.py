@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from metasgd_tf.listing import listed
 from metasgd_tf.pictures_by_class import Pictures, empty
+from trainers.devices import cores
 from trainers.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
@@ -132,7 +133,7 @@ def decode_into(
             return str(error)
         return None
 
-    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(cores()) as pool:
         # Pillow warns of much that it decodes nevertheless, and of sizes that `decode` refuses.
         warnings.simplefilter("ignore")
         yield from pool.map(fill, places, files)

@@ -177,7 +177,7 @@ def answered_elsewhere(
         env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return dict(np.load(folder / "given.npz"))
