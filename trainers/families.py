@@ -201,7 +201,8 @@ class TaskFamily(Family):
         self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
         """Prepares measuring the learned direction, see `Family.direction`."""
-        draw = self._numbered(protocol, part)
+        # Traced once, and not again for each of the tasks.
+        draw = tf.function(self._numbered(protocol, part), autograph=False)
 
         def supports() -> tuple[tf.Tensor, tf.Tensor]:
             drawn = [draw(tf.constant(number))[:2] for number in range(count)]
