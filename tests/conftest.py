@@ -1,12 +1,23 @@
-"""What all tests share: two logical devices, so that replicas can be tested on any machine."""
+"""What all tests share: two logical devices, so that replicas can be tested on any machine.
 
+XLA keeps what it has compiled for the other processes of the session, in a directory that goes with
+it. The commands that the tests start would else take longer to compile than to do anything.
+"""
+
+import atexit
 import functools
 import os
 import pathlib
+import shutil
+import tempfile
 
 from metasgd_tf.process_environment import prepare_process
 
 prepare_process()
+if "TF_XLA_FLAGS" not in os.environ:  # Workers have it from the process that starts them.
+    _compiled = tempfile.mkdtemp(prefix="xla_compiled_")
+    atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
+    os.environ["TF_XLA_FLAGS"] = f"--tf_xla_persistent_cache_directory={_compiled}"
 
 import numpy as np
 import pytest

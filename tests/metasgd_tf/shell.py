@@ -1,9 +1,14 @@
 """Runs the commands as from a shell, and reads what they leave."""
 
+import multiprocessing
 import os
 import pathlib
+import runpy
+import signal
 import subprocess
 import sys
+import tempfile
+from multiprocessing.context import ForkServerProcess
 
 import tensorflow as tf
 
@@ -18,21 +23,75 @@ SMALL = [
 ]
 
 
+LIMIT = 120
+"""Seconds that a command may take."""
+
+# Processes are forked from one that has imported TensorFlow, which takes seconds each time.
+_READY = multiprocessing.get_context("forkserver")
+_READY.set_forkserver_preload(["keras"])
+
+
 def command(name, *arguments, **environment):
-    """Runs a command as from a shell in which nothing is set for tests."""
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if key not in ("TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "TFDS_DATA_DIR")
-    }
-    return subprocess.run(
-        [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
-        env={**kept, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    """Runs a command as from a shell in which nothing is set for tests.
+
+    With an environment it is a process of its own from the start.
+    """
+    if environment:
+        return subprocess.run(
+            [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
+            env={**_environment(), "PYTHONPATH": str(ROOT), **environment},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+    with tempfile.TemporaryDirectory() as said:
+        running = start(said, name, *arguments)
+        running.join(LIMIT)
+        if running.exitcode is None:
+            running.kill()
+            raise subprocess.TimeoutExpired([name, *arguments], LIMIT)
+        return subprocess.CompletedProcess(
+            [name, *arguments], running.exitcode, read(said, "stdout"), read(said, "stderr")
+        )
+
+
+def start(said, name, *arguments) -> ForkServerProcess:
+    """Starts a command; what it says will be in the files `stdout` and `stderr` of a directory."""
+    given = str(said), os.getcwd(), _environment(), name, arguments
+    running = _READY.Process(target=_become, args=given)
+    running.start()
+    return running
+
+
+def read(said, stream):
+    """Returns what a command that was started has said.
+
+    Not that what XLA has kept for it, which is only kept in these tests, is no text.
+    """
+    lines = (pathlib.Path(said) / stream).read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if "tensorflow.XlaSerializedCacheEntry" not in line)
+
+
+def _environment():
+    not_for_commands = ("TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND", "TFDS_DATA_DIR")
+    return {key: value for key, value in os.environ.items() if key not in not_for_commands}
+
+
+def _become(said, directory, environment, name, arguments):
+    """Makes this process the command."""
+    # A command's own import does this, while it drops what TensorFlow logs.
+    tf.config.list_physical_devices()
+    for number, stream in ((1, "stdout"), (2, "stderr")):
+        with open(os.path.join(said, stream), "wb") as file:
+            os.dup2(file.fileno(), number)
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(environment)
+    # Else it would ignore SIGINT where these tests run in the background of a shell.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.argv = [name, *arguments]
+    runpy.run_module(f"metasgd_tf.{name}", run_name="__main__", alter_sys=True)
 
 
 def assert_refused(done):

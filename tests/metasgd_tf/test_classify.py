@@ -281,6 +281,6 @@ def test_exports_that_do_not_serve_are_refused(exports, examples, tmp_path):
 )
 def test_bad_flags_are_refused_in_one_sentence(tmp_path, monkeypatch, name, given, named):
     monkeypatch.chdir(tmp_path)
-    done = command(name, *given, PYTHONPATH=str(ROOT))
+    done = command(name, *given)
     assert re.search(named, assert_refused(done))
     assert not list(tmp_path.iterdir())

@@ -5,8 +5,6 @@ import os
 import pathlib
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -15,7 +13,7 @@ import pytest
 from metasgd_tf import run_flags
 from metasgd_tf.evaluation import evaluate_run
 from metasgd_tf.training import train_run
-from tests.metasgd_tf.shell import ROOT, SMALL, assert_refused, checkpoint_values, command
+from tests.metasgd_tf.shell import SMALL, assert_refused, checkpoint_values, command, read, start
 from trainers.errors import InputError
 
 # Many checkpoints, so that some kills come in the middle of one.
@@ -33,35 +31,22 @@ OMNIGLOT = [
 ]
 
 
-def heed_signals():
-    """Undoes that these tests may run in the background of a shell, which ignores SIGINT there."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @contextlib.contextmanager
-def started(model_dir, *arguments):
-    """Starts the command, and ends it if it is still there afterwards."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", "metasgd_tf.train", f"--model_dir={model_dir}", *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=heed_signals,
-    )
+def started(said, model_dir, *arguments):
+    """Starts the training, and ends it if it is still there afterwards."""
+    running = start(said, "train", f"--model_dir={model_dir}", *arguments)
     try:
         yield running
     finally:
         running.kill()
-        running.communicate()
+        running.join()
 
 
 def wait_for(running, pattern, model_dir):
     """Waits until a file is there, while the command is running."""
     deadline = time.monotonic() + 100
     while not list(pathlib.Path(model_dir).glob(pattern)):
-        assert running.poll() is None, running.communicate()
+        assert running.is_alive()
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -79,10 +64,10 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
 ):
     arguments = SINUSOID if task == "sinusoid" else [*OMNIGLOT, f"--data_dir={omniglot_dir}"]
     for delay, number in enumerate(kills):
-        with started(tmp_path / "killed", *arguments) as running:
+        with started(tmp_path, tmp_path / "killed", *arguments) as running:
             wait_for(running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
             time.sleep(0.007 * delay)
-        assert running.returncode == -signal.SIGKILL
+        assert running.exitcode == -signal.SIGKILL
     done = command("train", f"--model_dir={tmp_path / 'killed'}", *arguments)
     assert done.returncode == 0, done.stderr
     train_run(run_flags.parse(arguments), str(tmp_path / "whole"))
@@ -97,13 +82,13 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
     seldom = [*SMALL, "--checkpoint_interval=100000000", "--summary_interval=100"]
-    with started(tmp_path / "run", *seldom, "--iterations=100000000") as running:
+    with started(tmp_path, tmp_path / "run", *seldom, "--iterations=100000000") as running:
         wait_for(running, "train/events*", tmp_path / "run")
         time.sleep(1)  # In the midst of compiling, or of training.
-        running.send_signal(number)
-        _, said = running.communicate(timeout=30)
-    assert running.returncode == 128 + number
-    (line,) = said.splitlines()
+        os.kill(running.pid, number)
+        running.join(30)
+        assert running.exitcode == 128 + number
+    (line,) = read(tmp_path, "stderr").splitlines()
     (index,) = (tmp_path / "run" / "checkpoints").glob("ckpt-*.index")
     done = int(index.stem.partition("-")[2])
     assert line == (
@@ -118,7 +103,7 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
 
 
 def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
-    with started(tmp_path, *SMALL, "--iterations=100000000") as running:
+    with started(tmp_path, tmp_path, *SMALL, "--iterations=100000000") as running:
         wait_for(running, "train/events*", tmp_path)
         kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
         with pytest.raises(InputError, match=f"model_dir={tmp_path}: another training is at work"):
