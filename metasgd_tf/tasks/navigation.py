@@ -123,18 +123,14 @@ class Navigation(Family):
         steps: int | None = None,
     ) -> Callable[[], list[Scores]]:
         """Prepares judging a learner by returns, after 3 updates and fewer if not told."""
-        evaluate = [
-            policy_evaluation(
-                learner,
-                self.environment(TOGETHER),
-                self.advantages,
-                part.seed,
-                protocol.num_tasks,
-                EVALUATION_STEPS if steps is None else steps,
-            )
-            for part in parts
-        ]
-        return lambda: [{self.metric: one()} for one in evaluate]
+        evaluate = policy_evaluation(
+            learner,
+            self.environment(TOGETHER),
+            self.advantages,
+            protocol.num_tasks,
+            EVALUATION_STEPS if steps is None else steps,
+        )
+        return lambda: [{self.metric: evaluate(part.seed)} for part in parts]
 
     def direction(
         self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
