@@ -6,6 +6,7 @@ it. The commands that the tests start would else take longer to compile than to 
 
 import atexit
 import functools
+import gc
 import os
 import pathlib
 import shutil
@@ -14,6 +15,7 @@ import tempfile
 from metasgd_tf.process_environment import prepare_process
 
 prepare_process()
+gc.set_threshold(50_000)  # Tracing makes many objects, nearly all of which stay.
 if "TF_XLA_FLAGS" not in os.environ:  # Workers have it from the process that starts them.
     _compiled = tempfile.mkdtemp(prefix="xla_compiled_")
     atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
