@@ -30,7 +30,7 @@ train: setup
 	$(BIN)/python -m metasgd_tf.plot --model_dirs=$(RUN) --output=$(RUN)/fits.png
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff check .
