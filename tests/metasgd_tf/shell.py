@@ -34,12 +34,13 @@ _READY.set_forkserver_preload(["keras"])
 def command(name, *arguments, **environment):
     """Runs a command as from a shell in which nothing is set for tests.
 
-    With an environment it is a process of its own from the start.
+    With an environment it is a process of its own from the start, and XLA keeps nothing for it.
     """
     if environment:
+        fresh = {key: value for key, value in _environment().items() if key != "TF_XLA_FLAGS"}
         return subprocess.run(
             [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
-            env={**_environment(), "PYTHONPATH": str(ROOT), **environment},
+            env={**fresh, "PYTHONPATH": str(ROOT), **environment},
             capture_output=True,
             text=True,
             timeout=LIMIT,

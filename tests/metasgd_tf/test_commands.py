@@ -43,7 +43,7 @@ def scalars(model_dir, split):
 def model_dir(tmp_path_factory):
     """A run of 40 iterations, made by the command."""
     path = tmp_path_factory.mktemp("runs") / "sine"
-    done = command("train", f"--model_dir={path}", *SMALL, "--iterations=40")
+    done = command("train", f"--model_dir={path}", *SMALL, "--iterations=40", PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{path}: 40 meta-iterations done"
     lines = done.stderr.splitlines()
@@ -64,7 +64,8 @@ def uninterrupted(tmp_path_factory):
 @pytest.fixture(scope="module")
 def evaluated(model_dir):
     """What the command printed and wrote."""
-    done = command("evaluate", f"--model_dir={model_dir}", "--num_tasks=6", "--eval_seed=2")
+    asked = f"--model_dir={model_dir}", "--num_tasks=6", "--eval_seed=2"
+    done = command("evaluate", *asked, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     report = json.loads((model_dir / "evaluation.json").read_text(encoding="utf-8"))

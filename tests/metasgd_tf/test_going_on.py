@@ -42,11 +42,11 @@ def started(said, model_dir, *arguments):
         running.join()
 
 
-def wait_for(running, pattern, model_dir):
+def wait_for(said, running, pattern, model_dir):
     """Waits until a file is there, while the command is running."""
     deadline = time.monotonic() + 100
     while not list(pathlib.Path(model_dir).glob(pattern)):
-        assert running.is_alive()
+        assert running.is_alive(), read(said, "stderr")
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -65,7 +65,7 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     arguments = SINUSOID if task == "sinusoid" else [*OMNIGLOT, f"--data_dir={omniglot_dir}"]
     for delay, number in enumerate(kills):
         with started(tmp_path, tmp_path / "killed", *arguments) as running:
-            wait_for(running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
+            wait_for(tmp_path, running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
             time.sleep(0.007 * delay)
         assert running.exitcode == -signal.SIGKILL
     done = command("train", f"--model_dir={tmp_path / 'killed'}", *arguments)
@@ -83,7 +83,7 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
 def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
     seldom = [*SMALL, "--checkpoint_interval=100000000", "--summary_interval=100"]
     with started(tmp_path, tmp_path / "run", *seldom, "--iterations=100000000") as running:
-        wait_for(running, "train/events*", tmp_path / "run")
+        wait_for(tmp_path, running, "train/events*", tmp_path / "run")
         time.sleep(1)  # In the midst of compiling, or of training.
         os.kill(running.pid, number)
         running.join(30)
@@ -104,7 +104,7 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
 
 def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
     with started(tmp_path, tmp_path, *SMALL, "--iterations=100000000") as running:
-        wait_for(running, "train/events*", tmp_path)
+        wait_for(tmp_path, running, "train/events*", tmp_path)
         kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
         with pytest.raises(InputError, match=f"model_dir={tmp_path}: another training is at work"):
             train_run(run_flags.parse([*SMALL, "--iterations=9"]), str(tmp_path))
