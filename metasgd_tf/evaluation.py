@@ -33,7 +33,7 @@ class Evaluation(NamedTuple):
     Attributes:
       report: what `evaluation.json` holds.
       per_task: for each of the shots, by metric [num_tasks, inner_steps + 1], the means over the
-        repeats.
+        repeats; not a number where a task is not scored before adaptation.
     """
 
     report: dict[str, Any]
@@ -129,6 +129,8 @@ def judge(
     """Evaluates a run, see `evaluate_run`, and writes nothing."""
     settings, learner = run.settings, run.learner
     protocols = run.family.protocols(num_tasks)
+    if inner_steps == 0:
+        protocols = [protocol._replace(before=None) for protocol in protocols]
     per_task = {
         protocol.shots: _scores(learner, run.family, protocol, eval_seed, inner_steps)
         for protocol in protocols
@@ -209,8 +211,9 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
     rows = []
     for metric, values in scores.items():
         for step in range(values.shape[1]):
-            mean, ci95 = mean_and_ci95(values[:, step])
-            cells = (metric, protocol.shots, step, mean, ci95, protocol.num_tasks, protocol.repeats)
+            tasks = protocol.scored(step)
+            mean, ci95 = mean_and_ci95(values[:tasks, step])
+            cells = (metric, protocol.shots, step, mean, ci95, tasks, protocol.repeats)
             rows.append(dict(zip(COLUMNS, cells, strict=True)))
     return rows
 
@@ -221,10 +224,12 @@ def write(model_dir: str, judged: Evaluation) -> None:
         writer = csv.writer(file)
         names = list(next(iter(judged.per_task.values())))
         writer.writerow(["task", "shots", "inner_steps", *names])
+        tasks = {(r["shots"], r["inner_steps"]): r["num_tasks"] for r in judged.report["results"]}
         for shots, scores in judged.per_task.items():
             for task, step in np.ndindex(scores[names[0]].shape):
-                values = [f"{scores[name][task, step]:.6g}" for name in names]
-                writer.writerow([task, shots, step, *values])
+                if task < tasks[shots, step]:
+                    values = [f"{scores[name][task, step]:.6g}" for name in names]
+                    writer.writerow([task, shots, step, *values])
     with replaced(pathlib.Path(model_dir) / "evaluation.json") as file:
         file.write(json.dumps(judged.report, indent=2) + "\n")
 

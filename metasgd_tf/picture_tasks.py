@@ -18,6 +18,8 @@ from trainers.seeds import fold_in, uniform
 
 EVALUATION_TASKS = 600
 EVALUATION_QUERIES = 15
+SCORED_BEFORE = 100
+"""Test tasks scored before adaptation too, where any classifier is at chance."""
 
 
 class PictureClassification(TaskFamily):
@@ -82,7 +84,8 @@ class PictureClassification(TaskFamily):
 
     def protocols(self, num_tasks: int | None) -> list[Protocol]:
         """Returns the one protocol: `num_tasks` (600) tasks with the shots of training."""
-        return [Protocol(self.shots, num_tasks or EVALUATION_TASKS, repeats=1)]
+        tasks = num_tasks or EVALUATION_TASKS
+        return [Protocol(self.shots, tasks, repeats=1, before=SCORED_BEFORE)]
 
     def evaluation_episode(
         self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor

@@ -45,7 +45,7 @@ class Summaries:
             split: tf.summary.create_file_writer(str(model_dir / split)) for split in SPLITS
         }
         (usual, *_) = family.protocols(settings.validation_tasks)
-        protocol = usual._replace(shots=family.shots, repeats=1)
+        protocol = usual._replace(shots=family.shots, repeats=1, before=None)
         parts = [_part(split, settings) for split in SPLITS]
         self._evaluate = family.evaluation(learner, protocol, parts, steps=learner.inner_steps)
         self._cosines = family.direction(learner, protocol, parts[-1], DIRECTIONS)

@@ -33,8 +33,16 @@ class Protocol(NamedTuple):
       shots: support examples (a class, in classification), or trajectories.
       num_tasks: different tasks; the confidence interval is over these.
       repeats: support sets drawn for each task, over which its score is averaged first.
+      before: as many tasks, the first ones, are scored before adaptation too; all if not given.
     """
 
     shots: int
     num_tasks: int
     repeats: int
+    before: int | None = None
+
+    def scored(self, step: int) -> int:
+        """Returns how many tasks are scored after that many inner steps."""
+        if step or self.before is None:
+            return self.num_tasks
+        return min(self.before, self.num_tasks)

@@ -99,7 +99,7 @@ class Family(abc.ABC):
 
         Returns:
           A function that gives the scores of each part: by name [num_tasks · repeats, steps + 1],
-          column 0 before adaptation.
+          column 0 before adaptation, and not a number for tasks that the protocol leaves out there.
         """
 
     @abc.abstractmethod
@@ -186,7 +186,16 @@ class TaskFamily(Family):
             task = number % count
             return tf.switch_case(number // count, [lambda draw=draw: draw(task) for draw in draws])
 
-        evaluate = evaluation(learner, episode, count * len(parts), steps=steps)
+        def before(number: tf.Tensor) -> tf.Tensor:
+            return number % count < protocol.scored(0) * protocol.repeats
+
+        evaluate = evaluation(
+            learner,
+            episode,
+            count * len(parts),
+            steps=steps,
+            before=None if protocol.before is None else before,
+        )
 
         def by_part() -> list[Scores]:
             split = {name: np.split(values, len(parts)) for name, values in evaluate().items()}

@@ -25,7 +25,7 @@ from models.conv4 import conv4
 from trainers.advantages import Advantages
 from trainers.checkpoints import Origin
 from trainers.devices import use_cores_for_tasks
-from trainers.families import Family
+from trainers.families import Family, Part
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
 from trainers.rollouts import Collector
@@ -51,6 +51,22 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
         return trainer.train(count)["loss"]
 
     return run
+
+
+def judging(case: cases.Case, tasks: int) -> Callable[[], object]:
+    """Prepares an evaluation by the protocol of `metasgd_tf.evaluate`.
+
+    Args:
+      case: A classification case.
+      tasks: Tasks to judge the first weights on.
+
+    Returns:
+      A function that evaluates.
+    """
+    family = _family(case)
+    (protocol,) = family.protocols(tasks)
+    part = Part("train", stream(0, "test"))
+    return family.evaluation(_learner(case, family), protocol, [part])
 
 
 def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:

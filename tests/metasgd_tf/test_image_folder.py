@@ -1,5 +1,7 @@
 """A folder of pictures as a family of tasks, from flags to a trained and evaluated learner."""
 
+import csv
+
 import numpy as np
 import pytest
 
@@ -130,12 +132,23 @@ def trained(folder, tmp_path_factory):
 
 
 def test_a_learner_is_judged_on_classes_it_was_not_trained_on(folder, trained, capsys):
-    report, per_task = evaluate_run(str(trained), num_tasks=20)
+    report, per_task = evaluate_run(str(trained), num_tasks=120)
     test = family(folder, "--split_seed=1", splits=("test",))._pictures["test"]
     assert f"note: reading {sum(test.counts)} pictures of {folder}" in capsys.readouterr().err
     before, after = (row["mean"] for row in report["results"])
     assert 0.2 < before < 0.5 < 0.6 < after  # Three classes, told apart by their colours.
-    right = per_task[1]["accuracy"] * 3 * (min(test.counts) - 1)
+    # Before adaptation a hundred tasks are scored.
+    accuracy = per_task[1]["accuracy"]
+    assert [row["num_tasks"] for row in report["results"]] == [100, 120]
+    assert before == pytest.approx(accuracy[:100, 0].mean(), rel=1e-6)
+    assert after == pytest.approx(accuracy[:, 1].mean(), rel=1e-6)
+    assert np.isnan(accuracy).sum() == 20
+    with (trained / "evaluation.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["task"]), int(row["inner_steps"])) for row in rows] == [
+        (task, step) for task in range(120) for step in (0, 1) if step or task < 100
+    ]
+    right = np.array([float(row["accuracy"]) for row in rows]) * 3 * (min(test.counts) - 1)
     np.testing.assert_allclose(right, np.rint(right), atol=1e-3)
 
 
@@ -144,6 +157,7 @@ def test_a_learner_is_judged_on_another_folder(trained, tmp_path, capsys):
     path = tmp_path / "all.csv"
     path.write_text("class,split\n" + "".join(f"new {n},test\n" for n in range(4)))
     other = {"image_dir": str(tmp_path / "other"), "class_splits": str(path)}
-    _, per_task = evaluate_run(str(trained), num_tasks=2, inner_steps=0, other_task=other)
+    _, per_task = evaluate_run(str(trained), num_tasks=101, inner_steps=0, other_task=other)
     assert f"note: reading 16 pictures of {tmp_path / 'other'}" in capsys.readouterr().err
-    assert per_task[1]["accuracy"].shape == (2, 1)
+    assert per_task[1]["accuracy"].shape == (101, 1)
+    assert np.isfinite(per_task[1]["accuracy"]).all()

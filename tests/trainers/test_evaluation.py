@@ -66,6 +66,17 @@ def test_no_step_scores_theta():
     np.testing.assert_allclose(found["loss"][:, 0], several["loss"][:, 0], rtol=1e-5)
 
 
+def test_only_the_tasks_asked_for_are_scored_before_adaptation():
+    made = learner()
+    every = evaluation(made, episode, COUNT, steps=2)()
+    some = evaluation(made, episode, COUNT, steps=2, before=lambda number: number % 5 < 2)()
+    asked = np.isin(np.arange(COUNT), [0, 1, 5, 6, 10])
+    for name in every:
+        np.testing.assert_array_equal(np.isnan(some[name][:, 0]), ~asked)
+        np.testing.assert_allclose(some[name][asked, 0], every[name][asked, 0], rtol=1e-5)
+        np.testing.assert_allclose(some[name][:, 1:], every[name][:, 1:], rtol=1e-5)
+
+
 def test_the_learner_is_scored_as_it_is_when_called():
     made = learner()
     scores = evaluation(made, episode, COUNT)
