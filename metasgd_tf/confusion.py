@@ -81,7 +81,7 @@ def confusion(
             tf.gather(classes, tf.argmax(outputs, axis=-1, output_type=tf.int32)),
         )
 
-    @tf.function
+    @tf.function(autograph=False)
     def all_tasks() -> tuple[tf.Tensor, tf.Tensor]:
         return tf.map_fn(
             one_task,

@@ -5,6 +5,7 @@ it. The commands that the tests start would else take longer to compile than to 
 """
 
 import atexit
+import fcntl
 import functools
 import gc
 import os
@@ -74,10 +75,18 @@ def exports(tmp_path_factory: pytest.TempPathFactory):
         "navigation": lambda: serving_exports.navigation_run(),
     }
 
+    own = tmp_path_factory.getbasetemp()
+    # The weights are drawn by seed, so that all workers' exports of a name would be the same.
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
     @functools.cache
     def made(name: str):
-        run = runs[name]()
-        return run, export(run, str(tmp_path_factory.mktemp(name.replace(" ", "_"))))
+        run, folder = runs[name](), shared / "exports" / name.replace(" ", "_")
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            versions = list(folder.iterdir())
+            return run, versions[0] if versions else export(run, str(folder))
 
     return made
 

@@ -192,6 +192,8 @@ def assert_plain(folder: pathlib.Path) -> None:
     assert len(nodes) > 100
     wrong = {node.op for node in nodes if "PyFunc" in node.op or "Xla" in node.op}
     assert not wrong
+    # Loaders warn of gradients that were not saved with it.
+    assert not any("_gradient_op_type" in node.attr for node in nodes)
     attributes = [(node.name, node.attr) for node in nodes]
     attributes += [(f.signature.name, f.attr) for f in graph.library.function]
     compiled = [

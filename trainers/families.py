@@ -150,7 +150,7 @@ class TaskFamily(Family):
 
     def sampler(self, split: str) -> Sampler:
         """Returns the function from seeds to training-sized episodes of a split."""
-        return lambda seed: self.episode(seed, split)
+        return tf.autograph.experimental.do_not_convert(lambda seed: self.episode(seed, split))
 
     def trainer(
         self,

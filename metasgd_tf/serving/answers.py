@@ -64,7 +64,9 @@ def answers(
         # No further step, but what belongs to weights beside them: the support set's statistics.
         return learner.adapt(inputs, targets, steps=0, theta=weights)
 
-    own = tf.function(lambda inputs, targets: fast_weights(inputs, targets, learner.inner_steps))
+    own = tf.function(
+        lambda inputs, targets: fast_weights(inputs, targets, learner.inner_steps), autograph=False
+    )
     parts = own.get_concrete_function(input_spec, target_spec).outputs
     sizes = [part.shape.num_elements() for part in parts]
     state_spec = tf.TensorSpec([sum(sizes)], tf.float32)

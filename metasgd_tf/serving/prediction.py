@@ -32,7 +32,7 @@ def prediction(
     together = learner.batch_norm == "transductive" and bool(learner.pure_model.batch_norms)
 
     # Called, not inlined, where it is needed: it would be a large part of each signature's graph.
-    @tf.function(experimental_attributes={"_noinline": True})
+    @tf.function(autograph=False, experimental_attributes={"_noinline": True})
     def in_parts(inputs: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
         statistics = _statistics(learner, list(weights), inputs, size) if together else None
 
@@ -62,7 +62,9 @@ def _statistics(learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, size:
 
     count = tf.shape(inputs)[0]
     known: Tensors = []
-    calls = tf.function(lambda: used([], inputs[:1])).get_concrete_function().outputs
+    calls = (
+        tf.function(lambda: used([], inputs[:1]), autograph=False).get_concrete_function().outputs
+    )
     for place in range(0, len(calls), 2):
         # As parts join, their means and squared deviations do by Chan, Golub and LeVeque (1979).
         def join(start: tf.Tensor, mean: tf.Tensor, deviation: tf.Tensor, before=tuple(known)):

@@ -116,4 +116,4 @@ def _adapting(
 
 def _signature(function: Callable[..., Reply], inputs: Inputs) -> Signature:
     specs = [tf.TensorSpec(None, kind, name) for name, (_, kind) in inputs.items()]
-    return Signature(tf.function(function, input_signature=specs), inputs)
+    return Signature(tf.function(function, input_signature=specs, autograph=False), inputs)

@@ -60,8 +60,10 @@ def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pat
         # What the graphs read; the model itself would bring its own functions with it.
         kept.variables_read = [v.value for v in learner.model.variables] + learner.alpha.rates
         functions = {name: one.function for name, one in contents.signatures.items()}
-        tf.saved_model.save(kept, str(folder), signatures=functions)
-        _document_shapes(folder, contents.signatures)
+        # Answering takes no gradient but those that are in the graph already.
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(kept, str(folder), functions, options)
+        _finish_graph(folder, contents.signatures)
         extra = folder / "assets.extra"
         extra.mkdir()
         warmup.write(extra, contents.signatures, learner.inner_steps)
@@ -108,10 +110,11 @@ def _of_policy(run: LoadedRun, goal: Sequence[float]) -> Contents:
     )
 
 
-def _document_shapes(folder: pathlib.Path, offered: Mapping[str, Signature]) -> None:
+def _finish_graph(folder: pathlib.Path, offered: Mapping[str, Signature]) -> None:
     """Writes the shapes that inputs should have into the signatures, for people and tools to read.
 
-    The graph's own inputs are of unknown rank, which is what a signature would say of them.
+    The graph's own inputs are of unknown rank, which is what a signature would say of them. And
+    operations forget the custom gradients that were not saved, as loaders would warn of each.
     """
     path = folder / tf.saved_model.SAVED_MODEL_FILENAME_PB
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
@@ -120,6 +123,9 @@ def _document_shapes(folder: pathlib.Path, offered: Mapping[str, Signature]) -> 
         for argument, (shape, _) in signature.inputs.items():
             info = meta_graph.signature_def[name].inputs[argument]
             info.tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
+    functions = meta_graph.graph_def.library.function
+    for node in [*meta_graph.graph_def.node, *(n for one in functions for n in one.node_def)]:
+        node.attr.pop("_gradient_op_type", None)
     path.write_bytes(model.SerializeToString(deterministic=True))
     # It is a checksum of the file as it was.
     (folder / "fingerprint.pb").unlink()

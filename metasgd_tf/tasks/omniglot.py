@@ -70,13 +70,12 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
     # One channel is a third of the work, and the other two would be the same.
     encoded = {"image": tfds.decode.SkipDecoding()}
     dataset = tfds.load("omniglot", split="train+test", data_dir=data_dir, decoders=encoded)
-    small = dataset.map(
-        lambda example: (
-            shrink(tf.io.decode_png(example["image"], channels=1)),
-            example["label"],
-        ),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).batch(4096)
+
+    @tf.autograph.experimental.do_not_convert
+    def decoded(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+        return shrink(tf.io.decode_png(example["image"], channels=1)), example["label"]
+
+    small = dataset.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(4096)
     parts = list(small.as_numpy_iterator())
     images = np.concatenate([images for images, _ in parts])
     labels = np.concatenate([labels for _, labels in parts])
