@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-from benchmarks import cases
+from benchmarks import cases, driver
 
 _CASES = flags.DEFINE_list("cases", ["omniglot"], "Classification cases to measure.")
 _TASKS = flags.DEFINE_integer("tasks", 600, "Tasks of an evaluation.", lower_bound=2)
@@ -56,15 +56,17 @@ def measure(case: cases.Case) -> None:
 
 
 def main(argv: list[str]) -> str | None:
-    """Measures every case; returns a sentence for stderr where one is no classification."""
+    """Measures every case; returns None, or a sentence for stderr."""
     del argv
-    for name in _CASES.value:
-        case = cases.CASES.get(name)
-        if case is None or case.kind != "classification":
-            known = [c.name for c in cases.CASES.values() if c.kind == "classification"]
-            return f"--cases={name}: should be some of {', '.join(known)}."
-    for name in _CASES.value:
-        measure(dataclasses.replace(cases.CASES[name], queries=_QUERIES))
+    try:
+        chosen = driver.chosen_cases(_CASES.value)
+    except driver.BenchmarkError as error:
+        return str(error)
+    others = [case.name for case in chosen if case.kind != "classification"]
+    if others:
+        return f"--cases: {', '.join(others)} should be of classification, which has queries a class."
+    for case in chosen:
+        measure(dataclasses.replace(case, queries=_QUERIES))
     return None
 
 
