@@ -64,7 +64,9 @@ def main(argv: list[str]) -> str | None:
         return str(error)
     others = [case.name for case in chosen if case.kind != "classification"]
     if others:
-        return f"--cases: {', '.join(others)} should be of classification, which has queries a class."
+        return (
+            f"--cases: {', '.join(others)} should be of classification, which has queries a class."
+        )
     for case in chosen:
         measure(dataclasses.replace(case, queries=_QUERIES))
     return None
