@@ -86,7 +86,7 @@ def test_evaluation_has_fifteen_queries_a_class_or_what_is_left():
             stream(0, "test"), "test", Protocol(shots, 4, 1), tf.constant(2), tf.constant(0)
         )
         check_task(episode, 5, shots, queries)
-    assert family.protocols(None) == [(1, 600, 1)]
+    assert family.protocols(None) == [Protocol(shots=1, num_tasks=600, repeats=1, before=100)]
 
 
 def test_pixels_become_numbers_between_0_and_1():

@@ -11,6 +11,7 @@ import tensorflow as tf
 from metasgd_tf import run_flags
 from metasgd_tf.tasks import sinusoid
 from metasgd_tf.tasks.sinusoid import Sinusoid
+from trainers.episodes import Protocol
 from trainers.seeds import fold_in, stream
 
 CURVES = 1000
@@ -135,7 +136,9 @@ def test_evaluation_queries_are_evenly_spaced():
 
 
 def test_the_protocol_is_the_papers():
-    assert Sinusoid(5, 5).protocols(None) == [(5, 100, 100), (10, 100, 100), (20, 100, 100)]
+    assert Sinusoid(5, 5).protocols(None) == [
+        Protocol(shots, num_tasks=100, repeats=100, before=None) for shots in (5, 10, 20)
+    ]
 
 
 def test_the_loss_is_the_squared_error():
