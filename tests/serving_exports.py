@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from metasgd_tf import run_flags
+from metasgd_tf import networks, run_flags
 from metasgd_tf.evaluation import LoadedRun
 from metasgd_tf.tasks import navigation
 from metasgd_tf.tasks.image_folder import ImageFolder
@@ -66,7 +66,7 @@ def run(family: Family, *arguments: str) -> LoadedRun:
     """Returns a run as if it had been trained, its weights drawn by seed."""
     settings = run_flags.resolve(run_flags.parse(list(arguments)))
     learner = MetaLearner(
-        family.model(3),
+        networks.build(settings.model, family, 3),
         family.loss,
         alpha_init=0.1,
         inner_steps=settings.inner_steps,
@@ -88,7 +88,7 @@ def omniglot_run(*arguments: str) -> LoadedRun:
 def folder_run(channels: int) -> LoadedRun:
     """Returns a run that tells three classes of a folder of pictures apart, 20 × 20 pixels."""
     family = ImageFolder({"test": np.zeros([3, 2, 20, 20, channels], np.uint8)}, 3, 1, 1)
-    return run(family, "--task=image_folder")
+    return run(family, "--task=image_folder", "--model=tests.fast_network:network")
 
 
 def sinusoid_run(*arguments: str) -> LoadedRun:

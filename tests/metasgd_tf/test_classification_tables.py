@@ -3,7 +3,6 @@
 import json
 import types
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -27,23 +26,8 @@ TINY = [
     "--checkpoint_interval=2",
     "--validation_tasks=2",
     "--seed=6",
-    f"--model={__name__}:network",
+    "--model=tests.fast_network:network",
 ]
-
-
-def network(input_shape, output_size, seed):
-    """Builds a network that compiles fast, with weights in two layers."""
-    seeds = keras.random.SeedGenerator(seed)
-    layers = [
-        # With a convolution nothing goes through XLA, which compiles longer than all of this runs.
-        keras.layers.DepthwiseConv2D(7, 7, depthwise_initializer="ones", trainable=False),
-        keras.layers.Flatten(),
-        keras.layers.BatchNormalization(name="norm"),
-        keras.layers.Dense(
-            output_size, kernel_initializer=keras.initializers.GlorotUniform(seeds), name="output"
-        ),
-    ]
-    return keras.Sequential([keras.Input(input_shape), *layers])
 
 
 @pytest.fixture(scope="module")

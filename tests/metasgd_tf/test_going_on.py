@@ -20,6 +20,7 @@ from trainers.errors import InputError
 SINUSOID = [*SMALL, "--iterations=120", "--checkpoint_interval=4", "--summary_interval=2"]
 OMNIGLOT = [
     "--task=omniglot",
+    "--model=tests.fast_network:network",
     "--shots=1",
     "--queries=1",
     "--alpha_init=0.02",
