@@ -20,7 +20,6 @@ from trainers.errors import InputError
 SINUSOID = [*SMALL, "--iterations=120", "--checkpoint_interval=4", "--summary_interval=2"]
 OMNIGLOT = [
     "--task=omniglot",
-    "--model=tests.fast_network:network",
     "--shots=1",
     "--queries=1",
     "--alpha_init=0.02",
@@ -63,7 +62,14 @@ def assert_same_run(one, other):
 def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     tmp_path, omniglot_dir, task, kills
 ):
-    arguments = SINUSOID if task == "sinusoid" else [*OMNIGLOT, f"--data_dir={omniglot_dir}"]
+    arguments = {
+        "sinusoid": SINUSOID,
+        "omniglot": [
+            *OMNIGLOT,
+            f"--data_dir={omniglot_dir}",
+            "--model=tests.fast_network:network",
+        ],
+    }[task]
     for delay, number in enumerate(kills):
         with started(tmp_path, tmp_path / "killed", *arguments) as running:
             wait_for(tmp_path, running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
