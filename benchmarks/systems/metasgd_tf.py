@@ -17,6 +17,7 @@ from metasgd_tf import run_flags
 from metasgd_tf.evaluation import LoadedRun
 from metasgd_tf.navigation.environment import Navigation2D
 from metasgd_tf.picture_tasks import PictureClassification
+from metasgd_tf.pictures_by_class import Pictures
 from metasgd_tf.serving.writing import export
 from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.tasks.omniglot import Omniglot
@@ -24,7 +25,7 @@ from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.conv4 import conv4
 from trainers.advantages import Advantages
 from trainers.checkpoints import Origin
-from trainers.devices import use_cores_for_tasks
+from trainers.devices import sum_in_chunks, use_cores_for_tasks
 from trainers.families import Family, Part
 from trainers.learner import MetaLearner
 from trainers.meta_trainer import MetaTrainer
@@ -67,6 +68,42 @@ def judging(case: cases.Case, tasks: int) -> Callable[[], object]:
     (protocol,) = family.protocols(tasks)
     part = Part("train", stream(0, "test"))
     return family.evaluation(_learner(case, family), protocol, [part])
+
+
+def feeding(
+    case: cases.Case, held: Pictures
+) -> tuple[Callable[[int], object], Callable[[int, int], object]]:
+    """Prepares training on given pictures, and drawing a meta-iteration's tasks alone.
+
+    Args:
+      case: A classification case.
+      held: The pictures of the training classes.
+
+    Returns:
+      A function that makes a number of meta-iterations, and one that draws the tasks of
+      meta-iterations [first, first + count), side by side as in training.
+    """
+    use_cores_for_tasks()
+    family = Omniglot({"train": held}, case.ways, case.shots, case.queries)
+    trainer = MetaTrainer(
+        _learner(case, family), family.sampler("train"), meta_batch_size=case.tasks
+    )
+    task = tf.function(family.sampler("train"), experimental_attributes={"_noinline": True})
+
+    def corners(seeds: tf.Tensor) -> tf.Tensor:
+        drawn = [task(seed) for seed in tf.unstack(seeds)]
+        return tf.add_n([t.support_inputs[0, 0] + t.query_inputs[0, 0] for t in drawn])
+
+    @tf.function(autograph=False)
+    def drawn_at(number: tf.Tensor) -> tf.Tensor:
+        seeds = split_seed(fold_in(stream(0, "train"), number), case.tasks)
+        return sum_in_chunks(corners, seeds)
+
+    def draw(first: int, count: int) -> None:
+        for number in range(first, first + count):
+            drawn_at(tf.constant(number)).numpy()
+
+    return trainer.train, draw
 
 
 def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:

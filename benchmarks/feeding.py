@@ -1,0 +1,82 @@
+"""Measures what drawing tasks costs a meta-iteration, and the memory that their pictures take.
+
+    python -m benchmarks.feeding --case=mini_imagenet
+
+By this project's system, on noise of the size that is held at most: 4,400 classes of 20 for
+Omniglot, which are those of training, and all 60,000 pictures of MiniImagenet. Rounds of training
+and of drawing the same tasks alternate, so that what disturbs the machine disturbs both. One case a
+process, since a process's peak memory never falls. The exit code is 1 if drawing takes the limit or
+more.
+"""
+
+import resource
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+from absl import app, flags
+
+from benchmarks import cases
+
+# Classes, and pictures of each.
+_HELD = {"omniglot": (4400, 20), "mini_imagenet": (100, 600)}
+
+_CASE = flags.DEFINE_enum("case", "omniglot", list(_HELD), "Case to measure.")
+_ROUNDS = flags.DEFINE_integer("rounds", 10, "Rounds to time.", lower_bound=1)
+_ITERATIONS = flags.DEFINE_integer("iterations", 5, "Of a round.", lower_bound=1)
+_LIMIT_PERCENT = flags.DEFINE_float(
+    "limit_percent", 5.0, "Share of a meta-iteration that counts as a failure."
+)
+
+
+def peak_gb() -> float:
+    """Returns the most memory that this process has held at once, in GB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def milliseconds(work: Callable[..., object], *arguments: int) -> float:
+    """Returns the time of a call."""
+    begin = time.perf_counter()
+    work(*arguments)
+    return 1e3 * (time.perf_counter() - begin)
+
+
+def main(argv: list[str]) -> str | None:
+    """Measures the case and prints it; returns None, or a sentence for stderr."""
+    del argv
+    from benchmarks.systems import metasgd_tf
+    from metasgd_tf.pictures_by_class import Pictures, empty
+
+    case = cases.CASES[_CASE.value]
+    classes, pictures = _HELD[case.name]
+    print(f"{case.name}: {peak_gb():.2f} GB before there are pictures")
+    images = empty([classes * pictures, case.image_size, case.image_size, case.channels])
+    noise = np.random.default_rng(0)
+    for start in range(0, len(images), pictures):
+        of_class = images[start : start + pictures]
+        of_class[:] = noise.integers(0, 256, of_class.shape, np.uint8)
+    names = tuple(f"class {number}" for number in range(classes))
+    train, draw = metasgd_tf.feeding(case, Pictures(images, (pictures,) * classes, names))
+    print(f"  {peak_gb():.2f} GB with {len(images)} of {images.nbytes / 1e9:.2f} GB")
+    count = _ITERATIONS.value
+    train(1)
+    draw(0, 1)
+    training, drawing = [], []
+    for number in range(_ROUNDS.value):
+        drawing.append(milliseconds(draw, 1 + number * count, count) / count)
+        training.append(milliseconds(train, count) / count)
+    shares = [100 * one / whole for one, whole in zip(drawing, training, strict=True)]
+    share = statistics.median(shares)
+    print(
+        f"  drawing {statistics.median(drawing):.2f} ms of "
+        f"{statistics.median(training):.1f} ms a meta-iteration, {share:.2f} % "
+        f"({min(shares):.2f} to {max(shares):.2f}); {peak_gb():.2f} GB in the end"
+    )
+    if share >= _LIMIT_PERCENT.value:
+        return f"Drawing took {_LIMIT_PERCENT.value:g} % or more."
+    return None
+
+
+if __name__ == "__main__":
+    app.run(main)
