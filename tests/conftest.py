@@ -1,7 +1,8 @@
 """What all tests share: two logical devices, so that replicas can be tested on any machine.
 
-XLA keeps what it has compiled for the other processes of the session, in a directory that goes with
-it. The commands that the tests start would else take longer to compile than to do anything.
+XLA compiles without optimisation, by what takes it least, and keeps what it has compiled for the
+other processes of the session, in a directory that goes with it. The tests' small trainings would
+else take longer to compile than to do anything.
 """
 
 import atexit
@@ -16,6 +17,9 @@ import tempfile
 from metasgd_tf.process_environment import prepare_process
 
 prepare_process()
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 gc.set_threshold(50_000)  # Tracing makes many objects, nearly all of which stay.
 if "TF_XLA_FLAGS" not in os.environ:  # Workers have it from the process that starts them.
     _compiled = tempfile.mkdtemp(prefix="xla_compiled_")
