@@ -210,13 +210,16 @@ class TaskFamily(Family):
         self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
         """Prepares measuring the learned direction, see `Family.direction`."""
-        # Traced once, and not again for each of the tasks.
         draw = tf.function(self._numbered(protocol, part), autograph=False)
 
         def supports() -> tuple[tf.Tensor, tf.Tensor]:
-            drawn = [draw(tf.constant(number))[:2] for number in range(count)]
-            inputs, targets = (tf.stack(parts) for parts in zip(*drawn, strict=True))
-            return inputs, targets
+            drawn = draw.get_concrete_function(tf.TensorSpec([], tf.int32))
+            inputs, targets = (tf.TensorSpec.from_tensor(t) for t in drawn.structured_outputs[:2])
+            return tf.map_fn(
+                lambda number: drawn(number)[:2],
+                tf.range(count),
+                fn_output_signature=(inputs, targets),
+            )
 
         return direction_cosines(learner, supports)
 

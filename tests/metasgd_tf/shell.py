@@ -34,12 +34,10 @@ _READY.set_forkserver_preload(["keras"])
 def command(name, *arguments, **environment):
     """Runs a command as from a shell in which nothing is set for tests.
 
-    With an environment it is a process of its own from the start, in which XLA does as it does for
-    users.
+    With an environment it is a process of its own from the start, and XLA keeps nothing for it.
     """
     if environment:
-        for_xla = ("TF_XLA_FLAGS", "XLA_FLAGS")
-        fresh = {key: value for key, value in _environment().items() if key not in for_xla}
+        fresh = {key: value for key, value in _environment().items() if key != "TF_XLA_FLAGS"}
         return subprocess.run(
             [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
             env={**fresh, "PYTHONPATH": str(ROOT), **environment},

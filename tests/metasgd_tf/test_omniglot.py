@@ -51,7 +51,7 @@ def area_mean(ink):
 
 def test_drawings_are_shrunk_and_have_ink_255(omniglot_drawings):
     drawings = omniglot_drawings
-    assert drawings.shape == (1623, 20, 28, 28, 1) and drawings.dtype == np.uint8
+    assert drawings.shape == (1623, 8, 28, 28, 1) and drawings.dtype == np.uint8
     for label in (0, 1, 963, 964, 1622):  # The last of one file and the first of the other.
         for number, ink in enumerate(synthetic_omniglot.drawings(label)):
             found = drawings[label, number, :, :, 0].astype(int)
@@ -94,11 +94,11 @@ def test_only_training_classes_are_rotated(monkeypatch, omniglot_drawings):
     drawings = omniglot_drawings
     family = family_from_flags(monkeypatch, drawings, ("train", "validation", "test"))
     counts = {split: pictures.counts for split, pictures in family._pictures.items()}
-    assert counts == {"train": (20,) * 4400, "validation": (20,) * 100, "test": (20,) * 423}
+    assert counts == {"train": (8,) * 4400, "validation": (8,) * 100, "test": (8,) * 423}
     character = omniglot.split_characters(0)["train"][7]
     for turns in range(4):
         np.testing.assert_array_equal(
-            family._pictures["train"].images[20 * (1100 * turns + 7) + 3, :, :, 0],
+            family._pictures["train"].images[8 * (1100 * turns + 7) + 3, :, :, 0],
             np.rot90(drawings[character, 3, :, :, 0], turns),
         )
 
