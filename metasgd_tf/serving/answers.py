@@ -50,6 +50,8 @@ def answers(
     answer_spec = tf.TensorSpec([None, outputs], tf.float32)
     predict = prediction(learner, input_spec, answer_spec)
 
+    # These are functions of their own so that an export holds once what several signatures share.
+    @tf.function(autograph=False)
     def fast_weights(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> Tensors:
         if isinstance(steps, int):
             return learner.adapt(inputs, targets, steps=steps)
@@ -64,13 +66,12 @@ def answers(
         # No further step, but what belongs to weights beside them: the support set's statistics.
         return learner.adapt(inputs, targets, steps=0, theta=weights)
 
-    own = tf.function(
-        lambda inputs, targets: fast_weights(inputs, targets, learner.inner_steps), autograph=False
-    )
-    parts = own.get_concrete_function(input_spec, target_spec).outputs
+    own = fast_weights.get_concrete_function(input_spec, target_spec, learner.inner_steps)
+    parts = own.outputs
     sizes = [part.shape.num_elements() for part in parts]
     state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
 
+    @tf.function(autograph=False)
     def answer(inputs: tf.Tensor, targets: tf.Tensor, queries: tf.Tensor, steps: Steps):
         def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
             return predict(fast_weights(task[0], task[1], steps), task[2])

@@ -43,6 +43,10 @@ class ServedLearner:
             tf.TensorSpec([None, *self.target_shape], self.target_type),
             family.output_size,
         )
+        # A function of its own so that an export holds once what all signatures of pictures share.
+        self._decoded = tf.function(
+            self._decode, input_signature=[tf.TensorSpec([None, None], tf.string)], autograph=False
+        )
         # Which classes the support set has goes with the fast weights.
         self._ways = family.output_size if self.classifies else 0
         self.state_size = self._answers.size + self._ways
@@ -128,7 +132,7 @@ class ServedLearner:
         queries = checks.inputs("query_inputs", queries, self.family.input_shape)
         return checks.same_tasks("query_inputs", queries, other, beside)
 
-    def _decoded(self, files: tf.Tensor) -> tf.Tensor:
+    def _decode(self, files: tf.Tensor) -> tf.Tensor:
         """Decodes PNG or JPEG files [B, N] to inputs [B, N, ...]."""
         assert isinstance(self.family, PictureClassification)
         pictures = tf.map_fn(

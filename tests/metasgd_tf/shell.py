@@ -32,22 +32,22 @@ _READY.set_forkserver_preload(["keras"])
 
 
 def command(name, *arguments, **environment):
-    """Runs a command as from a shell in which nothing is set for tests.
+    """Runs a command as from a shell in which nothing but this environment is set for tests.
 
-    With an environment it is a process of its own from the start, and XLA keeps nothing for it.
+    With a PYTHONPATH it is a process of its own from the start, and XLA keeps nothing for it.
     """
-    if environment:
+    if "PYTHONPATH" in environment:
         fresh = {key: value for key, value in _environment().items() if key != "TF_XLA_FLAGS"}
         return subprocess.run(
             [sys.executable, "-m", f"metasgd_tf.{name}", *arguments],
-            env={**fresh, "PYTHONPATH": str(ROOT), **environment},
+            env=fresh | environment,
             capture_output=True,
             text=True,
             timeout=LIMIT,
             check=False,
         )
     with tempfile.TemporaryDirectory() as said:
-        running = start(said, name, *arguments)
+        running = start(said, name, *arguments, **environment)
         running.join(LIMIT)
         if running.exitcode is None:
             running.kill()
@@ -57,9 +57,9 @@ def command(name, *arguments, **environment):
         )
 
 
-def start(said, name, *arguments) -> ForkServerProcess:
+def start(said, name, *arguments, **environment) -> ForkServerProcess:
     """Starts a command; what it says will be in the files `stdout` and `stderr` of a directory."""
-    given = str(said), os.getcwd(), _environment(), name, arguments
+    given = str(said), os.getcwd(), _environment() | environment, name, arguments
     running = _READY.Process(target=_become, args=given)
     running.start()
     return running
