@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ from trainers.learner import MetaLearner
 
 WAYS = 5
 
-# Loads an export in both ways without this project and writes what serving_default answers.
+# Loads exports in both ways without this project and writes what their serving_default answers.
 FRESH = """
 import importlib.abc, sys
 
@@ -35,21 +36,21 @@ class Nothing(importlib.abc.MetaPathFinder):
             raise ImportError(name + " is not TensorFlow")
 
 sys.meta_path.insert(0, Nothing())
-version, asked_file, given_file = sys.argv[1:]
 import numpy as np
 import tensorflow as tf
 
-asked = dict(np.load(asked_file))
-tensors = {name: tf.constant(value) for name, value in asked.items()}
-loaded = tf.saved_model.load(version)
-given = {"load/" + n: v for n, v in loaded.signatures["serving_default"](**tensors).items()}
-with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
-    signature = meta_graph.signature_def["serving_default"]
-    feeds = {signature.inputs[name].name: value for name, value in asked.items()}
-    fetches = {name: info.name for name, info in signature.outputs.items()}
-    given |= {"session/" + n: v for n, v in session.run(fetches, feeds).items()}
-np.savez(given_file, **given)
+for number, version in enumerate(sys.argv[1:]):
+    asked = dict(np.load(f"asked{number}.npz"))
+    tensors = {name: tf.constant(value) for name, value in asked.items()}
+    loaded = tf.saved_model.load(version)
+    given = {"load/" + n: v for n, v in loaded.signatures["serving_default"](**tensors).items()}
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        meta_graph = tf.compat.v1.saved_model.load(session, ["serve"], version)
+        signature = meta_graph.signature_def["serving_default"]
+        feeds = {signature.inputs[name].name: value for name, value in asked.items()}
+        fetches = {name: info.name for name, info in signature.outputs.items()}
+        given |= {"session/" + n: v for n, v in session.run(fetches, feeds).items()}
+    np.savez(f"given{number}.npz", **given)
 barred = set(BARRED) & {name.split(".")[0] for name in sys.modules}
 assert not barred, barred
 """
@@ -158,21 +159,22 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def answered_elsewhere(
-    version: pathlib.Path, asked: dict[str, Any], folder: pathlib.Path
-) -> dict[str, np.ndarray]:
-    """Returns what `serving_default` answers in a process with TensorFlow alone.
+    asked_of: Sequence[tuple[pathlib.Path, dict[str, Any]]], folder: pathlib.Path
+) -> list[dict[str, np.ndarray]]:
+    """Returns what exports' `serving_default` answers in a process with TensorFlow alone.
 
     Args:
-      version: the export.
-      asked: the request.
+      asked_of: exports, each with a request.
       folder: for what goes between the processes.
 
     Returns:
-      The outputs by their names under `load/` and `session/`, after the loader.
+      For each export its outputs by their names under `load/` and `session/`, after the loader.
     """
-    np.savez(folder / "asked.npz", **asked)
+    for number, (_, asked) in enumerate(asked_of):
+        np.savez(folder / f"asked{number}.npz", **asked)
+    versions = [str(version) for version, _ in asked_of]
     done = subprocess.run(
-        [sys.executable, "-I", "-c", FRESH, str(version), "asked.npz", "given.npz"],
+        [sys.executable, "-I", "-c", FRESH, *versions],
         cwd=folder,
         env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
@@ -180,7 +182,7 @@ def answered_elsewhere(
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    return dict(np.load(folder / "given.npz"))
+    return [dict(np.load(folder / f"given{number}.npz")) for number in range(len(versions))]
 
 
 def assert_plain(folder: pathlib.Path) -> None:

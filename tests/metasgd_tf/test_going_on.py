@@ -17,7 +17,7 @@ from tests.metasgd_tf.shell import SMALL, assert_refused, checkpoint_values, com
 from trainers.errors import InputError
 
 # Many checkpoints, so that some kills come in the middle of one.
-SINUSOID = [*SMALL, "--iterations=120", "--checkpoint_interval=4", "--summary_interval=2"]
+SINUSOID = [*SMALL, "--iterations=72", "--checkpoint_interval=4", "--summary_interval=2"]
 OMNIGLOT = [
     "--task=omniglot",
     "--shots=1",
@@ -58,7 +58,7 @@ def assert_same_run(one, other):
         np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 60)), ("omniglot", (4,))])
+@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 40)), ("omniglot", (4,))])
 def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     tmp_path, omniglot_dir, task, kills
 ):

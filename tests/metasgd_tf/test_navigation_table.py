@@ -1,11 +1,11 @@
-"""Table 4: a start trained in earnest by two seeds, and what is made of known returns."""
+"""Table 4: a start trained in earnest by one seed, and what is made of known returns by another."""
 
 import json
 
 import numpy as np
 import pytest
 
-from metasgd_tf import run_flags
+from metasgd_tf import evaluation, run_flags, training
 from metasgd_tf.reproduction import markdown, navigation
 from metasgd_tf.tasks import navigation as family
 from trainers.errors import InputError
@@ -22,6 +22,25 @@ TINY = [
     "--optimizer=adam",
 ]
 LEARNERS = {"meta_sgd": "--alpha_init=0.02", "maml": "--alpha_init=0.5"}
+# What the runs of seed 7 are said to return, [tasks, updates + 1].
+KNOWN = {
+    name: np.random.default_rng(number).uniform(-50.0, -1.0, [TASKS, 4])
+    for number, name in enumerate(LEARNERS)
+}
+
+
+def train_run(settings, model_dir):
+    if settings.seed != 7:
+        training.train_run(settings, model_dir)
+
+
+def evaluate_run(model_dir):
+    if not model_dir.endswith("_seed7"):
+        return evaluation.evaluate_run(model_dir)
+    returns = KNOWN["meta_sgd" if "meta_sgd" in model_dir else "maml"]
+    return evaluation.Evaluation(
+        {"iteration": 1, "training_seconds": 2.5}, {2: {"return": returns}}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +57,8 @@ def output(tmp_path_factory):
         patch.setattr(family, "EVALUATION_TASKS", TASKS)
         patch.setattr(family, "TOGETHER", TASKS)
         patch.setattr(navigation, "SEEDS", (4, 7))
+        patch.setattr(navigation, "train_run", train_run)
+        patch.setattr(navigation, "evaluate_run", evaluate_run)
         navigation.reproduce(str(path), ["fixed"])
     return path
 
@@ -50,14 +71,11 @@ def start(output):
 
 
 def returns(output, algorithm):
-    """Returns what each run's own evaluation has: [seeds, tasks, updates + 1]."""
-    runs = []
-    for seed in (4, 7):
-        path = output / f"navigation_fixed_{algorithm}_seed{seed}" / "evaluation.csv"
-        _, *lines = path.read_text(encoding="utf-8").splitlines()
-        values = np.array([float(line.split(",")[-1]) for line in lines])
-        runs.append(values.reshape(TASKS, 4))
-    return np.stack(runs)
+    """Returns what the run's own evaluation has, and what is known: [seeds, tasks, updates + 1]."""
+    path = output / f"navigation_fixed_{algorithm}_seed4" / "evaluation.csv"
+    _, *lines = path.read_text(encoding="utf-8").splitlines()
+    values = np.array([float(line.split(",")[-1]) for line in lines])
+    return np.stack([values.reshape(TASKS, 4), KNOWN[algorithm]])
 
 
 def test_a_row_is_the_mean_over_seeds_and_its_interval_is_over_goals(output, start):

@@ -4,21 +4,27 @@ import keras
 import numpy as np
 import pytest
 
-from metasgd_tf import run_flags
+from metasgd_tf import run_flags, training
 from metasgd_tf.training import train_run
 from tests.metasgd_tf.shell import SMALL, checkpoint_values
 from trainers.errors import InputError
 
 
-def test_the_outer_optimizer_is_what_the_flags_say(tmp_path):
-    flags_given = [*SMALL, "--iterations=1", "--clip_norm=0.5", "--meta_learning_rate=0.25"]
+@pytest.fixture
+def untrained(monkeypatch):
+    """Lets runs be made and not trained."""
+    monkeypatch.setattr(training, "_train_to_the_end", lambda *_: None)
+
+
+def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
+    flags_given = [*SMALL, "--clip_norm=0.5", "--meta_learning_rate=0.25"]
     optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
     assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.global_clipnorm == 0.5
     assert float(optimizer.learning_rate) == 0.25
 
 
-def test_sgd_with_momentum_is_the_other_optimizer(tmp_path):
-    flags_given = [*SMALL, "--iterations=1", "--optimizer=sgd", "--clip_norm=0.5"]
+def test_sgd_with_momentum_is_the_other_optimizer(tmp_path, untrained):
+    flags_given = [*SMALL, "--optimizer=sgd", "--clip_norm=0.5"]
     optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
     assert isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum == 0.9
     assert optimizer.global_clipnorm == 0.5

@@ -103,7 +103,7 @@ def test_trajectories_change_what_it_does(exports, served, met):
 def test_tensorflow_alone_acts_as_the_trainer_learned(exports, met, tmp_path):
     run, version = exports("navigation")
     queries = states(TASKS, 5)
-    given = answered_elsewhere(version, request(met[0], queries), tmp_path)
+    (given,) = answered_elsewhere([(version, request(met[0], queries))], tmp_path)
     for loader in ("load", "session"):
         ours = {name: given[f"{loader}/{name}"] for name in ("actions", "standard_deviations")}
         assert_acts(run, met[1], queries, ours)

@@ -26,6 +26,7 @@ from tests.serving_exports import (
 )
 
 PICTURES = ["classify_images", "classify_images_steps"]
+ALONE = ["transductive", "support", "sinusoid", "grey folder"]
 OTHERS = ["adapt", "adapt_steps", "predict", "serving_default", "serving_default_steps"]
 
 
@@ -33,23 +34,35 @@ def saved_model(version):
     return saved_model_pb2.SavedModel.FromString((version / "saved_model.pb").read_bytes())
 
 
-@pytest.mark.parametrize("name", ["transductive", "support", "sinusoid", "grey folder"])
-def test_tensorflow_alone_gives_what_the_trainer_gives(exports, name, tmp_path):
-    run, version = exports(name)
+def request(run):
     rng = np.random.default_rng(0)
     shape, ways = run.family.input_shape, run.family.output_size
     # Few enough for both to normalise by the same operations: after others, which round in another
     # way, a ReLU's input near 0 may lie on its other side, and that is more than 1e-5.
-    count = 2 if name == "sinusoid" else ways
+    count = 2 if run.trained_on == "sinusoid" else ways
     asked = {
         "support_inputs": rng.random((3, count, *shape), np.float32),
         "support_targets": np.tile(np.arange(count, dtype=np.int32), (3, 1)),
         "query_inputs": rng.random((3, 4, *shape), np.float32),
     }
-    if name == "sinusoid":
+    if run.trained_on == "sinusoid":
         asked["support_targets"] = rng.random((3, count, 1), np.float32)
-    outputs = answers(run.learner, *asked.values())
-    given = answered_elsewhere(version, asked, tmp_path)
+    return asked
+
+
+@pytest.fixture(scope="module")
+def elsewhere(exports, tmp_path_factory):
+    """Requests to exports, and what each is answered, by the exports' names."""
+    requests = [request(exports(name)[0]) for name in ALONE]
+    asked_of = [(exports(name)[1], asked) for name, asked in zip(ALONE, requests, strict=True)]
+    given = answered_elsewhere(asked_of, tmp_path_factory.mktemp("elsewhere"))
+    return dict(zip(ALONE, zip(requests, given, strict=True), strict=True))
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_tensorflow_alone_gives_what_the_trainer_gives(exports, elsewhere, name):
+    asked, given = elsewhere[name]
+    outputs = answers(exports(name)[0].learner, *asked.values())
     for loader in ("load", "session"):
         if name == "sinusoid":
             np.testing.assert_allclose(given[f"{loader}/predictions"], outputs, rtol=0, atol=1e-5)
