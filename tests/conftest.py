@@ -8,7 +8,6 @@ else take longer to compile than to do anything.
 import atexit
 import fcntl
 import functools
-import gc
 import os
 import pathlib
 import shutil
@@ -20,7 +19,6 @@ prepare_process()
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 )
-gc.set_threshold(50_000)  # Tracing makes many objects, nearly all of which stay.
 if "TF_XLA_FLAGS" not in os.environ:  # Workers have it from the process that starts them.
     _compiled = tempfile.mkdtemp(prefix="xla_compiled_")
     atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
