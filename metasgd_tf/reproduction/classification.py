@@ -27,7 +27,7 @@ class Trained(NamedTuple):
     Attributes:
       config: its flagfile's name, without its ending.
       settings: its flags as they were resolved.
-      evaluation: its evaluation, at as many inner steps as any row asks for.
+      evaluation: its evaluation, at as many inner steps as its row asks for.
       alpha_negative_share: the share of α below 0 by layer; None if α is fixed.
     """
 
@@ -72,24 +72,16 @@ def reproduce(number: int, output_dir: str, cells: Sequence[str] = tuple(CELLS))
 def _cell(output: pathlib.Path, table: Table, cell: str) -> dict[str, Any]:
     ways, shots = CELLS[cell]
     rows = table.rows[ways]
-    trained = {
-        config: _train(
-            output,
-            f"{table.task}_{cell}_{config}",
-            max(row.inner_steps for row in rows if row.config == config),
-        )
-        for config in dict.fromkeys(row.config for row in rows)
-    }
+    trained = [_train(output, f"{table.task}_{cell}_{row.config}", row.inner_steps) for row in rows]
     scores = {
-        row.learner: 100.0
-        * trained[row.config].evaluation.per_task[shots]["accuracy"][:, row.inner_steps]
-        for row in rows
+        row.learner: 100.0 * run.evaluation.per_task[shots]["accuracy"][:, row.inner_steps]
+        for row, run in zip(rows, trained, strict=True)
     }
     first, *others = rows
     return {
         "ways": ways,
         "shots": shots,
-        "results": [_result(table, cell, row, trained[row.config]) for row in rows],
+        "results": [_result(table, cell, row, run) for row, run in zip(rows, trained, strict=True)],
         "differences": [
             {
                 "learner": first.learner,
