@@ -66,8 +66,7 @@ def answers(
         # No further step, but what belongs to weights beside them: the support set's statistics.
         return learner.adapt(inputs, targets, steps=0, theta=weights)
 
-    own = fast_weights.get_concrete_function(input_spec, target_spec, learner.inner_steps)
-    parts = own.outputs
+    parts = fast_weights.get_concrete_function(input_spec, target_spec, learner.inner_steps).outputs
     sizes = [part.shape.num_elements() for part in parts]
     state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
 
