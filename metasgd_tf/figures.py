@@ -66,7 +66,7 @@ class Run(NamedTuple):
     Attributes:
       model_dir: its directory, as it was asked for.
       settings: its flags.
-      label: its learner's name; the directory's follows where a name alone would not tell.
+      label: its learner's name; the directory's follows in all, where two would be alike.
       style: the colour and the line style for everything of it.
     """
 
@@ -91,13 +91,13 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
             raise InputError(f"model_dirs={','.join(model_dirs)}: name {model_dir} only once")
     settings = [run_flags.read(model_dir) for model_dir in model_dirs]
     names = [_name(values) for values in settings]
-    labels = [
-        f"{name} ({os.path.relpath(path, os.path.commonpath(paths))})"
-        if names.count(name) > 1
-        else name
-        for name, path in zip(names, paths, strict=True)
-    ]
-    return [Run(*run) for run in zip(model_dirs, settings, labels, STYLES, strict=False)]
+    if len(set(names)) < len(names):
+        root = os.path.commonpath(paths)
+        names = [
+            f"{name} ({os.path.relpath(path, root)})"
+            for name, path in zip(names, paths, strict=True)
+        ]
+    return [Run(*run) for run in zip(model_dirs, settings, names, STYLES, strict=False)]
 
 
 def _name(settings: flags.FlagValues) -> str:

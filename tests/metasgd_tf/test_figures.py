@@ -167,7 +167,9 @@ def test_runs_of_one_name_are_told_apart_by_their_directories(tmp_path):
     for path, algorithm in zip(paths, ("meta_sgd", "meta_sgd", "maml"), strict=True):
         run_flags.write(run_flags.parse([f"--algorithm={algorithm}"]), path)
     names = [run.label for run in figures.chosen(paths)]
-    assert names == ["Meta-SGD, 1 step (a/run)", "Meta-SGD, 1 step (b/run)", "MAML, 1 step"]
+    # The third one too: what is alike may be of two tasks, and its reader would ask of which it is.
+    assert names == ["Meta-SGD, 1 step (a/run)", "Meta-SGD, 1 step (b/run)", "MAML, 1 step (maml)"]
+    assert [run.label for run in figures.chosen(paths[1:])] == ["Meta-SGD, 1 step", "MAML, 1 step"]
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
