@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from absl import flags
 
-from metasgd_tf.listing import listed
+from metasgd_tf.listing import counted, listed
 from trainers.errors import InputError
 from trainers.seeds import SPLITS
 
@@ -49,8 +49,8 @@ def drawn(names: Sequence[str], split_seed: int, ways: int, source: str) -> dict
     count = len(names)
     if count < len(SPLITS) * ways:
         raise InputError(
-            f"ways={ways}: {source} has {count} classes, too few for {ways} each in training, "
-            "validation and test; ask for fewer ways, or add classes"
+            f"ways={ways}: {source} has {counted(count, 'class', 'classes')}, too few for {ways} "
+            "each in training, validation and test; ask for fewer ways, or add classes"
         )
     validation = max(round(VALIDATION_SHARE * count), ways)
     test = max(round(TEST_SHARE * count), ways)

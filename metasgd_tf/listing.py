@@ -1,4 +1,4 @@
-"""Lists inside a sentence, kept short however much there is to name."""
+"""Lists and numbers of things inside a sentence."""
 
 from collections.abc import Sequence
 
@@ -11,4 +11,9 @@ def listed(items: Sequence[str]) -> str:
     rest = len(items) - NAMED
     if rest <= 0:
         return text
-    return f"{text} and {rest:,} other{'s' if rest > 1 else ''}"
+    return f"{text} and {counted(rest, 'other')}"
+
+
+def counted(number: int, thing: str, plural: str | None = None) -> str:
+    """Returns a number of things: `1 class`, `1,100 classes`."""
+    return f"{number:,} {thing if number == 1 else plural or thing + 's'}"

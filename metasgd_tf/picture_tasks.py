@@ -8,7 +8,7 @@ import tensorflow as tf
 from matplotlib import figure
 
 from metasgd_tf import encoded_pictures, pictures
-from metasgd_tf.listing import listed
+from metasgd_tf.listing import counted, listed
 from metasgd_tf.pictures_by_class import Pictures, as_tensor
 from metasgd_tf.square_pictures import square
 from trainers.episodes import Episode, Protocol
@@ -181,10 +181,13 @@ def refuse_too_few(
     """
     if ways > len(counts):
         raise InputError(
-            f"ways={ways}: the {split} split has {len(counts)} classes; ask for no more"
+            f"ways={ways}: the {split} split has {counted(len(counts), 'class', 'classes')}; ask "
+            "for no more"
         )
     needed = shots + queries
-    short = [f"{name} ({count} pictures)" for name, count in counts.items() if count < needed]
+    short = [
+        f"{name} ({counted(count, 'picture')})" for name, count in counts.items() if count < needed
+    ]
     if short:
         raise InputError(
             f"shots={shots} and queries={queries}: a class needs {needed} pictures for both, and "

@@ -51,6 +51,11 @@ def test_too_few_classes_for_three_splits_are_refused(count, ways):
         drawn(count, ways)
 
 
+def test_one_class_is_refused_in_the_singular():
+    with pytest.raises(InputError, match="ways=5: image_dir=x has 1 class, too few for 5 each"):
+        drawn(1, 5)
+
+
 def written(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "splits.csv"
     path.write_bytes(text.encode(encoding))
