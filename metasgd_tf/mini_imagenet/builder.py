@@ -79,21 +79,25 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = pathlib.Path(os.fspath(dl_manager.manual_dir))
         found = layouts.find(manual_dir, self.contents)
-        self._report(manual_dir, found.lacking)
         splits = {split: pictures for split, pictures in found.pictures.items() if pictures}
         if not splits:
             raise InputError(
                 f"manual_dir={manual_dir}: holds none of the pictures; put them there or name the "
                 "directory that has them"
             )
-        lacking = {UNREADABLE: list[str]()}
+        if found.lacking:
+            # To look into all pictures takes minutes, and this is known already.
+            logging.warning("%s", _incomplete(manual_dir, found.lacking))
+        unreadable: list[str] = []
         # The splits are written one after the other, so that the last one knows what all lack.
         generators = {
-            split: self._generate_examples(pictures, lacking[UNREADABLE])
+            split: self._generate_examples(pictures, unreadable)
             for split, pictures in splits.items()
         }
         last = list(splits)[-1]
-        generators[last] = self._reporting_at_the_end(generators[last], manual_dir, lacking)
+        generators[last] = self._reporting_at_the_end(
+            generators[last], manual_dir, found.lacking, unreadable
+        )
         return generators
 
     def _generate_examples(
@@ -115,21 +119,26 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
         examples: Iterator[tuple[str, dict[str, Any]]],
         manual_dir: pathlib.Path,
         lacking: dict[str, list[str]],
+        unreadable: list[str],
     ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Refuses at the end what is incomplete, or only logs it if it was asked for."""
         yield from examples
-        self._report(manual_dir, {kind: items for kind, items in lacking.items() if items})
-
-    def _report(self, manual_dir: pathlib.Path, lacking: dict[str, list[str]]) -> None:
-        """Refuses what is incomplete, or only logs it if it was asked for."""
+        if unreadable:
+            lacking = lacking | {UNREADABLE: unreadable}
         if not lacking:
             return
-        text = f"manual_dir={manual_dir}: mini-ImageNet is incomplete there: "
-        text += layouts.complaint(lacking)
+        text = _incomplete(manual_dir, lacking)
         if self.builder_config.name != "incomplete":
             raise InputError(
                 f"{text}; complete it, or ask for mini_imagenet/incomplete (allow_incomplete=True)"
             )
         logging.warning("%s", text)
+
+
+def _incomplete(manual_dir: pathlib.Path, lacking: dict[str, list[str]]) -> str:
+    return (
+        f"manual_dir={manual_dir}: mini-ImageNet is incomplete there: {layouts.complaint(lacking)}"
+    )
 
 
 def shrink(encoded: bytes) -> np.ndarray:

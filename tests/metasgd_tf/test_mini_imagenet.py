@@ -146,6 +146,23 @@ def test_what_is_lacking_is_refused_or_taken_knowingly(tmp_path):
 
 
 @pytest.mark.usefixtures("small_contents")
+def test_all_that_is_lacking_is_in_one_error(tmp_path):
+    manual_dir = tmp_path / "manual"
+    manual_dir.mkdir()
+    synthetic.write_images(manual_dir)
+    images = manual_dir / "images"
+    (images / "n0153282900000002.jpg").unlink()
+    (images / "n0193011200000005.jpg").write_bytes(b"")
+    with pytest.raises(InputError) as raised:
+        mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
+    message = str(raised.value)
+    assert "names in the CSV files without a file (1): train.csv n0153282900000002.jpg" in message
+    assert "n01532829 (2 instead of 3)" in message
+    assert f"decoded (1): {images}/n0193011200000005.jpg (Input is empty.); complete" in message
+    assert not list(config_dir(tmp_path, "complete").iterdir())
+
+
+@pytest.mark.usefixtures("small_contents")
 def test_unreadable_pictures_are_reported_together(tmp_path):
     manual_dir = tmp_path / "manual"
     manual_dir.mkdir()
