@@ -15,6 +15,7 @@ from absl import flags
 from matplotlib import figure
 
 from metasgd_tf import run_flags
+from metasgd_tf.listing import counted
 from metasgd_tf.pictures import BLUE, GREEN, PURPLE, VERMILLION
 from metasgd_tf.reproduction.published import LEARNERS
 from trainers.errors import InputError
@@ -103,7 +104,7 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
 def _name(settings: flags.FlagValues) -> str:
     name = NAMES.get(settings.algorithm, settings.algorithm)
     steps = settings.inner_steps
-    return f"{name}, {steps} step{'s' if steps > 1 else ''}"
+    return f"{name}, {counted(steps, 'step')}"
 
 
 def legend(drawn: figure.Figure, handles: Sequence[Any]) -> None:

@@ -121,18 +121,16 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
         lacking: dict[str, list[str]],
         unreadable: list[str],
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Refuses at the end what is incomplete, or only logs it if it was asked for."""
+        """Refuses at the end what is incomplete; if that was asked for, logs what is unreadable."""
         yield from examples
-        if unreadable:
-            lacking = lacking | {UNREADABLE: unreadable}
-        if not lacking:
-            return
-        text = _incomplete(manual_dir, lacking)
-        if self.builder_config.name != "incomplete":
+        undecoded = {UNREADABLE: unreadable} if unreadable else {}
+        if self.builder_config.name != "incomplete" and (lacking or undecoded):
             raise InputError(
-                f"{text}; complete it, or ask for mini_imagenet/incomplete (allow_incomplete=True)"
+                f"{_incomplete(manual_dir, lacking | undecoded)}; complete it, or ask for "
+                "mini_imagenet/incomplete (allow_incomplete=True)"
             )
-        logging.warning("%s", text)
+        if undecoded:
+            logging.warning("%s", _incomplete(manual_dir, undecoded))
 
 
 def _incomplete(manual_dir: pathlib.Path, lacking: dict[str, list[str]]) -> str:

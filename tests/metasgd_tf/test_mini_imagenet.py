@@ -1,71 +1,29 @@
-"""MiniImagenet: the data set that is prepared from the pictures, and what is loaded of it."""
+"""MiniImagenet: what is loaded of it, and what is refused or taken knowingly."""
 
 import pathlib
-import tempfile
-from unittest import mock
 
 import numpy as np
 import pytest
-import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from metasgd_tf import mini_imagenet
 from metasgd_tf.mini_imagenet import builder, loading
-from metasgd_tf.mini_imagenet.contents import complete
 from tests import synthetic_mini_imagenet as synthetic
 from tests.synthetic_mini_imagenet import CONTENTS, LAYOUTS
 from trainers.errors import InputError
 
-COMPLETE = "metasgd_tf.mini_imagenet.builder.complete"
-
-
-def small():
-    return CONTENTS
-
 
 @pytest.fixture
 def small_contents(monkeypatch):
-    monkeypatch.setattr(COMPLETE, small)
+    monkeypatch.setattr(builder, "complete", lambda: CONTENTS)
 
 
-def lanczos(size, side=84):
-    """Returns the weights of Lanczos's filter of radius 3 that shrink `size` pixels to `side`."""
-    scale = size / side
-    centres = (np.arange(side) + 0.5) * scale
-    distance = (np.arange(size) + 0.5 - centres[:, np.newaxis]) / scale
-    weights = np.where(abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0)
-    return weights / weights.sum(1, keepdims=True)
-
-
-@pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 333), (84, 168)])
-def test_pictures_are_shrunk_by_lanczos(height, width):
-    noise = np.random.default_rng(0).integers(0, 256, [height, width, 3])
-    image = (noise * np.linspace(0.5, 1, width)[:, np.newaxis]).astype(np.uint8)
-    channels = [lanczos(height) @ image[..., channel] @ lanczos(width).T for channel in range(3)]
-    expected = np.clip(np.stack(channels, axis=-1), 0, 255)
-    found = builder.shrink(tf.io.encode_png(image).numpy())
-    assert found.shape == (84, 84, 3) and found.dtype == np.uint8
-    assert np.abs(found - expected).max() < 0.51
-
-
-def test_pictures_of_the_right_size_stay_as_they_are():
-    image = np.random.default_rng(0).integers(0, 256, [84, 84, 3], np.uint8)
-    np.testing.assert_array_equal(builder.shrink(tf.io.encode_png(image).numpy()), image)
-
-
-def test_grey_pictures_become_coloured():
-    grey = np.random.default_rng(0).integers(0, 256, [84, 84, 1], np.uint8)
-    np.testing.assert_array_equal(
-        builder.shrink(tf.io.encode_png(grey).numpy()), np.repeat(grey, 3, axis=2)
-    )
-
-
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [("{{node}} Bad\nmore [Op:One]", "Bad"), (f"Bad {'x' * 200}", f"Bad {'x' * 96}")],
-)
-def test_a_reason_is_one_short_line(message, reason):
-    assert builder._reason(tf.errors.InvalidArgumentError(None, None, message)) == reason
+@pytest.fixture
+def manual_dir(tmp_path):
+    """The layout `images/` with the CSV files, complete."""
+    folder = tmp_path / "manual"
+    folder.mkdir()
+    synthetic.write_images(folder)
+    return folder
 
 
 def config_dir(data_dir, config):
@@ -123,7 +81,7 @@ def test_sets_are_prepared_once_and_from_tfds_own_place(tmp_path):
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_what_is_lacking_is_refused_or_taken_knowingly(tmp_path):
+def test_what_is_lacking_is_refused_or_taken_knowingly(tmp_path, caplog):
     manual_dir = tmp_path / "manual"
     manual_dir.mkdir()
     synthetic.write_class_folders(manual_dir)
@@ -136,8 +94,11 @@ def test_what_is_lacking_is_refused_or_taken_knowingly(tmp_path):
         "right number of pictures (1): n01558993 (2 instead of 3); complete it, or ask for "
         "mini_imagenet/incomplete (allow_incomplete=True)"
     )
+    assert "is incomplete there: classes that have not the right number" in caplog.text
+    caplog.clear()
     pictures = mini_imagenet.load(*arguments, allow_incomplete=True)["train"]
     np.testing.assert_array_equal(pictures.labels, [0, 0, 0, 1, 1, 2, 2, 2])
+    assert caplog.text.count("is incomplete there: classes that have not the right number") == 1
     assert len(pictures.images) == 8
     assert config_dir(tmp_path, "incomplete").exists()
     assert not (config_dir(tmp_path, "complete") / "1.0.0").exists()
@@ -146,10 +107,7 @@ def test_what_is_lacking_is_refused_or_taken_knowingly(tmp_path):
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_all_that_is_lacking_is_in_one_error(tmp_path):
-    manual_dir = tmp_path / "manual"
-    manual_dir.mkdir()
-    synthetic.write_images(manual_dir)
+def test_all_that_is_lacking_is_in_one_error(tmp_path, manual_dir):
     images = manual_dir / "images"
     (images / "n0153282900000002.jpg").unlink()
     (images / "n0193011200000005.jpg").write_bytes(b"")
@@ -163,10 +121,7 @@ def test_all_that_is_lacking_is_in_one_error(tmp_path):
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_unreadable_pictures_are_reported_together(tmp_path):
-    manual_dir = tmp_path / "manual"
-    manual_dir.mkdir()
-    synthetic.write_images(manual_dir)
+def test_unreadable_pictures_are_reported_together(tmp_path, manual_dir, caplog):
     images = manual_dir / "images"
     cut, empty, text = (
         images / f"{name}.jpg"
@@ -183,16 +138,17 @@ def test_unreadable_pictures_are_reported_together(tmp_path):
     assert message.index(str(cut)) < message.index(f"{empty} (Input is empty.)")
     assert message.index(str(empty)) < message.index(f"{text} (Unknown image file format")
     assert not list(config_dir(tmp_path, "complete").iterdir())
+    caplog.clear()
     loaded = mini_imagenet.load(*arguments, allow_incomplete=True)
+    assert (
+        caplog.text.count("is incomplete there: pictures that cannot be read or decoded (3)") == 1
+    )
     np.testing.assert_array_equal(loaded["train"].labels, [0, 0, 1, 1, 1, 2, 2, 2])
     np.testing.assert_array_equal(loaded["test"].labels, [0, 0])
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_an_incomplete_set_may_lack_a_class(tmp_path):
-    manual_dir = tmp_path / "manual"
-    manual_dir.mkdir()
-    synthetic.write_images(manual_dir)
+def test_an_incomplete_set_may_lack_a_class(tmp_path, manual_dir):
     for path in (manual_dir / "images").glob("n01558993*"):
         path.unlink()
     pictures = mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir), True)["train"]
@@ -201,10 +157,7 @@ def test_an_incomplete_set_may_lack_a_class(tmp_path):
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_an_incomplete_set_may_lack_a_split(tmp_path):
-    manual_dir = tmp_path / "manual"
-    manual_dir.mkdir()
-    synthetic.write_images(manual_dir)
+def test_an_incomplete_set_may_lack_a_split(tmp_path, manual_dir):
     arguments = (str(tmp_path), ["test"], str(manual_dir), True)
     for path in (manual_dir / "images").glob("n01930112*"):
         path.unlink()
@@ -241,71 +194,3 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path):
     synthetic.write_class_folders(tmp_path)
     with pytest.raises(InputError, match=f"data_dir={tmp_path}/file: .* could not be prepared"):
         mini_imagenet.load(str(tmp_path / "file"), ["train"], str(tmp_path))
-
-
-def test_tfds_knows_the_builder_and_takes_the_complete_set_by_default(tmp_path):
-    found = tfds.builder("mini_imagenet", data_dir=str(tmp_path))
-    assert pathlib.Path(found.data_dir) == config_dir(tmp_path, "complete") / "1.0.0"
-    assert found.info.features["image"].shape == (84, 84, 3)
-    assert found.info.features["image"].dtype == np.uint8
-    assert found.info.features["label"].names == complete().names
-    assert found.info.features["label"].str2int("n01855672") == 64
-
-
-def test_tfds_load_takes_the_incomplete_set_by_its_name(tmp_path):
-    manual_dir = tmp_path / "downloads" / "manual"
-    manual_dir.mkdir(parents=True)
-    synthetic.write_ilsvrc_tars(manual_dir)
-    examples = tfds.load(
-        "mini_imagenet/incomplete",
-        split="train+test",
-        data_dir=str(tmp_path),
-        download_and_prepare_kwargs={
-            "download_config": tfds.download.DownloadConfig(try_download_gcs=False)
-        },
-    )
-    names = {
-        example["file_name"].decode(): example["label"] for example in examples.as_numpy_iterator()
-    }
-    ranks = ("00000002", "00000003", "00000005")
-    labels = {"n01532829": 0, "n01558993": 1, "n01704323": 2, "n01930112": 80}
-    assert names == {f"{name}{rank}.jpg": labels[name] for name in labels for rank in ranks}
-
-
-class BuilderCase(tfds.testing.DatasetBuilderTestCase):
-    """TensorFlow Datasets' own tests of a builder, on a layout."""
-
-    DATASET_CLASS = mini_imagenet.MiniImagenet
-    SPLITS = {"train": 9, "validation": 3, "test": 3}  # noqa: RUF012
-    LAYOUT = ""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.enterClassContext(mock.patch(COMPLETE, small))
-        cls.EXAMPLE_DIR = cls.enterClassContext(tempfile.TemporaryDirectory())
-        LAYOUTS[cls.LAYOUT](pathlib.Path(cls.EXAMPLE_DIR))
-
-
-class TestImages(BuilderCase):
-    LAYOUT = "images"
-
-
-class TestClassFolders(BuilderCase):
-    LAYOUT = "class_folders"
-
-
-class TestIlsvrcFolders(BuilderCase):
-    LAYOUT = "ilsvrc_folders"
-
-
-class TestIlsvrcTars(BuilderCase):
-    LAYOUT = "ilsvrc_tars"
-
-
-class TestIlsvrcTar(BuilderCase):
-    LAYOUT = "ilsvrc_tar"
-
-
-# Else pytest would run it too, without a layout.
-del BuilderCase
