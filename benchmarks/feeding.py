@@ -46,7 +46,7 @@ def main(argv: list[str]) -> str | None:
     """Measures the case and prints it; returns None, or a sentence for stderr."""
     del argv
     from benchmarks.systems import metasgd_tf
-    from metasgd_tf.pictures_by_class import Pictures, empty
+    from metasgd_tf.images.images_by_class import Pictures, empty
 
     case = cases.CASES[_CASE.value]
     classes, pictures = _HELD[case.name]

@@ -17,7 +17,7 @@ from typing import Any
 from absl import app, flags
 
 from benchmarks import cases, driver, floor
-from metasgd_tf.provenance import provenance
+from metasgd_tf.output.provenance import provenance
 
 _CASES = flags.DEFINE_list("cases", list(cases.CASES), "Cases to measure.")
 _PEERS = flags.DEFINE_list(

@@ -3,7 +3,7 @@
     python -m benchmarks.overhead --flagfiles=configs/sinusoid_5shot_meta_sgd.flags,... \
         --iterations=60000,2000
 
-Trains by `metasgd_tf.training.train_run` with everything on, and times on the way what is not the
+Trains by `metasgd_tf.runs.training.train_run` with everything on, and times on the way what is not the
 training itself. What compiles at its first call is left out of both sides.
 """
 
@@ -39,10 +39,10 @@ Seconds = dict[str, list[float]]
 @contextlib.contextmanager
 def timed_parts() -> Iterator[Seconds]:
     """Times the calls of a training's parts, by the part's name, in order."""
-    from metasgd_tf.progress import Progress
-    from metasgd_tf.summaries import Summaries
+    from metasgd_tf.output.progress import Progress
+    from metasgd_tf.runs.summaries import Summaries
     from trainers.checkpoints import RunCheckpoints
-    from trainers.meta_trainer import MetaTrainer
+    from trainers.supervised.meta_trainer import MetaTrainer
 
     seconds: Seconds = collections.defaultdict(list)
     parts: list[tuple[str, Any, str, Clock]] = [
@@ -80,8 +80,8 @@ def timed_parts() -> Iterator[Seconds]:
 
 def measured(flagfile: str, iterations: int) -> Seconds:
     """Trains once, and returns the seconds of each call of each part, less those that compile."""
-    from metasgd_tf import run_flags
-    from metasgd_tf.training import train_run
+    from metasgd_tf.flags import run_flags
+    from metasgd_tf.runs.training import train_run
 
     settings = run_flags.parse([f"--flagfile={flagfile}", f"--iterations={iterations}"])
     with tempfile.TemporaryDirectory() as directory, timed_parts() as seconds:

@@ -21,7 +21,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import cases, driver
-from metasgd_tf.provenance import provenance
+from metasgd_tf.output.provenance import provenance
 
 _PEERS = flags.DEFINE_list("peers", [], "Systems to measure beside the export: torch_func.")
 _TASKS = flags.DEFINE_list("tasks", ["1", "8", "32"], "Tasks of a request.")

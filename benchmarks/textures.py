@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 from PIL import Image
 
-from metasgd_tf.mini_imagenet.contents import Contents, complete
+from metasgd_tf.images.mini_imagenet.contents import Contents, complete
 
 _WORK_DIR = flags.DEFINE_string("work_dir", None, "Where everything is written.", required=True)
 _ITERATIONS = flags.DEFINE_integer("iterations", 300, "Meta-iterations.", lower_bound=1)

@@ -40,7 +40,7 @@ def main() -> None:
         print(f"written to {WRITE_EXAMPLES.value}/support and {WRITE_EXAMPLES.value}/query")
         return
 
-    from metasgd_tf import figures
+    from metasgd_tf.figures import style
     from metasgd_tf.serving import classifying
     from metasgd_tf.serving.contact_sheet import contact_sheet
     from trainers.devices import use_cores_for_tasks
@@ -49,7 +49,7 @@ def main() -> None:
     if OUTPUT.value:
         classifying.refuse_other_endings(OUTPUT.value)
     if CONTACT_SHEET.value:
-        figures.refuse_other_endings(CONTACT_SHEET.value, "contact_sheet")
+        style.refuse_other_endings(CONTACT_SHEET.value, "contact_sheet")
     support = classifying.find_support(SUPPORT_DIR.value)
     queries = classifying.find_queries(QUERY_DIR.value)
     use_cores_for_tasks()
@@ -63,7 +63,7 @@ def main() -> None:
         print(f"written to {OUTPUT.value}")
     if CONTACT_SHEET.value:
         sheet = contact_sheet(support, predictions)
-        figures.save(sheet, CONTACT_SHEET.value, "contact_sheet")
+        style.save(sheet, CONTACT_SHEET.value, "contact_sheet")
         print(f"written to {CONTACT_SHEET.value}")
 
 

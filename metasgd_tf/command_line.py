@@ -11,7 +11,7 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from metasgd_tf.process_environment import prepare_process
-from metasgd_tf.stopping import Stopped
+from metasgd_tf.runs.stopping import Stopped
 
 
 def run(main: Callable[[], None]) -> None:

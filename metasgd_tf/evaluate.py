@@ -9,7 +9,8 @@ import sys
 
 from absl import flags
 
-from metasgd_tf import command_line, run_flags, task_flags
+from metasgd_tf import command_line
+from metasgd_tf.flags import run_flags, task_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
@@ -51,8 +52,8 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 def main() -> None:
     """Evaluates, and prints the tables."""
-    from metasgd_tf import comparison, confusion
-    from metasgd_tf.evaluation import judge, load_run, table, write
+    from metasgd_tf.runs import comparison, confusion
+    from metasgd_tf.runs.evaluation import judge, load_run, table, write
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()

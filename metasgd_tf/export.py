@@ -10,7 +10,8 @@ OUT/1/assets.extra/policy, lies the policy adapted to one goal, as TF-Agents sav
 
 from absl import flags
 
-from metasgd_tf import command_line, run_flags
+from metasgd_tf import command_line
+from metasgd_tf.flags import run_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
@@ -43,7 +44,7 @@ flags.register_validator(
 def main() -> None:
     """Exports, and says where."""
     from metasgd_tf import tasks
-    from metasgd_tf.evaluation import load_run
+    from metasgd_tf.runs.evaluation import load_run
     from metasgd_tf.serving.writing import export
 
     settings = run_flags.read(MODEL_DIR.value)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from metasgd_tf import command_line, run_flags
+from metasgd_tf import command_line
+from metasgd_tf.flags import run_flags
 
 if TYPE_CHECKING:
     from matplotlib import figure
@@ -42,24 +43,24 @@ CURVE_SEED = flags.DEFINE_integer(
 
 def _paths(model_dirs: list[str]) -> "figure.Figure":
     # It imports TF-Agents, which the other figures can do without.
-    from metasgd_tf.navigation import walks
+    from metasgd_tf.figures import paths
 
-    return walks.figure_of_paths(model_dirs, TASK_SEED.value, CHECKPOINT.value)
+    return paths.figure_of_paths(model_dirs, TASK_SEED.value, CHECKPOINT.value)
 
 
 def main() -> None:
     """Draws and writes."""
-    from metasgd_tf import curves, figures, fits, rates, updates
+    from metasgd_tf.figures import alpha, curves, fits, style, updates
 
-    figures.refuse_other_endings(OUTPUT.value)
+    style.refuse_other_endings(OUTPUT.value)
     draw = {
         "fits": lambda runs: fits.sinusoid_fits(runs, CURVE_SEED.value, CHECKPOINT.value),
         "curves": curves.learning_curves,
-        "alpha": lambda runs: rates.alpha_distributions(runs, CHECKPOINT.value),
+        "alpha": lambda runs: alpha.alpha_distributions(runs, CHECKPOINT.value),
         "updates": updates.scores_by_updates,
         "paths": _paths,
     }[FIGURE.value]
-    figures.save(draw(MODEL_DIRS.value), OUTPUT.value)
+    style.save(draw(MODEL_DIRS.value), OUTPUT.value)
     print(f"written to {OUTPUT.value}")
 
 

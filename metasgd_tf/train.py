@@ -8,7 +8,8 @@ import sys
 
 from absl import flags
 
-from metasgd_tf import command_line, run_flags
+from metasgd_tf import command_line
+from metasgd_tf.flags import run_flags
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
 PROFILE = flags.DEFINE_bool(
@@ -22,7 +23,7 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 def main() -> None:
     """Trains, and says how far it got."""
-    from metasgd_tf.training import train_run
+    from metasgd_tf.runs.training import train_run
     from trainers.devices import describe, use_cores_for_tasks
 
     use_cores_for_tasks()

@@ -12,15 +12,16 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from metasgd_tf import networks, run_flags
-from metasgd_tf.evaluation import LoadedRun
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs import networks
+from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.tasks import navigation
 from metasgd_tf.tasks.image_folder import ImageFolder
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from trainers.checkpoints import Origin
 from trainers.families import Family
-from trainers.learner import MetaLearner
+from trainers.learners.meta_sgd import MetaLearner
 
 WAYS = 5
 

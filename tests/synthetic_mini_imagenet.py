@@ -11,7 +11,7 @@ import tarfile
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf.mini_imagenet.contents import Contents
+from metasgd_tf.images.mini_imagenet.contents import Contents
 
 CLASSES = {
     "train": ("n01532829", "n01558993", "n01704323"),

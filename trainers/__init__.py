@@ -7,11 +7,11 @@ import keras
 
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
-from trainers.evaluation import evaluation, mean_and_ci95
 from trainers.families import Family, TaskFamily
-from trainers.learner import MetaLearner
-from trainers.meta_trainer import MetaTrainer
+from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in
+from trainers.supervised.evaluation import evaluation, mean_and_ci95
+from trainers.supervised.meta_trainer import MetaTrainer
 from trainers.update_rule import adapt
 
 if keras.backend.backend() != "tensorflow":

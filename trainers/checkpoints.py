@@ -14,8 +14,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.learner import MetaLearner
-from trainers.meta_trainer import MetaTrainer
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.supervised.meta_trainer import MetaTrainer
 
 KEPT = 5
 BETTER: dict[str, Callable[[float, float], bool]] = {

@@ -8,11 +8,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainers.direction import direction_cosines
 from trainers.episodes import Episode, Protocol, Sampler
-from trainers.evaluation import Scores, evaluation
-from trainers.learner import MetaLearner
-from trainers.meta_trainer import MetaTrainer
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.supervised.direction import direction_cosines
+from trainers.supervised.evaluation import Scores, evaluation
+from trainers.supervised.meta_trainer import MetaTrainer
 
 if TYPE_CHECKING:
     from matplotlib import figure
@@ -106,7 +106,7 @@ class Family(abc.ABC):
     def direction(
         self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
-        """Prepares measuring the learned direction on `count` tasks, see `trainers.direction`."""
+        """Prepares measuring the learned direction on `count` tasks, see `trainers.supervised.direction`."""
 
     @abc.abstractmethod
     def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:

@@ -3,7 +3,7 @@
     θ' = θ − α ∘ ∇L(θ)                                       (Li et al. 2017, Algorithm 1)
 
 Everything that adapts calls `adapt`: the outer loops, evaluation and export. Meta-SGD, MAML and
-their relatives differ in α (see `trainers.alpha`) and in `first_order`, in nothing else.
+their relatives differ in α (see `trainers.learners.alpha`) and in `first_order`, in nothing else.
 """
 
 from collections.abc import Callable, Sequence

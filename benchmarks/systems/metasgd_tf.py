@@ -13,24 +13,24 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import cases
-from metasgd_tf import run_flags
-from metasgd_tf.evaluation import LoadedRun
-from metasgd_tf.navigation.environment import Navigation2D
-from metasgd_tf.picture_tasks import PictureClassification
-from metasgd_tf.pictures_by_class import Pictures
+from metasgd_tf.environments.navigation import Navigation2D
+from metasgd_tf.flags import run_flags
+from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.images_by_class import Pictures
+from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.serving.writing import export
 from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.conv4 import conv4
-from trainers.advantages import Advantages
 from trainers.checkpoints import Origin
 from trainers.devices import sum_in_chunks, use_cores_for_tasks
 from trainers.families import Family, Part
-from trainers.learner import MetaLearner
-from trainers.meta_trainer import MetaTrainer
-from trainers.rollouts import Collector
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies.advantages import Advantages
+from trainers.policies.rollouts import Collector
 from trainers.seeds import fold_in, split_seed, stream
+from trainers.supervised.meta_trainer import MetaTrainer
 
 
 def build(case: cases.Case) -> Callable[[int, int], float]:

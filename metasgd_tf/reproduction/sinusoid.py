@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from metasgd_tf import run_flags
-from metasgd_tf.comparison import paired_difference
-from metasgd_tf.evaluation import evaluate_run
-from metasgd_tf.provenance import provenance
+from metasgd_tf.flags import run_flags
+from metasgd_tf.output.atomic_file import replaced
+from metasgd_tf.output.provenance import provenance
 from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.published import LEARNERS, SHOTS, TABLE_1
-from metasgd_tf.training import train_run
-from metasgd_tf.written import replaced
+from metasgd_tf.runs.comparison import paired_difference
+from metasgd_tf.runs.evaluation import evaluate_run
+from metasgd_tf.runs.training import train_run
 
 
 def reproduce(output_dir: str) -> dict[str, Any]:

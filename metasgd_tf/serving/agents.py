@@ -15,9 +15,9 @@ import tensorflow as tf
 from tf_agents.policies.policy_saver import PolicySaver
 
 from metasgd_tf.tasks.navigation import Navigation
-from trainers.experience import adapt_tasks, initial_weights
-from trainers.learner import MetaLearner
-from trainers.rollouts import Collector, FastWeightsPolicy
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies.experience import adapt_tasks, initial_weights
+from trainers.policies.rollouts import Collector, FastWeightsPolicy
 from trainers.seeds import fold_in, stream
 from trainers.update_rule import Tensors
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from metasgd_tf.serving.prediction import prediction
 from trainers.devices import TASKS_IN_FLIGHT
-from trainers.learner import MetaLearner
+from trainers.learners.meta_sgd import MetaLearner
 from trainers.update_rule import Tensors
 
 Steps: TypeAlias = int | tf.Tensor

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from trainers.trajectories import Trajectories
+from trainers.policies.trajectories import Trajectories
 
 MAX_INNER_STEPS = 100
 """More than any published protocol makes; a request for billions would keep a server busy."""

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf import image_files
-from metasgd_tf.listing import listed
+from metasgd_tf.images import image_files
+from metasgd_tf.output.atomic_file import replaced
+from metasgd_tf.output.listing import listed
+from metasgd_tf.output.text_table import aligned
 from metasgd_tf.serving import versions
 from metasgd_tf.serving.signatures import STEPS
-from metasgd_tf.text_table import aligned
-from metasgd_tf.written import replaced
 from trainers.errors import InputError
 
 SIGNATURE = "classify_images"

@@ -12,9 +12,9 @@ from metasgd_tf.serving import checks
 from metasgd_tf.serving.answers import answers
 from metasgd_tf.serving.served import Reply
 from metasgd_tf.tasks.navigation import Navigation
-from trainers import policy_gradient
-from trainers.learner import MetaLearner
-from trainers.trajectories import Trajectories
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies import policy_gradient
+from trainers.policies.trajectories import Trajectories
 
 
 def acting(learner: MetaLearner, family: Navigation) -> Callable[..., Reply]:
@@ -29,7 +29,7 @@ def acting(learner: MetaLearner, family: Navigation) -> Callable[..., Reply]:
 
     Returns:
       A function of observations [B, N, H, S], actions [B, N, H, A], rewards and mask [B, N, H],
-      see `trainers.trajectories.Trajectories`, and query observations [B, M, S], all float32 and of
+      see `trainers.policies.trajectories.Trajectories`, and query observations [B, M, S], all float32 and of
       any rank, to be called in a graph. It gives the `actions` that are likeliest [B, M, A], not
       clipped, and the `standard_deviations` [B, M, A] of those that the adapted policy draws. H
       should be the horizon of training: the loss is a mean over N H steps, whether they count or

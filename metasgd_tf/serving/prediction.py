@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from trainers.learner import MetaLearner
+from trainers.learners.meta_sgd import MetaLearner
 from trainers.update_rule import Tensors
 
 QUERY_NUMBERS = 2**20

@@ -6,11 +6,11 @@ no task influences another.
 
 import tensorflow as tf
 
-from metasgd_tf.picture_tasks import PictureClassification
+from metasgd_tf.images.classification import PictureClassification
 from metasgd_tf.serving import checks
 from metasgd_tf.serving.answers import Steps, answers
 from trainers.families import TaskFamily
-from trainers.learner import MetaLearner
+from trainers.learners.meta_sgd import MetaLearner
 
 PICTURES_AT_ONCE = 2
 """Pictures that are decoded side by side; each may take some hundred megabytes."""

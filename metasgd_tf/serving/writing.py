@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from metasgd_tf.evaluation import LoadedRun
-from metasgd_tf.picture_tasks import PictureClassification
-from metasgd_tf.provenance import provenance
+from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.output.provenance import provenance
+from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.serving import versions, warmup
 from metasgd_tf.serving.served import ServedLearner
 from metasgd_tf.serving.signatures import Signature, policy_signatures, signatures

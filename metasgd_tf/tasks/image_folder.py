@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import keras
 from absl import flags
 
-from metasgd_tf import class_splits, image_files
-from metasgd_tf.picture_tasks import PictureClassification, refuse_too_few
-from metasgd_tf.progress import note
+from metasgd_tf.images import class_splits, image_files
+from metasgd_tf.images.classification import PictureClassification, refuse_too_few
+from metasgd_tf.output.progress import note
 from models.conv4 import conv4
 from trainers.errors import InputError
 

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from metasgd_tf import encoded_pictures, mini_imagenet
-from metasgd_tf.picture_tasks import PictureClassification
-from metasgd_tf.pictures_by_class import Pictures
+from metasgd_tf.images import encoded_images, mini_imagenet
+from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.images_by_class import Pictures
 from models.conv4 import conv4_pooled_32
 
 VALIDATION_CLASSES = 16
@@ -24,7 +24,7 @@ class MiniImagenetTasks(PictureClassification):
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes a photograph to [84, 84, 3] (uint8)."""
-        return mini_imagenet.resize(encoded_pictures.decode(encoded))
+        return mini_imagenet.resize(encoded_images.decode(encoded))
 
     def ways_of(self, split: str) -> int:
         """Returns the classes of a task; in validation no more than its 16, as in the 20-way cells.

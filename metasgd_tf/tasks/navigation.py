@@ -10,21 +10,21 @@ import tensorflow as tf
 from absl import flags
 from matplotlib import figure
 
-from metasgd_tf.navigation import paths
-from metasgd_tf.navigation.environment import Navigation2D, goals
+from metasgd_tf.drawing import paths
+from metasgd_tf.environments.navigation import Navigation2D, goals
 from models.gaussian_policy import gaussian_mlp
-from trainers import policy_gradient
-from trainers.advantages import Advantages
-from trainers.direction import direction_cosines
 from trainers.episodes import Protocol
-from trainers.evaluation import Scores
-from trainers.experience import learning
 from trainers.families import Family, Part
-from trainers.learner import MetaLearner
-from trainers.policy_evaluation import policy_evaluation
-from trainers.policy_trainer import PolicyTrainer
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies import policy_gradient
+from trainers.policies.advantages import Advantages
+from trainers.policies.evaluation import policy_evaluation
+from trainers.policies.experience import learning
+from trainers.policies.policy_trainer import PolicyTrainer
+from trainers.policies.trust_region import TrustRegion
 from trainers.seeds import split_seed
-from trainers.trust_region import TrustRegion
+from trainers.supervised.direction import direction_cosines
+from trainers.supervised.evaluation import Scores
 
 EVALUATION_TASKS = 600
 EVALUATION_STEPS = 3
@@ -84,7 +84,7 @@ class Navigation(Family):
         return gaussian_mlp(self.input_shape, self.output_size, seed)
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns what the inner step lowers, by example, see `trainers.policy_gradient`."""
+        """Returns what the inner step lowers, by example, see `trainers.policies.policy_gradient`."""
         loss = self._surrogate(targets, outputs)
         if self._times_deviation:
             loss *= policy_gradient.deviation(outputs)

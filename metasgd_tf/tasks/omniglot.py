@@ -8,9 +8,9 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
-from metasgd_tf import encoded_pictures
-from metasgd_tf.picture_tasks import PictureClassification
-from metasgd_tf.tfds_preparation import prepare
+from metasgd_tf.images import encoded_images
+from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.tfds_preparation import prepare
 from models.conv4 import conv4
 
 CHARACTERS = 1623
@@ -31,7 +31,7 @@ class Omniglot(PictureClassification):
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes a drawing, dark on light, to [28, 28, 1] with ink 255 on paper 0 (uint8)."""
-        return shrink(encoded_pictures.decode(encoded))
+        return shrink(encoded_images.decode(encoded))
 
 
 def split_characters(split_seed: int) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import flags
 from matplotlib import figure
 
-from metasgd_tf import pictures
+from metasgd_tf.drawing import episodes
 from models.mlp import mlp
 from trainers.episodes import Episode, Protocol
 from trainers.families import TaskFamily
@@ -82,7 +82,7 @@ class Sinusoid(TaskFamily):
 
     def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
         """Draws the curve, its support points and the two fits."""
-        return pictures.fit(episode, before, after)
+        return episodes.fit(episode, before, after)
 
     def targets(self, curve: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
         """Returns the curve's values at `inputs`, of their shape.

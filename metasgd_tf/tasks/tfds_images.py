@@ -8,13 +8,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import flags
 
-from metasgd_tf import class_splits
-from metasgd_tf.image_files import decode_into
-from metasgd_tf.listing import listed
-from metasgd_tf.picture_tasks import PictureClassification, refuse_too_few
-from metasgd_tf.pictures_by_class import Pictures, empty
-from metasgd_tf.progress import note
-from metasgd_tf.tfds_preparation import prepare
+from metasgd_tf.images import class_splits
+from metasgd_tf.images.classification import PictureClassification, refuse_too_few
+from metasgd_tf.images.image_files import decode_into
+from metasgd_tf.images.images_by_class import Pictures, empty
+from metasgd_tf.images.tfds_preparation import prepare
+from metasgd_tf.output.listing import listed
+from metasgd_tf.output.progress import note
 from models.conv4 import conv4
 from trainers.errors import InputError
 

@@ -10,12 +10,12 @@ import tensorflow as tf
 
 from benchmarks import cases, driver, floor, meta_step
 from benchmarks.systems import metasgd_tf
-from metasgd_tf.navigation.environment import Navigation2D
+from metasgd_tf.environments.navigation import Navigation2D
 from models.gaussian_policy import gaussian_mlp
-from trainers import policy_gradient
-from trainers.advantages import Advantages
-from trainers.learner import MetaLearner
-from trainers.trajectories import Trajectories
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies import policy_gradient
+from trainers.policies.advantages import Advantages
+from trainers.policies.trajectories import Trajectories
 
 CASE = cases.CASES["navigation"]
 SMALL = dataclasses.replace(CASE, tasks=60, shots=10, queries=10, horizon=20)
@@ -40,7 +40,7 @@ def network(peer):
 def goals_in_reach(monkeypatch):
     # Hardly a walk as short as these would end before the horizon otherwise.
     monkeypatch.setattr(cases, "REACHED", 0.1)
-    monkeypatch.setattr("metasgd_tf.navigation.environment.REACHED", 0.1)
+    monkeypatch.setattr("metasgd_tf.environments.navigation.REACHED", 0.1)
 
 
 def walks(peer, network, seed):

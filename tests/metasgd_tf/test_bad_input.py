@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metasgd_tf import run_flags
-from metasgd_tf.evaluation import evaluate_run
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs.evaluation import evaluate_run
+from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
-from metasgd_tf.training import train_run
 from tests.metasgd_tf.shell import ROOT, SMALL, assert_refused, checkpoint_values, command
 from trainers.errors import DivergedError, InputError
 

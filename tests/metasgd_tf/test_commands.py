@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metasgd_tf import run_flags
-from metasgd_tf.evaluation import COLUMNS, evaluate_run, table
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs.evaluation import COLUMNS, evaluate_run, table
+from metasgd_tf.runs.training import build_learner, train_run
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
-from metasgd_tf.training import build_learner, train_run
 from tests.metasgd_tf.shell import ROOT, SMALL, checkpoint_values, command
 from trainers.checkpoints import restore_learner
 from trainers.episodes import Protocol

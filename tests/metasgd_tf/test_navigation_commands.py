@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metasgd_tf import run_flags
-from metasgd_tf.evaluation import evaluate_run, table
-from metasgd_tf.training import train_run
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs.evaluation import evaluate_run, table
+from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import assert_refused, checkpoint_values, command
 from trainers.errors import InputError
 

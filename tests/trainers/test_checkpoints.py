@@ -11,8 +11,8 @@ from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.mlp import mlp
 from trainers.checkpoints import RunCheckpoints, newest_whole, restore_learner
 from trainers.errors import InputError
-from trainers.learner import MetaLearner
-from trainers.meta_trainer import MetaTrainer
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.supervised.meta_trainer import MetaTrainer
 
 TASKS = Sinusoid(shots=3, queries=3).sampler("train")
 

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metasgd_tf import run_flags
-from metasgd_tf.navigation.environment import goals
+from metasgd_tf.environments.navigation import goals
+from metasgd_tf.flags import run_flags
 from metasgd_tf.serving import agents
 from tests.metasgd_tf.shell import assert_refused, command
 from tests.serving_exports import assert_plain, navigation_run
 from trainers.checkpoints import RunCheckpoints
-from trainers.experience import learning
-from trainers.learner import MetaLearner
-from trainers.rollouts import outputs_of_tasks
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies.experience import learning
+from trainers.policies.rollouts import outputs_of_tasks
 
 STATES = np.random.default_rng(0).uniform(-0.5, 0.5, (7, 2)).astype(np.float32)
 

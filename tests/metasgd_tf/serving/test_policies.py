@@ -9,10 +9,10 @@ import tensorflow as tf
 from metasgd_tf.serving.policies import acting
 from metasgd_tf.serving.signatures import policy_signatures
 from tests.serving_exports import Loaded, Served, answered_elsewhere, navigation_run
-from trainers.experience import adapt_tasks, learning
-from trainers.rollouts import outputs_of_tasks
+from trainers.policies.experience import adapt_tasks, learning
+from trainers.policies.rollouts import outputs_of_tasks
+from trainers.policies.trajectories import Trajectories
 from trainers.seeds import split_seed
-from trainers.trajectories import Trajectories
 
 TASKS = 3
 

@@ -1,0 +1,1 @@
+"""Drawings of single tasks, which TensorBoard and the figures show."""

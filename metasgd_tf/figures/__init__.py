@@ -1,0 +1,1 @@
+"""Figures of runs, for papers: learning curves, fits, α, updates and paths."""

@@ -1,0 +1,53 @@
+"""The figure of paths: where runs' policies walk before an update and after it."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import tensorflow as tf
+from matplotlib import figure
+
+from metasgd_tf import tasks
+from metasgd_tf.drawing import paths
+from metasgd_tf.figures import style
+from metasgd_tf.runs.evaluation import restored_learner
+from metasgd_tf.tasks.navigation import Navigation
+from trainers.errors import InputError
+from trainers.families import Part
+from trainers.seeds import stream
+
+
+@matplotlib.rc_context(style.LOOK)
+def figure_of_paths(
+    model_dirs: Sequence[str], task_seed: int, checkpoint: str = "last"
+) -> figure.Figure:
+    """Draws paths to the same goals for each run, before its update and after it.
+
+    Source: Li et al. 2017, figure 4.
+
+    Args:
+      model_dirs: directories of up to four runs of navigation.
+      task_seed: what goals, starts and actions are drawn by.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
+
+    Raises:
+      InputError: if a run is not one of navigation, or there are more than four.
+    """
+    runs = style.chosen(model_dirs)
+    rows: dict[str, paths.Paths] = {}
+    goals = None
+    for run in runs:
+        if run.settings.task != "navigation":
+            raise InputError(
+                f"model_dirs={run.model_dir}: is a run of {run.settings.task}; name runs of "
+                "navigation"
+            )
+        family = tasks.from_flags(run.settings, ("test",))
+        assert isinstance(family, Navigation)
+        learner, _ = restored_learner(family, run.settings, run.model_dir, checkpoint)
+        (protocol,) = family.protocols(None)
+        shown = family.shown(learner, protocol, Part("test", stream(task_seed, "test")))
+        goals, *walked = tf.nest.map_structure(lambda value: value.numpy(), shown())
+        for moment, walk in zip(("before", "after"), walked, strict=True):
+            rows["\n".join([*run.label.split(", "), moment])] = walk
+    assert goals is not None
+    return paths.draw(goals, rows)

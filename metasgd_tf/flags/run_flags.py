@@ -1,0 +1,224 @@
+"""The flags that describe a run: defined, resolved, kept in its directory and read back.
+
+Nothing here imports TensorFlow, so that a command answers `--help` and refuses a bad flag at once.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from absl import flags
+
+from metasgd_tf.flags import flag_kinds, task_flags
+
+CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
+FILE_NAME = "flags.txt"
+ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+BATCH_NORMS = ("transductive", "support")
+OPTIMIZERS = ("adam", "sgd", "trpo")
+DECAYS = ("none", "cosine")
+CHECKPOINT_KINDS = ("last", "best")
+MAX_SEED = 2**31 - 1
+MODULES = (__name__, task_flags.__name__, flag_kinds.__name__)
+"""Whose flags a command has to adopt so that --help lists them."""
+
+
+class Algorithm(NamedTuple):
+    """A usual choice of α and of the outer gradient.
+
+    Attributes:
+      alpha: one of `ALPHA_KINDS`.
+      first_order: whether second derivatives are left out.
+      alpha_init: where α starts; drawn by seed if None.
+    """
+
+    alpha: str
+    first_order: bool = False
+    alpha_init: float | None = None
+
+
+ALGORITHMS = {
+    "meta_sgd": Algorithm("per_weight"),
+    "meta_sgd_first_order": Algorithm("per_weight", first_order=True),
+    "layer_rates": Algorithm("per_layer"),
+    "scalar_rate": Algorithm("scalar"),
+    "maml": Algorithm("fixed", alpha_init=0.01),
+    "maml_first_order": Algorithm("fixed", first_order=True, alpha_init=0.01),
+}
+
+FREE_FLAGS = (
+    "iterations",
+    "summary_interval",
+    "checkpoint_interval",
+    "validation_tasks",
+    "data_dir",
+    "manual_dir",
+)
+"""The flags that may change when a run goes on: they do not change what it learns on the way."""
+
+
+def define_run_flags(values: flags.FlagValues) -> None:
+    """Defines every flag that a run depends on."""
+    task_flags.define_task_flags(values, "sinusoid")
+    flag_kinds.integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
+    task_flags.define_picture_flags(values)
+    flags.DEFINE_enum(
+        "algorithm",
+        "meta_sgd",
+        list(ALGORITHMS),
+        "Which --alpha, --alpha_init and --first_order, where these are not given themselves.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "What of α is learned.", flag_values=values)
+    flags.DEFINE_float(
+        "alpha_init",
+        None,
+        "Where all of α starts; by default MAML's 0.01, else drawn from [0.005, 0.1] by --seed.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "first_order", None, "Whether second derivatives are left out.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "model",
+        None,
+        "Another network than the usual one, as package.module:function, called with input_shape, "
+        "output_size and seed; of this project's own: models.conv4:conv4_pooled_64, "
+        "models.conv4:conv4_pooled_32, models.resnet12:resnet12.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "batch_norm",
+        "transductive",
+        BATCH_NORMS,
+        "Whose statistics batch normalisation uses for a query: the query set's or the support's.",
+        flag_values=values,
+    )
+    flag_kinds.integer("ways", 5, 1, "Classes of a task (classification).", values)
+    flag_kinds.integer("shots", 5, 1, "Support examples (of a class).", values)
+    flag_kinds.integer("queries", 5, 1, "Query examples (of a class) in training.", values)
+    task_flags.define_navigation_flags(values)
+    _define_training_flags(values)
+    flag_kinds.integer(
+        "seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED
+    )
+
+
+def _define_training_flags(values: flags.FlagValues) -> None:
+    flag_kinds.integer("inner_steps", 1, 1, "Updates that learn a task.", values)
+    flag_kinds.integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
+    flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
+    flags.DEFINE_enum(
+        "optimizer",
+        None,
+        OPTIMIZERS,
+        "The outer one; by default adam, and for navigation trpo; sgd has momentum 0.9.",
+        flag_values=values,
+    )
+    flag_kinds.positive_float(
+        "meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values
+    )
+    flags.DEFINE_enum(
+        "decay",
+        "none",
+        DECAYS,
+        "The outer learning rate stays as it is, or falls to 0 at --iterations as a half cosine.",
+        flag_values=values,
+    )
+    flag_kinds.positive_float(
+        "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
+    )
+    flags.DEFINE_bool(
+        "deterministic",
+        False,
+        "Whether TensorFlow may use only operations that give the same bits each time, or refuse.",
+        flag_values=values,
+    )
+    flag_kinds.integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
+    flag_kinds.integer(
+        "checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values
+    )
+    flag_kinds.integer(
+        "validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values
+    )
+
+
+def parse(arguments: Sequence[str]) -> flags.FlagValues:
+    """Returns the settings of a run from command-line arguments, `--flagfile=…` among them.
+
+    Raises:
+      flags.Error: if they name an unknown flag, a bad value, or a file that cannot be opened.
+    """
+    values = flags.FlagValues()
+    define_run_flags(values)
+    values(["run", *arguments])
+    return values
+
+
+def resolve(values: flags.FlagValues) -> flags.FlagValues:
+    """Returns a copy of a run's flags in which what the algorithm or the task implies is set.
+
+    Raises:
+      flags.Error: if the optimizer is not one for the task.
+    """
+    resolved = parse(serialize(values))
+    algorithm = ALGORITHMS[resolved.algorithm]
+    if resolved.alpha is None:
+        resolved.alpha = algorithm.alpha
+    if resolved.first_order is None:
+        resolved.first_order = algorithm.first_order
+    if resolved.alpha_init is None:
+        resolved.alpha_init = algorithm.alpha_init
+    if resolved.optimizer is None:
+        resolved.optimizer = "trpo" if resolved.task == "navigation" else "adam"
+    if resolved.optimizer == "trpo" and resolved.task != "navigation":
+        raise flags.IllegalFlagValueError(
+            f"optimizer=trpo: is for --task=navigation, not {resolved.task}; should be adam or sgd"
+        )
+    return resolved
+
+
+def names() -> list[str]:
+    """Returns the names of the flags that a run depends on."""
+    values = flags.FlagValues()
+    define_run_flags(values)
+    return list(values)
+
+
+def serialize(values: flags.FlagValues) -> list[str]:
+    """Returns the arguments that set a run's flags; those that are None are left out."""
+    return [values[name].serialize() for name in names() if values[name].value is not None]
+
+
+def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
+    """Returns where two runs would not be the same run: `--name=new instead of old`."""
+    free = set(FREE_FLAGS)
+    if new["decay"].value != "none":
+        free.remove("iterations")  # The learning rate's way depends on where it ends.
+    return [
+        f"--{name}={new[name].value} instead of {old[name].value}"
+        for name in sorted(old)
+        if name not in free and new[name].value != old[name].value
+    ]
+
+
+def write(values: flags.FlagValues, model_dir: str) -> None:
+    """Keeps a run's flags in its directory, as a flagfile."""
+    path = pathlib.Path(model_dir) / FILE_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_text("\n".join(serialize(values)) + "\n", encoding="utf-8")
+    os.replace(draft, path)
+
+
+def read(model_dir: str) -> flags.FlagValues:
+    """Reads back what `write` kept.
+
+    Raises:
+      flags.Error: if the directory holds no run, or one that this version cannot read.
+    """
+    path = pathlib.Path(model_dir) / FILE_NAME
+    if not path.exists():
+        raise flags.Error(f"model_dir={model_dir}: holds no run; name a directory that train wrote")
+    return parse([f"--flagfile={path}"])

@@ -1,0 +1,1 @@
+"""Images for few-shot classification: read, decoded, split into classes and drawn as episodes."""

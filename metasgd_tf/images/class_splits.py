@@ -1,0 +1,114 @@
+"""Which classes are for training, validation and the test: drawn by a seed, or as a file says."""
+
+import csv
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from metasgd_tf.output.listing import counted, listed
+from trainers.errors import InputError
+from trainers.seeds import SPLITS
+
+VALIDATION_SHARE = 0.16
+TEST_SHARE = 0.20
+COLUMNS = ["class", "split"]
+SHOWN = 80
+"""Characters of a line that is wrong."""
+
+
+def from_flags(
+    settings: flags.FlagValues, names: Sequence[str], source: str
+) -> dict[str, list[str]]:
+    """Divides classes as --class_splits says, or by --split_seed where there is no such file.
+
+    Args:
+      settings: a run's flags.
+      names: what the classes are called, in their order.
+      source: the flag that says where they are from, with its value.
+
+    Returns:
+      The classes of each split, in the order of `names`.
+
+    Raises:
+      InputError: if the file cannot be used, or the classes are too few for three splits.
+    """
+    if settings.class_splits is None:
+        return drawn(names, settings.split_seed, settings.ways, source)
+    return read(settings.class_splits, names, source)
+
+
+def drawn(names: Sequence[str], split_seed: int, ways: int, source: str) -> dict[str, list[str]]:
+    """Divides classes by a seed: 64 % for training, 16 % for validation, 20 % for the test.
+
+    Validation and test have at least `ways` classes, whatever their shares are.
+
+    Raises:
+      InputError: if that leaves fewer than `ways` for training.
+    """
+    count = len(names)
+    if count < len(SPLITS) * ways:
+        raise InputError(
+            f"ways={ways}: {source} has {counted(count, 'class', 'classes')}, too few for {ways} "
+            "each in training, validation and test; ask for fewer ways, or add classes"
+        )
+    validation = max(round(VALIDATION_SHARE * count), ways)
+    test = max(round(TEST_SHARE * count), ways)
+    order = np.random.default_rng(split_seed).permutation(count)
+    numbers = {
+        "train": order[validation + test :],
+        "validation": order[:validation],
+        "test": order[validation : validation + test],
+    }
+    return {split: [names[number] for number in sorted(numbers[split])] for split in SPLITS}
+
+
+def read(path: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
+    """Divides classes as a CSV says whose header is `class,split`; others are not used.
+
+    Raises:
+      InputError: if the file cannot be read or is of another form, or has a class that is not
+        among `names`, or one twice.
+    """
+    split_of: dict[str, str] = {}
+    for line, row in _rows(path):
+        if len(row) != len(COLUMNS) or row[1] not in SPLITS:
+            raise InputError(
+                f"class_splits={path}: line {line} is {','.join(row)[:SHOWN]!r}; after the header "
+                f"each should be a class and one of {', '.join(SPLITS)}"
+            )
+        if row[0] in split_of:
+            raise InputError(
+                f"class_splits={path}: line {line} names {row[0]!r} a second time; leave one of "
+                "them in"
+            )
+        split_of[row[0]] = row[1]
+    unknown = sorted(split_of.keys() - set(names))
+    if unknown:
+        raise InputError(
+            f"class_splits={path}: names classes that {source} does not have: {listed(unknown)}; "
+            "write them as they are called there"
+        )
+    return {split: [name for name in names if split_of.get(name) == split] for split in SPLITS}
+
+
+def _rows(path: str) -> list[tuple[int, list[str]]]:
+    """Returns the rows after the header that are not empty, each with the number of its line."""
+    try:
+        # Spreadsheets write a byte order mark first.
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"class_splits={path}: cannot be read ({reason}); name a CSV with the header "
+            f"{','.join(COLUMNS)}"
+        ) from error
+    if header != COLUMNS:
+        raise InputError(
+            f"class_splits={path}: begins with {','.join(header)[:SHOWN]!r}; its header should be "
+            f"{','.join(COLUMNS)}"
+        )
+    return rows

@@ -1,0 +1,197 @@
+"""N-way K-shot classification of pictures kept by class (Li et al. 2017, Tables 2 and 3)."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+from matplotlib import figure
+
+from metasgd_tf.drawing import episodes
+from metasgd_tf.images import encoded_images
+from metasgd_tf.images.images_by_class import Pictures, as_tensor
+from metasgd_tf.images.square_images import square
+from metasgd_tf.output.listing import counted, listed
+from trainers.episodes import Episode, Protocol
+from trainers.errors import InputError
+from trainers.families import TaskFamily
+from trainers.seeds import fold_in, uniform
+
+EVALUATION_TASKS = 600
+EVALUATION_QUERIES = 15
+SCORED_BEFORE = 100
+"""Test tasks scored before adaptation too, where any classifier is at chance."""
+
+
+class PictureClassification(TaskFamily):
+    """Tasks of `ways` classes with `shots` support and `queries` query pictures of each.
+
+    Targets number the classes of a task in the random order in which they were drawn.
+    """
+
+    metric = "accuracy"
+    metric_mode = "max"
+
+    def __init__(
+        self,
+        pictures: Mapping[str, Pictures | np.ndarray],
+        ways: int,
+        shots: int,
+        queries: int,
+        input_shape: tuple[int, ...] | None = None,
+    ):
+        """Sets the sizes.
+
+        Args:
+          pictures: those of each split, all of one shape, not to be changed from now on; an array
+            [classes, pictures a class, height, width, channels] (uint8) where all classes are
+            equally large.
+          ways: classes of a task.
+          shots: support pictures of a class.
+          queries: query pictures of a class in training.
+          input_shape: of one picture, where there are no pictures to tell it.
+
+        Raises:
+          InputError: if a split has too few classes, or its classes too few pictures.
+        """
+        self.ways, self.shots, self.queries = ways, shots, queries
+        by_class = {
+            split: Pictures.of_even_classes(given) if isinstance(given, np.ndarray) else given
+            for split, given in pictures.items()
+        }
+        for split, held in by_class.items():
+            counts = dict(zip(held.names, held.counts, strict=True))
+            refuse_too_few(split, counts, self.ways_of(split), shots, queries)
+        # No array is kept beside its tensor.
+        self._pictures = {
+            split: held._replace(images=as_tensor(held.images)) for split, held in by_class.items()
+        }
+        self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
+        self.output_size = ways
+        self.input_shape = input_shape or tuple(next(iter(by_class.values())).images.shape[1:])
+
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the cross-entropy of each example, [N], for logits [N, ways]."""
+        return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+
+    def episode(self, seed: tf.Tensor, split: str) -> Episode:
+        """Draws a task; inputs [ways · shots, height, width, channels] in [0, 1], targets int32."""
+        return self._draw(seed, split, self.shots, self.queries)
+
+    def ways_of(self, split: str) -> int:
+        """Returns the classes of a task of a split: `ways`, where a family does not say less."""
+        del split
+        return self.ways
+
+    def protocols(self, num_tasks: int | None) -> list[Protocol]:
+        """Returns the one protocol: `num_tasks` (600) tasks with the shots of training."""
+        tasks = num_tasks or EVALUATION_TASKS
+        return [Protocol(self.shots, tasks, repeats=1, before=SCORED_BEFORE)]
+
+    def evaluation_episode(
+        self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
+    ) -> Episode:
+        """Draws a task with 15 queries a class, or as many as the split's smallest class leaves."""
+        del repeat
+        smallest = min(self._pictures[split].counts)
+        queries = min(EVALUATION_QUERIES, smallest - protocol.shots)
+        return self._draw(fold_in(seed, task), split, protocol.shots, queries)
+
+    def evaluation_classes(self, seed: tf.Tensor, split: str, task: tf.Tensor) -> tf.Tensor:
+        """Returns what the targets of `evaluation_episode`'s task stand for, [ways] (int32).
+
+        These are places in `class_names` of the split.
+        """
+        return self._classes(fold_in(seed, task), split)
+
+    def class_names(self, split: str) -> tuple[str, ...]:
+        """Returns what the classes of a split are called."""
+        return self._pictures[split].names
+
+    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+        """Draws the support set and some queries, with the classes that are predicted."""
+        return episodes.classification(episode, before, after)
+
+    def decode(self, encoded: tf.Tensor) -> tf.Tensor:
+        """Decodes a picture in a graph to what training would make of it.
+
+        This is `image_files.decode`; a family whose pictures are made otherwise overrides it.
+
+        Args:
+          encoded: a PNG or JPEG file, scalar string.
+
+        Returns:
+          [*input_shape], uint8.
+        """
+        size, _, channels = self.input_shape
+        return square(encoded_images.decode(encoded, enough=2 * size), size, channels)
+
+    def scale(self, images: tf.Tensor) -> tf.Tensor:
+        """Returns inputs in [0, 1] (float32) for pictures of any shape (uint8)."""
+        return tf.cast(images, tf.float32) * (1.0 / 255.0)
+
+    def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
+        # TensorFlow gathers bytes on a CPU only: from a GPU all pictures would come for each task.
+        with tf.device("CPU:0"):
+            shown = self._shown(seed, split, shots + queries)
+        images = self.scale(shown)
+        targets = tf.range(self.ways_of(split))
+        return Episode(
+            tf.reshape(images[:, :shots], [-1, *self.input_shape]),
+            tf.repeat(targets, shots),
+            tf.reshape(images[:, shots:], [-1, *self.input_shape]),
+            tf.repeat(targets, queries),
+        )
+
+    def _shown(self, seed: tf.Tensor, split: str, pictures: int) -> tf.Tensor:
+        """Returns different pictures of different classes, [ways, pictures, ...] (uint8)."""
+        held = self._pictures[split]
+        counts, most = np.array(held.counts, np.int32), max(held.counts)
+        starts = np.cumsum(counts, dtype=np.int32) - counts
+        classes = self._classes(seed, split)
+        numbers = uniform(fold_in(seed, 1), [self.ways_of(split), most])
+        there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
+        chosen = _largest(tf.where(there, numbers, -1.0), pictures)
+        return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
+
+    def _classes(self, seed: tf.Tensor, split: str) -> tf.Tensor:
+        """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
+        count = len(self._pictures[split].counts)
+        return _largest(uniform(fold_in(seed, 0), [count]), self.ways_of(split))
+
+
+def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
+    """Returns where the largest numbers are, [..., count] (int32): a draw without replacement."""
+    return tf.math.top_k(numbers, count).indices
+
+
+def refuse_too_few(
+    split: str, counts: Mapping[str, int], ways: int, shots: int, queries: int
+) -> None:
+    """Checks that tasks can be drawn from the classes of a split.
+
+    Args:
+      split: its name.
+      counts: the number of pictures of each class.
+      ways: classes of a task.
+      shots: support pictures of a class.
+      queries: query pictures of a class.
+
+    Raises:
+      InputError: if the classes are too few, or the pictures of some; these are named.
+    """
+    if ways > len(counts):
+        raise InputError(
+            f"ways={ways}: the {split} split has {counted(len(counts), 'class', 'classes')}; ask "
+            "for no more"
+        )
+    needed = shots + queries
+    short = [
+        f"{name} ({counted(count, 'picture')})" for name, count in counts.items() if count < needed
+    ]
+    if short:
+        raise InputError(
+            f"shots={shots} and queries={queries}: a class needs {needed} pictures for both, and "
+            f"some of the {split} split have fewer: {listed(short)}; ask for fewer, or leave these "
+            "classes out"
+        )

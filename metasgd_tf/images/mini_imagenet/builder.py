@@ -1,0 +1,174 @@
+"""MiniImagenet as a builder of TensorFlow Datasets."""
+
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from absl import logging
+
+from metasgd_tf.images.mini_imagenet import layouts
+from metasgd_tf.images.mini_imagenet.contents import Contents, complete
+from metasgd_tf.images.mini_imagenet.layouts import Picture
+from trainers.errors import InputError
+
+SIDE = 84
+UNREADABLE = "pictures that cannot be read or decoded"
+
+
+class MiniImagenet(tfds.core.GeneratorBasedBuilder):
+    """Mini-ImageNet: 100 classes of ILSVRC-2012, 600 pictures of each, 84 × 84 pixels.
+
+    The classes are split into 64 for training, 16 for validation and 20 for the test as by Ravi and
+    Larochelle (2017). Labels 0 to 63 are those of training, then come the others; their names are
+    WordNet ids. Importing this module registers `mini_imagenet`.
+
+    The configuration `complete`, which is the default, holds all 60,000 pictures or is not made.
+    `incomplete` holds what there is of them, in a directory of its own.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
+    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
+        tfds.core.BuilderConfig(name="complete", description="All 600 pictures of each class."),
+        tfds.core.BuilderConfig(name="incomplete", description="Whatever pictures there are."),
+    ]
+    DEFAULT_BUILDER_CONFIG_NAME = "complete"
+    MANUAL_DOWNLOAD_INSTRUCTIONS = """\
+    manual_dir, or a folder mini_imagenet in it, should hold one of these:
+    - images/ with all pictures, and Ravi and Larochelle's train.csv, val.csv and test.csv;
+    - train/, val/ and test/, each with a folder of 600 pictures for each class;
+    - ILSVRC-2012's training set (a folder or a tar for each class, or ILSVRC2012_img_train.tar),
+      and the three CSV files.
+    The CSV files are in github.com/twitter-research/meta-learning-lstm; ILSVRC-2012 is at
+    image-net.org, under its terms.
+    """
+
+    @property
+    def contents(self) -> Contents:
+        """What the set has to hold to be complete."""
+        return complete()
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=(
+                "Mini-ImageNet (Vinyals et al. 2016) with the classes and splits of Ravi and "
+                f"Larochelle (2017). Pictures are resized to {SIDE} × {SIDE} pixels without regard "
+                "to their shape, by an antialiased Lanczos filter of radius 3, and kept as PNG."
+            ),
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(SIDE, SIDE, 3), encoding_format="png"),
+                    "label": tfds.features.ClassLabel(names=self.contents.names),
+                    "file_name": tfds.features.Text(),
+                }
+            ),
+            supervised_keys=("image", "label"),
+            homepage="https://openreview.net/forum?id=rJY0-Kcll",
+            citation=(
+                "@inproceedings{ravi2017optimization, title={Optimization as a Model for Few-Shot "
+                "Learning}, author={Ravi, Sachin and Larochelle, Hugo}, "
+                "booktitle={International Conference on Learning Representations}, year={2017}}"
+            ),
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        manual_dir = pathlib.Path(os.fspath(dl_manager.manual_dir))
+        found = layouts.find(manual_dir, self.contents)
+        splits = {split: pictures for split, pictures in found.pictures.items() if pictures}
+        if not splits:
+            raise InputError(
+                f"manual_dir={manual_dir}: holds none of the pictures; put them there or name the "
+                "directory that has them"
+            )
+        if found.lacking:
+            # To look into all pictures takes minutes, and this is known already.
+            logging.warning("%s", _incomplete(manual_dir, found.lacking))
+        unreadable: list[str] = []
+        # The splits are written one after the other, so that the last one knows what all lack.
+        generators = {
+            split: self._generate_examples(pictures, unreadable)
+            for split, pictures in splits.items()
+        }
+        last = list(splits)[-1]
+        generators[last] = self._reporting_at_the_end(
+            generators[last], manual_dir, found.lacking, unreadable
+        )
+        return generators
+
+    def _generate_examples(
+        self, pictures: list[Picture], unreadable: list[str]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        for picture in pictures:
+            try:
+                image = shrink(picture.stored.read())
+            except (OSError, tf.errors.InvalidArgumentError) as error:
+                unreadable.append(f"{picture.stored} ({_reason(error)})")
+                continue
+            yield (
+                f"{picture.label}/{picture.name}",
+                {"image": image, "label": picture.label, "file_name": picture.name},
+            )
+
+    def _reporting_at_the_end(
+        self,
+        examples: Iterator[tuple[str, dict[str, Any]]],
+        manual_dir: pathlib.Path,
+        lacking: dict[str, list[str]],
+        unreadable: list[str],
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Refuses at the end what is incomplete; if that was asked for, logs what is unreadable."""
+        yield from examples
+        undecoded = {UNREADABLE: unreadable} if unreadable else {}
+        if self.builder_config.name != "incomplete" and (lacking or undecoded):
+            raise InputError(
+                f"{_incomplete(manual_dir, lacking | undecoded)}; complete it, or ask for "
+                "mini_imagenet/incomplete (allow_incomplete=True)"
+            )
+        if undecoded:
+            logging.warning("%s", _incomplete(manual_dir, undecoded))
+
+
+def _incomplete(manual_dir: pathlib.Path, lacking: dict[str, list[str]]) -> str:
+    return (
+        f"manual_dir={manual_dir}: mini-ImageNet is incomplete there: {layouts.complaint(lacking)}"
+    )
+
+
+def shrink(encoded: bytes) -> np.ndarray:
+    """Decodes a picture and resizes it to 84 × 84 pixels, whatever its shape.
+
+    The filter is Lanczos's of radius 3, widened as the picture shrinks so that nothing is skipped
+    over, as in the script by which MAML's pictures were made. What has 84 × 84 pixels stays as is.
+
+    Args:
+      encoded: a picture as JPEG or PNG, grey or in colour.
+
+    Returns:
+      [84, 84, 3], uint8.
+
+    Raises:
+      tf.errors.InvalidArgumentError: if it cannot be decoded, or not to its end.
+    """
+    with tf.device("cpu"):
+        return resize(tf.io.decode_image(encoded, channels=3, expand_animations=False)).numpy()
+
+
+def resize(image: tf.Tensor) -> tf.Tensor:
+    """Resizes [height, width, 3] (uint8) to [84, 84, 3] (uint8) as `shrink` does."""
+
+    def resized() -> tf.Tensor:
+        small = tf.image.resize(image, (SIDE, SIDE), "lanczos3", antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(small), 0.0, 255.0), tf.uint8)
+
+    fits = tf.reduce_all(tf.equal(tf.shape(image)[:2], SIDE))
+    return tf.ensure_shape(tf.cond(fits, lambda: image, resized), (SIDE, SIDE, 3))
+
+
+def _reason(error: Exception) -> str:
+    text = str(getattr(error, "message", "") or getattr(error, "strerror", "") or error)
+    return text.splitlines()[0].split("}} ")[-1].removesuffix(" [Op:DecodeImage]")[:100]

@@ -1,6 +1,0 @@
-"""MiniImagenet as a TensorFlow data set, prepared from what the user holds, and in memory."""
-
-from metasgd_tf.mini_imagenet.builder import SIDE, MiniImagenet, resize
-from metasgd_tf.mini_imagenet.loading import LabelledPictures, load
-
-__all__ = ["SIDE", "LabelledPictures", "MiniImagenet", "load", "resize"]

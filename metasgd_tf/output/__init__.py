@@ -1,0 +1,1 @@
+"""What a command tells a person, and files written whole."""

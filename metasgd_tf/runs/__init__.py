@@ -1,0 +1,1 @@
+"""Runs: training, evaluation, comparison and what TensorBoard shows of them."""

@@ -1,0 +1,251 @@
+"""The evaluation of a run: a checkpoint in, a table, `evaluation.json` and a CSV out."""
+
+import csv
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from metasgd_tf import tasks
+from metasgd_tf.flags import run_flags
+from metasgd_tf.output.atomic_file import replaced
+from metasgd_tf.output.progress import note
+from metasgd_tf.output.provenance import provenance
+from metasgd_tf.output.text_table import aligned
+from metasgd_tf.runs.training import build_learner
+from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
+from trainers.episodes import Protocol
+from trainers.errors import InputError
+from trainers.families import Family, Part
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import stream
+from trainers.supervised.evaluation import mean_and_ci95
+
+COLUMNS = ("metric", "shots", "inner_steps", "mean", "ci95", "num_tasks", "repeats")
+
+
+class Evaluation(NamedTuple):
+    """What an evaluation gives.
+
+    Attributes:
+      report: what `evaluation.json` holds.
+      per_task: for each of the shots, by metric [num_tasks, inner_steps + 1], the means over the
+        repeats; not a number where a task is not scored before adaptation.
+    """
+
+    report: dict[str, Any]
+    per_task: dict[int, dict[str, np.ndarray]]
+
+
+class LoadedRun(NamedTuple):
+    """A run as it was trained, and the tasks that it is judged on.
+
+    Attributes:
+      model_dir: the run's directory.
+      settings: its flags, those of the tasks being the ones it is judged on.
+      trained_on: the tasks that it was trained on.
+      family: the tasks that it is judged on.
+      learner: what the checkpoint holds.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
+      origin: the moment of the training that the checkpoint is from.
+    """
+
+    model_dir: str
+    settings: flags.FlagValues
+    trained_on: str
+    family: Family
+    learner: MetaLearner
+    checkpoint: str
+    origin: Origin
+
+
+def evaluate_run(
+    model_dir: str,
+    *,
+    num_tasks: int | None = None,
+    eval_seed: int = 0,
+    inner_steps: int | None = None,
+    checkpoint: str = "last",
+    other_task: Mapping[str, Any] | None = None,
+) -> Evaluation:
+    """Evaluates a run on the test split and writes the result beside it.
+
+    Args:
+      model_dir: the run's directory.
+      num_tasks: test tasks; the family's own number if not given.
+      eval_seed: what the tasks are drawn by: the same tasks for every run of a family.
+      inner_steps: updates; the run's own number if not given.
+      checkpoint: one of `trainers.checkpoints.KINDS`: as training left it, or as it was best on
+        validation.
+      other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
+
+    Raises:
+      InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
+    """
+    run = load_run(model_dir, checkpoint, other_task)
+    judged = judge(run, num_tasks=num_tasks, eval_seed=eval_seed, inner_steps=inner_steps)
+    write(model_dir, judged)
+    return judged
+
+
+def load_run(
+    model_dir: str,
+    checkpoint: str = "last",
+    other_task: Mapping[str, Any] | None = None,
+    family: Family | None = None,
+) -> LoadedRun:
+    """Loads a run and the tasks to judge it on.
+
+    Args:
+      model_dir: the run's directory.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
+      other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
+      family: the tasks that these flags describe, where they are loaded already.
+
+    Raises:
+      InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
+    """
+    settings = run_flags.read(model_dir)
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    trained_on = task_name(settings)
+    for name, value in (other_task or {}).items():
+        settings[name].value = value
+    family = family or tasks.from_flags(settings, ("test",))
+    learner, origin = restored_learner(family, settings, model_dir, checkpoint)
+    return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
+
+
+def judge(
+    run: LoadedRun,
+    *,
+    num_tasks: int | None = None,
+    eval_seed: int = 0,
+    inner_steps: int | None = None,
+) -> Evaluation:
+    """Evaluates a run, see `evaluate_run`, and writes nothing."""
+    settings, learner = run.settings, run.learner
+    protocols = run.family.protocols(num_tasks)
+    if inner_steps == 0:
+        protocols = [protocol._replace(before=None) for protocol in protocols]
+    per_task = {
+        protocol.shots: _scores(learner, run.family, protocol, eval_seed, inner_steps)
+        for protocol in protocols
+    }
+    report = {
+        "task": task_name(settings),
+        "trained_on": run.trained_on,
+        "cross_domain": task_name(settings) != run.trained_on,
+        "algorithm": settings.algorithm,
+        "alpha": settings.alpha,
+        "batch_norm": learner.batch_norm if learner.pure_model.batch_norms else None,
+        "checkpoint": run.checkpoint,
+        "iteration": run.origin.iteration,
+        "training_seconds": round(run.origin.seconds, 1),
+        "seed": settings.seed,
+        "eval_seed": eval_seed,
+        "results": [row for one in protocols for row in _rows(one, per_task[one.shots])],
+        **provenance(),
+    }
+    return Evaluation(report, per_task)
+
+
+def task_name(settings: flags.FlagValues) -> str:
+    """Returns what a run's tasks are called; tasks of another name are another domain."""
+    source = {"image_folder": settings.image_dir, "tfds_images": settings.dataset}
+    name = " ".join(part for part in (settings.task, source.get(settings.task)) if part)
+    if settings.task == "navigation":
+        name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
+    return name + (", fixed frequency" if settings.fixed_frequency else "")
+
+
+def restored_learner(
+    family: Family, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
+) -> tuple[MetaLearner, Origin]:
+    """Returns the learner of a run, and which moment of the training it is from.
+
+    Args:
+      family: the tasks it is for.
+      settings: the run's flags.
+      model_dir: the run's directory.
+      checkpoint: one of `trainers.checkpoints.KINDS`.
+
+    Raises:
+      InputError: if there is no checkpoint, or it is of a network for tasks of another shape.
+    """
+    path, damaged = newest_whole(str(pathlib.Path(model_dir) / KINDS[checkpoint]))
+    for other in damaged:
+        note(f"{other} is damaged; using an earlier checkpoint")
+    if path is None:
+        raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
+    learner = build_learner(family, settings)
+    try:
+        return learner, restore_learner(learner, path)
+    except (ValueError, AssertionError) as error:
+        raise InputError(
+            f"task={settings.task}: its network differs in shape from the one in "
+            f"model_dir={model_dir}; evaluate on tasks of the same input shape and ways"
+        ) from error
+
+
+def _scores(
+    learner: MetaLearner,
+    family: Family,
+    protocol: Protocol,
+    eval_seed: int,
+    inner_steps: int | None,
+) -> dict[str, np.ndarray]:
+    part = Part("test", stream(eval_seed, "test"))
+    (scores,) = family.evaluation(learner, protocol, [part], steps=inner_steps)()
+    return {
+        name: values.reshape(protocol.num_tasks, protocol.repeats, -1).mean(1, dtype=np.float64)
+        for name, values in scores.items()
+        if name != "loss"
+    }
+
+
+def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    rows = []
+    for metric, values in scores.items():
+        for step in range(values.shape[1]):
+            tasks = protocol.scored(step)
+            mean, ci95 = mean_and_ci95(values[:tasks, step])
+            cells = (metric, protocol.shots, step, mean, ci95, tasks, protocol.repeats)
+            rows.append(dict(zip(COLUMNS, cells, strict=True)))
+    return rows
+
+
+def write(model_dir: str, judged: Evaluation) -> None:
+    """Writes an evaluation beside its run, as `evaluation.json` and `evaluation.csv`."""
+    with replaced(pathlib.Path(model_dir) / "evaluation.csv") as file:
+        writer = csv.writer(file)
+        names = list(next(iter(judged.per_task.values())))
+        writer.writerow(["task", "shots", "inner_steps", *names])
+        tasks = {(r["shots"], r["inner_steps"]): r["num_tasks"] for r in judged.report["results"]}
+        for shots, scores in judged.per_task.items():
+            for task, step in np.ndindex(scores[names[0]].shape):
+                if task < tasks[shots, step]:
+                    values = [f"{scores[name][task, step]:.6g}" for name in names]
+                    writer.writerow([task, shots, step, *values])
+    with replaced(pathlib.Path(model_dir) / "evaluation.json") as file:
+        file.write(json.dumps(judged.report, indent=2) + "\n")
+
+
+def table(report: dict[str, Any]) -> str:
+    """Returns an evaluation as text: a line that names it, then a row a score."""
+    domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
+    title = f"{report['task']}{domain}, {report['algorithm']}, iteration {report['iteration']}"
+    if report["checkpoint"] == "best":
+        title += " (best on validation)"
+    lines: list[Sequence[str]] = [
+        ("metric", "shots", "inner steps", "mean ± 95 % CI", "tasks", "repeats")
+    ]
+    for row in report["results"]:
+        metric, shots, step, mean, ci95, *counts = (row[name] for name in COLUMNS)
+        cell = f"{mean:.4f} ± {ci95:.4f}"
+        lines.append([metric, str(shots), str(step), cell, *map(str, counts)])
+    return "\n".join([title, aligned(lines)])

@@ -1,0 +1,193 @@
+"""Flags: the published configurations, what an algorithm stands for, and how a run is kept."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from metasgd_tf import tasks
+from metasgd_tf.flags import run_flags, task_flags
+from trainers.learners import alpha
+
+ROOT = pathlib.Path(__file__).parents[2]
+CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
+NAME = re.compile(
+    r"(?P<task>[a-z_]+?)_(((?P<ways>\d+)way)?(?P<shots>\d+)shot|(?P<start>fixed|varying))"
+    r"_(?P<algorithm>[a-z_]+?)(_(?P<steps>\d+)step)?"
+)
+
+
+def test_there_are_configurations():
+    assert run_flags.CONFIGS == ROOT / "configs"
+    assert len(CONFIGS) >= 8
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_configuration_is_what_its_name_says(path):
+    settings = run_flags.parse([f"--flagfile={path}"])
+    said = NAME.fullmatch(path.stem)
+    assert said, f"{path.name} should be called TASK_SETTING_ALGORITHM.flags"
+    assert settings.task == said["task"] in tasks.NAMES
+    assert settings.algorithm == said["algorithm"] in run_flags.ALGORITHMS
+    if said["start"]:
+        assert settings.start == said["start"]
+    else:
+        assert settings.shots == int(said["shots"])
+    if said["ways"]:
+        assert settings.ways == int(said["ways"])
+    if said["steps"]:
+        assert settings.inner_steps == int(said["steps"])
+    assert settings.iterations % settings.checkpoint_interval == 0
+    assert settings.checkpoint_interval % settings.summary_interval == 0
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_configuration_can_be_kept_and_read_back(path, tmp_path):
+    resolved = run_flags.resolve(run_flags.parse([f"--flagfile={path}"]))
+    run_flags.write(resolved, str(tmp_path))
+    assert values(run_flags.read(str(tmp_path))) == values(resolved)
+
+
+def values(settings):
+    names = flags.FlagValues()
+    run_flags.define_run_flags(names)
+    return {name: settings[name].value for name in names}
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    settings = run_flags.parse(
+        [
+            "--task=omniglot",
+            "--data_dir=/a directory/with=signs, #and 'quotes'",
+            "--nofirst_order",
+            "--alpha_init=0.1",
+            "--clip_norm=1e-07",
+            "--fixed_frequency",
+            "--image_dir=pictures of 'cats', and dogs",
+            "--image_channels=1",
+            f"--seed={2**31 - 1}",
+        ]
+    )
+    model_dir = tmp_path / "not" / "there yet"
+    run_flags.write(settings, str(model_dir))
+    assert [path.name for path in model_dir.iterdir()] == ["flags.txt"]
+    found = values(run_flags.read(str(model_dir)))
+    assert found == values(settings)
+    assert found["alpha"] is None and found["first_order"] is False
+    assert (found["alpha_init"], found["clip_norm"]) == (0.1, 1e-7)
+
+
+def test_reading_where_no_run_is_names_the_directory(tmp_path):
+    with pytest.raises(flags.Error, match=f"model_dir={tmp_path}: holds no run"):
+        run_flags.read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "kind", "first_order", "alpha_init"),
+    [
+        ("meta_sgd", "per_weight", False, None),
+        ("meta_sgd_first_order", "per_weight", True, None),
+        ("layer_rates", "per_layer", False, None),
+        ("scalar_rate", "scalar", False, None),
+        ("maml", "fixed", False, 0.01),
+        ("maml_first_order", "fixed", True, 0.01),
+    ],
+)
+def test_an_algorithm_is_a_choice_of_alpha_and_order(algorithm, kind, first_order, alpha_init):
+    settings = run_flags.parse([f"--algorithm={algorithm}"])
+    resolved = run_flags.resolve(settings)
+    assert (resolved.alpha, resolved.first_order, resolved.alpha_init) == (
+        kind,
+        first_order,
+        alpha_init,
+    )
+    assert (settings.alpha, settings.first_order) == (None, None)  # A copy was resolved.
+
+
+def test_every_algorithm_is_tested_above():
+    assert len(run_flags.ALGORITHMS) == 6
+
+
+def test_what_is_given_wins_over_the_algorithm():
+    settings = run_flags.parse(
+        ["--algorithm=maml_first_order", "--alpha=scalar", "--nofirst_order", "--alpha_init=0.5"]
+    )
+    resolved = run_flags.resolve(settings)
+    assert (resolved.alpha, resolved.first_order, resolved.alpha_init) == ("scalar", False, 0.5)
+
+
+def test_flags_after_a_flagfile_override_it():
+    flagfile = f"--flagfile={ROOT / 'configs' / 'sinusoid_10shot_maml.flags'}"
+    settings = run_flags.parse([flagfile, "--shots=3"])
+    assert (settings.shots, settings.queries, settings.algorithm) == (3, 10, "maml")
+
+
+def test_the_kinds_of_alpha_are_the_trainers():
+    assert run_flags.ALPHA_KINDS == alpha.KINDS
+
+
+def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():
+    defined = flags.FlagValues()
+    task_flags.define_task_flags(defined, None)
+    assert set(defined) - set(flags.FlagValues()) == set(task_flags.TASK_FLAGS)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--clip_norm=0",
+        "--clip_norm=inf",
+        "--meta_learning_rate=-1",
+        "--meta_learning_rate=nan",
+        "--seed=-1",
+        f"--seed={2**31}",
+        "--split_seed=-1",
+        "--alpha=per_neuron",
+        "--image_size=7",
+        "--image_channels=2",
+    ],
+)
+def test_values_out_of_range_are_refused(argument):
+    with pytest.raises(flags.Error, match=argument[2:].partition("=")[0]):
+        run_flags.parse([argument])
+
+
+def python(*arguments):
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("module", ["run_flags", "train", "evaluate", "command_line"])
+def test_importing_a_command_does_not_import_tensorflow(module):
+    code = (
+        f"import sys, metasgd_tf.{module}\n"
+        "print([name for name in ('tensorflow', 'keras', 'numpy') if name in sys.modules])"
+    )
+    done = python("-c", code)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("train", ["model_dir", "task", "algorithm", "iterations", "alpha_init"]),
+        ("evaluate", ["model_dir", "num_tasks", "inner_steps", "task", "data_dir"]),
+        ("evaluate", ["image_dir", "dataset", "class_splits"]),
+    ],
+)
+def test_help_lists_the_flags_without_importing_tensorflow(command, names):
+    done = python("-X", "importtime", "-m", f"metasgd_tf.{command}", "--help")
+    assert "| tensorflow" not in done.stderr and "absl.flags" in done.stderr
+    for name in names:
+        assert re.search(rf"--(\[no\])?{name}:", done.stdout), f"--{name} is not listed"

@@ -1,0 +1,108 @@
+"""The network of a run: the family's own, or a person's by `--model`."""
+
+import pathlib
+import sys
+
+import keras
+import pytest
+
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs import networks
+from metasgd_tf.runs.evaluation import evaluate_run
+from metasgd_tf.runs.training import train_run
+from metasgd_tf.tasks.sinusoid import Sinusoid
+from tests.metasgd_tf.shell import SMALL
+from trainers.errors import InputError
+
+FAMILY = Sinusoid(shots=5, queries=5)
+OWN = """
+import keras
+
+def wide(input_shape, output_size, seed):
+    start = keras.initializers.GlorotUniform(seed)
+    return keras.Sequential([
+        keras.Input(input_shape),
+        keras.layers.Dense(7, "tanh", kernel_initializer=start, name="wide"),
+        keras.layers.Dense(output_size, name="output"),
+    ])
+
+def no_model(input_shape, output_size, seed):
+    return [1, 2]
+
+def two_outputs(input_shape, output_size, seed):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(2)])
+
+def other_inputs(input_shape, output_size, seed):
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(output_size)])
+
+def broken(input_shape, output_size, seed):
+    raise KeyError("something")
+
+def two_arguments(input_shape, output_size):
+    return None
+"""
+
+
+@pytest.fixture
+def own_package(tmp_path, monkeypatch):
+    """Makes `own_networks` importable, as it is for a command started beside it."""
+    (tmp_path / "own_networks.py").write_text(OWN, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop("own_networks", None)
+
+
+def test_the_familys_own_is_the_default():
+    model = networks.build(None, FAMILY, 3)
+    assert [layer.units for layer in model.layers] == [40, 40, 1]
+
+
+def test_a_function_is_called_with_shapes_and_seed(own_package):
+    one, same, other = [
+        networks.build("own_networks:wide", FAMILY, seed).get_weights() for seed in (1, 1, 2)
+    ]
+    assert one[0].shape == (1, 7)
+    assert (one[0] == same[0]).all() and not (one[0] == other[0]).all()
+
+
+def test_networks_of_this_project_go_by_the_same_way():
+    family = Sinusoid(shots=5, queries=5)
+    family.input_shape, family.output_size = (28, 28, 1), 5
+    for name in ("models.conv4:conv4_pooled_64", "models.resnet12:resnet12"):
+        built = networks.build(name, family, 0)
+        assert isinstance(built, keras.Model) and built.output_shape == (None, 5)
+
+
+def test_a_run_keeps_its_network(own_package, tmp_path):
+    run = tmp_path / "run"
+    settings = [*SMALL, "--iterations=3", "--model=own_networks:wide"]
+    trainer = train_run(run_flags.parse(settings), str(run))
+    assert trainer.learner.theta[0].shape == (1, 7)
+    assert "--model=own_networks:wide" in pathlib.Path(run, "flags.txt").read_text("utf-8")
+    assert evaluate_run(str(run), num_tasks=2).report["iteration"] == 3
+    with pytest.raises(InputError, match="--model=None instead of own_networks:wide"):
+        train_run(run_flags.parse([*SMALL, "--iterations=3"]), str(run))
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        ("no_such_package:f", "cannot be imported .*should be package.module:function"),
+        ("own_networks:missing", "cannot be imported .*missing"),
+        ("own_networks", "cannot be imported"),
+        (":wide", "cannot be imported"),
+        ("own_networks:no_model", "returned a list; should return a keras.Model"),
+        (
+            "own_networks:two_outputs",
+            r"gives outputs of shape \(2, 2\) for 2 inputs; should give \(2, 1\)",
+        ),
+        ("own_networks:other_inputs", r"does not take inputs of shape \(1,\)"),
+        ("own_networks:broken", "raised KeyError"),
+        ("own_networks:two_arguments", "raised TypeError"),
+    ],
+)
+def test_what_does_not_fit_is_refused(own_package, tmp_path, model, named):
+    settings = run_flags.parse([*SMALL, f"--model={model}"])
+    with pytest.raises(InputError, match=f"model={model}: {named}"):
+        train_run(settings, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

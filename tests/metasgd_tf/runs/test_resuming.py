@@ -1,0 +1,157 @@
+"""A run that ends before its time, for whatever reason, goes on as if it had not."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs.evaluation import evaluate_run
+from metasgd_tf.runs.training import train_run
+from tests.metasgd_tf.shell import SMALL, assert_refused, checkpoint_values, command, read, start
+from trainers.errors import InputError
+
+# Many checkpoints, so that some kills come in the middle of one.
+SINUSOID = [*SMALL, "--iterations=72", "--checkpoint_interval=4", "--summary_interval=2"]
+OMNIGLOT = [
+    "--task=omniglot",
+    "--shots=1",
+    "--queries=1",
+    "--alpha_init=0.02",
+    "--meta_batch_size=2",
+    "--iterations=8",
+    "--checkpoint_interval=2",
+    "--summary_interval=1",
+    "--validation_tasks=2",
+]
+
+
+@contextlib.contextmanager
+def started(said, model_dir, *arguments):
+    """Starts the training, and ends it if it is still there afterwards."""
+    running = start(said, "train", f"--model_dir={model_dir}", *arguments)
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.join()
+
+
+def wait_for(said, running, pattern, model_dir):
+    """Waits until a file is there, while the command is running."""
+    deadline = time.monotonic() + 100
+    while not list(pathlib.Path(model_dir).glob(pattern)):
+        assert running.is_alive(), read(said, "stderr")
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def assert_same_run(one, other):
+    one, other = checkpoint_values(one), checkpoint_values(other)
+    assert sorted(one) == sorted(other)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+
+
+@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 40)), ("omniglot", (4,))])
+def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
+    tmp_path, omniglot_dir, task, kills
+):
+    arguments = {
+        "sinusoid": SINUSOID,
+        "omniglot": [
+            *OMNIGLOT,
+            f"--data_dir={omniglot_dir}",
+            "--model=tests.fast_network:network",
+        ],
+    }[task]
+    for delay, number in enumerate(kills):
+        with started(tmp_path, tmp_path / "killed", *arguments) as running:
+            wait_for(tmp_path, running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
+            time.sleep(0.007 * delay)
+        assert running.exitcode == -signal.SIGKILL
+    done = command("train", f"--model_dir={tmp_path / 'killed'}", *arguments)
+    assert done.returncode == 0, done.stderr
+    train_run(run_flags.parse(arguments), str(tmp_path / "whole"))
+    assert_same_run(tmp_path / "killed", tmp_path / "whole")
+    best = [
+        [path.name for path in (tmp_path / name / "best").glob("*.index")]
+        for name in ("killed", "whole")
+    ]
+    assert best[0] == best[1] and len(best[0]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
+    seldom = [*SMALL, "--checkpoint_interval=100000000", "--summary_interval=100"]
+    with started(tmp_path, tmp_path / "run", *seldom, "--iterations=100000000") as running:
+        wait_for(tmp_path, running, "train/events*", tmp_path / "run")
+        time.sleep(1)  # In the midst of compiling, or of training.
+        os.kill(running.pid, number)
+        running.join(30)
+        assert running.exitcode == 128 + number
+    (line,) = read(tmp_path, "stderr").splitlines()
+    (index,) = (tmp_path / "run" / "checkpoints").glob("ckpt-*.index")
+    done = int(index.stem.partition("-")[2])
+    assert line == (
+        f"stopped by {number.name} at iteration {done} of 100000000, saved in {tmp_path / 'run'}; "
+        "the same command goes on from there"
+    )
+    if number == signal.SIGINT:
+        return  # What follows would be the same.
+    for name in ("run", "whole"):
+        train_run(run_flags.parse([*seldom, f"--iterations={done + 3}"]), str(tmp_path / name))
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
+    with started(tmp_path, tmp_path, *SMALL, "--iterations=100000000") as running:
+        wait_for(tmp_path, running, "train/events*", tmp_path)
+        kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
+        with pytest.raises(InputError, match=f"model_dir={tmp_path}: another training is at work"):
+            train_run(run_flags.parse([*SMALL, "--iterations=9"]), str(tmp_path))
+        assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(tmp_path, capsys):
+    train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(tmp_path / "whole"))
+    shutil.copytree(tmp_path / "whole", tmp_path / "hurt")
+    index = tmp_path / "hurt" / "checkpoints" / "ckpt-40.index"
+    index.write_bytes(index.read_bytes()[:70])
+    capsys.readouterr()
+    report, _ = evaluate_run(str(tmp_path / "hurt"), num_tasks=2)
+    assert report["iteration"] == 20
+    said = capsys.readouterr().err
+    assert said == f"note: {index.with_suffix('')} is damaged; using an earlier checkpoint\n"
+    done = command("train", f"--model_dir={tmp_path / 'hurt'}", *SMALL, "--iterations=40")
+    assert done.returncode == 0
+    first = done.stderr.splitlines()[0]
+    assert first == f"note: {index.with_suffix('')} is damaged; going on from an earlier checkpoint"
+    assert_same_run(tmp_path / "hurt", tmp_path / "whole")
+
+
+def test_without_a_whole_checkpoint_a_command_refuses(tmp_path):
+    train_run(run_flags.parse([*SMALL, "--iterations=2"]), str(tmp_path))
+    (index,) = (tmp_path / "checkpoints").glob("*.index")
+    index.write_bytes(b"")
+    done = command("train", f"--model_dir={tmp_path}", *SMALL, "--iterations=3")
+    assert "all checkpoints in it are damaged" in assert_refused(done)
+
+
+def test_deterministic_runs_are_equal_bit_by_bit(tmp_path, omniglot_dir):
+    for name in "ab":
+        done = command(
+            "train",
+            f"--model_dir={tmp_path / name}",
+            *OMNIGLOT,
+            f"--data_dir={omniglot_dir}",
+            "--iterations=3",
+            "--deterministic",
+        )
+        assert done.returncode == 0, done.stderr
+    assert_same_run(tmp_path / "a", tmp_path / "b")

@@ -1,0 +1,125 @@
+"""Omniglot's characters, their split and rotations."""
+
+import numpy as np
+import pytest
+
+from metasgd_tf.flags import run_flags
+from metasgd_tf.tasks import omniglot
+from tests import synthetic_omniglot
+from trainers.seeds import stream
+
+
+@pytest.mark.parametrize("split_seed", [0, 1])
+def test_the_split_divides_the_characters(split_seed):
+    split = omniglot.split_characters(split_seed)
+    assert {name: len(numbers) for name, numbers in split.items()} == {
+        "train": 1100,
+        "validation": 100,
+        "test": 423,
+    }
+    assert sorted(np.concatenate(list(split.values()))) == list(range(1623))
+
+
+def test_the_split_follows_its_seed():
+    one, same, other = (omniglot.split_characters(seed) for seed in (0, 0, 1))
+    for name in one:
+        np.testing.assert_array_equal(one[name], same[name])
+        assert set(one[name]) != set(other[name])
+
+
+def test_rotations_are_further_classes():
+    drawings = np.random.default_rng(0).integers(0, 256, [3, 2, 6, 6, 1], np.uint8)
+    turned = omniglot.with_rotations(drawings)
+    assert turned.shape == (12, 2, 6, 6, 1) and turned.dtype == np.uint8
+    for turns in range(4):
+        for character in range(3):
+            for number in range(2):
+                np.testing.assert_array_equal(
+                    turned[3 * turns + character, number, :, :, 0],
+                    np.rot90(drawings[character, number, :, :, 0], turns),
+                )
+
+
+def area_mean(ink):
+    """Shrinks a picture of 105 × 105 to 28 × 28: each pixel is the mean over its area."""
+    edges = np.arange(29) * 105 / 28
+    low = np.maximum(edges[:-1, np.newaxis], np.arange(105))
+    high = np.minimum(edges[1:, np.newaxis], np.arange(105) + 1)
+    share = np.maximum(high - low, 0) * 28 / 105
+    return share @ ink @ share.T
+
+
+def test_drawings_are_shrunk_and_have_ink_255(omniglot_drawings):
+    drawings = omniglot_drawings
+    assert drawings.shape == (1623, 8, 28, 28, 1) and drawings.dtype == np.uint8
+    for label in (0, 1, 963, 964, 1622):  # The last of one file and the first of the other.
+        for number, ink in enumerate(synthetic_omniglot.drawings(label)):
+            found = drawings[label, number, :, :, 0].astype(int)
+            assert np.abs(found - 255 * area_mean(ink)).max() <= 1
+            assert found.max() > 200 and np.median(found) == 0
+
+
+def family_from_flags(monkeypatch, drawings, splits, *arguments):
+    monkeypatch.setattr(omniglot, "load_drawings", lambda data_dir: drawings)
+    settings = run_flags.parse(["--task=omniglot", "--shots=1", "--queries=1", *arguments])
+    return omniglot.from_flags(settings, splits)
+
+
+def numbered_drawings():
+    """Pictures of one colour for each character: its number in the pixels' two top bytes."""
+    numbers = np.arange(1623)
+    pictures = np.zeros([1623, 20, 4, 4, 1], np.uint8)
+    pictures[:, :, :2] = (numbers // 256)[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
+    pictures[:, :, 2:] = (numbers % 256)[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
+    return pictures
+
+
+def characters_of(family, split):
+    """Returns the numbers of the upright characters among a split's classes."""
+    pictures = family._pictures[split].images.numpy()[::20].astype(int)
+    return pictures[:, 0, 0, 0] * 256 + pictures[:, -1, 0, 0]
+
+
+def test_training_holds_no_test_pictures(monkeypatch):
+    family = family_from_flags(monkeypatch, numbered_drawings(), ("train", "validation"))
+    split = omniglot.split_characters(0)
+    assert set(family._pictures) == {"train", "validation"}
+    np.testing.assert_array_equal(characters_of(family, "train")[:1100], split["train"])
+    np.testing.assert_array_equal(characters_of(family, "validation"), split["validation"])
+    with pytest.raises(KeyError):
+        family.episode(stream(0, "test"), "test")
+
+
+def test_only_training_classes_are_rotated(monkeypatch, omniglot_drawings):
+    drawings = omniglot_drawings
+    family = family_from_flags(monkeypatch, drawings, ("train", "validation", "test"))
+    counts = {split: pictures.counts for split, pictures in family._pictures.items()}
+    assert counts == {"train": (8,) * 4400, "validation": (8,) * 100, "test": (8,) * 423}
+    character = omniglot.split_characters(0)["train"][7]
+    for turns in range(4):
+        np.testing.assert_array_equal(
+            family._pictures["train"].images[8 * (1100 * turns + 7) + 3, :, :, 0],
+            np.rot90(drawings[character, 3, :, :, 0], turns),
+        )
+
+
+def test_flags_choose_the_split_and_the_sizes(monkeypatch):
+    flags = ["--split_seed=4", "--ways=7", "--shots=2", "--queries=3"]
+    family = family_from_flags(monkeypatch, numbered_drawings(), ("test",), *flags)
+    expected = omniglot.split_characters(4)["test"]
+    np.testing.assert_array_equal(characters_of(family, "test"), expected)
+    assert (family.ways, family.output_size, family.shots, family.queries) == (7, 7, 2, 3)
+    assert family.input_shape == (4, 4, 1)
+
+
+def test_the_real_drawings_are_all_there(real_omniglot_dir):
+    drawings = omniglot.load_drawings(real_omniglot_dir)
+    assert drawings.shape == (1623, 20, 28, 28, 1) and drawings.dtype == np.uint8
+    ink = drawings.mean((2, 3, 4))
+    assert ink.min() > 0 and ink.max() < 90  # Lines on empty paper.
+    assert drawings.max() == 255
+    # Drawings of one character are more alike than those of the next character.
+    blurred = drawings.reshape(1623, 20, 7, 4, 7, 4).mean((3, 5))
+    own = np.abs(blurred[:, 0] - blurred[:, 1]).mean()
+    next_one = np.abs(blurred[:-1, 0] - blurred[1:, 1]).mean()
+    assert own < 0.85 * next_one

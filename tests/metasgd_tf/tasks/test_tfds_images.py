@@ -1,0 +1,223 @@
+"""Data sets of TensorFlow Datasets as families of tasks."""
+
+import numpy as np
+import pytest
+import requests
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from metasgd_tf.flags import run_flags
+from metasgd_tf.images import tfds_preparation
+from metasgd_tf.runs.training import train_run
+from metasgd_tf.tasks import tfds_images
+from tests import synthetic_tfds
+from trainers.errors import InputError
+from trainers.seeds import SPLITS, stream
+
+TOTALS = {
+    f"flag {letter}": sum(pair)
+    for letter, *pair in zip("abcdefghi", *synthetic_tfds.COUNTS.values(), strict=True)
+}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tfds")
+    synthetic_tfds.StripedFlags(data_dir=str(path)).download_and_prepare()
+    return path
+
+
+def settings(data_dir, *arguments):
+    return run_flags.parse(
+        [
+            "--task=tfds_images",
+            "--dataset=striped_flags",
+            f"--data_dir={data_dir}",
+            "--ways=3",
+            "--shots=1",
+            "--queries=2",
+            "--image_size=18",
+            *arguments,
+        ]
+    )
+
+
+def family(data_dir, *arguments, splits=SPLITS):
+    return tfds_images.from_flags(settings(data_dir, *arguments), splits)
+
+
+def test_the_classes_of_all_its_splits_are_divided_anew(data_dir):
+    held = family(data_dir)._pictures
+    assert {split: len(pictures.names) for split, pictures in held.items()} == dict.fromkeys(
+        SPLITS, 3
+    )
+    counts = {}
+    for pictures in held.values():
+        assert list(pictures.names) == sorted(pictures.names)
+        counts |= dict(zip(pictures.names, pictures.counts, strict=True))
+    assert counts == TOTALS
+
+
+def test_every_labelled_picture_is_in_its_class(data_dir):
+    examples = [
+        example for split in synthetic_tfds.COUNTS for example in synthetic_tfds.examples(split)
+    ]
+    for pictures in family(data_dir)._pictures.values():
+        start = 0
+        for name, count in zip(pictures.names, pictures.counts, strict=True):
+            label = "abcdefghi".index(name[-1])
+            found = pictures.images[start : start + count].numpy().mean((1, 2))
+            # Resizing keeps means. TFDS has an order of its own.
+            made = np.array([pixels.mean((0, 1)) for of, pixels in examples if of == label])
+            np.testing.assert_allclose(np.sort(found, 0), np.sort(made, 0), atol=2)
+            start += count
+
+
+def test_small_batches_make_no_difference(data_dir, monkeypatch):
+    whole = family(data_dir)
+    monkeypatch.setattr(tfds_images, "BATCH", 7)
+    parts = family(data_dir)
+    for split in SPLITS:
+        np.testing.assert_array_equal(whole._pictures[split].images, parts._pictures[split].images)
+
+
+def test_flags_choose_size_channels_and_split(data_dir):
+    made = family(data_dir, "--image_size=10", "--image_channels=1", "--split_seed=1")
+    assert made.input_shape == (10, 10, 1) == made.model(0).input_shape[1:]
+    assert made._pictures["test"].names != family(data_dir)._pictures["test"].names
+
+
+def test_a_file_divides_the_classes(data_dir, tmp_path):
+    path = tmp_path / "splits.csv"
+    path.write_text("class,split\nflag c,test\nflag h,test\nflag b,test\nflag a,train\n")
+    held = family(data_dir, f"--class_splits={path}", splits=("test",))._pictures
+    assert held["test"].names == ("flag b", "flag c", "flag h")
+    assert held["test"].counts == (5, 12, 10)
+
+
+def test_the_same_data_give_the_same_tasks(data_dir):
+    for split in SPLITS:
+        one, other = (family(data_dir).episode(stream(4, split), split) for _ in range(2))
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_data_that_were_prepared_elsewhere_are_read_by_their_files(data_dir, tmp_path):
+    source = data_dir / "striped_flags" / "1.2.3"
+    copy = tmp_path / "unknown_flags" / "1.2.3"
+    copy.mkdir(parents=True)
+    for path in source.iterdir():
+        name = path.name.replace("striped_flags", "unknown_flags")
+        data = path.read_bytes()
+        if path.suffix == ".json":
+            data = data.replace(b"striped_flags", b"unknown_flags")
+        (copy / name).write_bytes(data)
+    found = family(tmp_path, "--dataset=unknown_flags")
+    np.testing.assert_array_equal(
+        found._pictures["test"].images, family(data_dir)._pictures["test"].images
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--ways=4"], "ways=4: dataset=striped_flags has 9 classes, too few for 4 each"),
+        (["--shots=3", "--queries=3"], r"shots=3 and queries=3: .*flag b \(5 pictures\)"),
+        (["--class_splits=gone.csv"], "class_splits=gone.csv: cannot be read"),
+        (["--dataset=striped_flag"], r"dataset=striped_flag: .*nothing of this name \(Dataset"),
+        (["--dataset=striped flags"], r"dataset=striped flags: .*nothing of this name \(ValueE"),
+        (["--dataset=mnist/no"], r"dataset=mnist/no: .*nothing of this name \(ValueError"),
+        (["--dataset=kitti"], "dataset=kitti: has features image, image/file_name, objects, and"),
+        (["--dataset=celeb_a"], "dataset=celeb_a: has features .*attributes.*`label`"),
+        (["--dataset=imdb_reviews"], "dataset=imdb_reviews: has features .*text.*`image`"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_decoded_or_written(
+    data_dir, tmp_path, monkeypatch, arguments, named
+):
+    monkeypatch.setattr("metasgd_tf.images.image_files.decode", lambda *_: 1 / 0)
+    with pytest.raises(InputError, match=named):
+        train_run(settings(data_dir, *arguments), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_flag_that_is_missing_is_named():
+    with pytest.raises(InputError, match="^dataset: --task=tfds_images needs it; .*cifar100"):
+        tfds_images.from_flags(run_flags.parse(["--task=tfds_images"]), SPLITS)
+
+
+def test_pictures_that_cannot_be_used_are_numbered(data_dir, monkeypatch):
+    monkeypatch.setattr("metasgd_tf.images.image_files.MIN_SIDE", 19)
+    with pytest.raises(InputError) as info:
+        family(data_dir)
+    message = str(info.value)
+    assert message.startswith("dataset=striped_flags: pictures that cannot be used: number ")
+    assert "(24 × 18 pixels, smaller than 19 × 19)" in message and "73 others" in message
+
+
+class Network:
+    """Stands in for a network in which some hosts answer, and counts the questions."""
+
+    def __init__(self, monkeypatch, *hosts):
+        self.hosts, self.asked = hosts, []
+        monkeypatch.setattr(requests, "head", self.head)
+
+    def head(self, url, timeout):
+        self.asked.append(url)
+        if not any(host in url for host in self.hosts):
+            raise requests.ConnectionError(url)
+
+
+def test_without_network_and_data_a_person_is_told_what_to_do(tmp_path, monkeypatch):
+    network = Network(monkeypatch)
+    monkeypatch.setattr(
+        tfds.core.DatasetBuilder, "download_and_prepare", lambda *_: pytest.fail("tried")
+    )
+    with pytest.raises(InputError) as info:
+        family(tmp_path, "--dataset=cifar100")
+    message = str(info.value)
+    assert message.startswith(f"data_dir={tmp_path}: holds no prepared cifar100/3.0.2, and it ")
+    assert "(ConnectionError); run once with a network, or point --data_dir" in message
+    assert "manual" not in message
+    assert len(network.asked) == 2 and not list(tmp_path.iterdir())
+
+
+def test_where_files_have_to_be_fetched_by_hand_their_place_is_named(tmp_path, monkeypatch):
+    Network(monkeypatch)
+    with pytest.raises(InputError, match=f"put what http.* into {tmp_path}/downloads/manual"):
+        family(tmp_path, "--dataset=imagenet2012")
+
+
+@pytest.mark.parametrize("hosts", [("toronto.edu",), ("tensorflow.org",)])
+def test_data_are_downloaded_where_any_host_answers(tmp_path, monkeypatch, hosts):
+    network, prepared = Network(monkeypatch, *hosts), []
+    builder = tfds.builder("cifar100", data_dir=str(tmp_path))
+    monkeypatch.setattr(builder, "download_and_prepare", lambda: prepared.append(True))
+    tfds_preparation.prepare(builder, "*")
+    assert prepared == [True] and hosts[0] in network.asked[-1]
+
+
+def test_files_fetched_by_hand_need_no_network(tmp_path, monkeypatch):
+    network, prepared = Network(monkeypatch), []
+    (tmp_path / "downloads" / "manual").mkdir(parents=True)
+    (tmp_path / "downloads" / "manual" / "some.tar").touch()
+    builder = tfds.builder("cifar100", data_dir=str(tmp_path))
+    monkeypatch.setattr(builder, "download_and_prepare", lambda: prepared.append(True))
+    tfds_preparation.prepare(builder, "*")
+    assert prepared == [True] and not network.asked
+    with pytest.raises(InputError, match="or put four zips into"):
+        tfds_preparation.prepare(builder, "*.zip", "four zips")
+
+
+def test_pictures_of_one_byte_a_channel_only_are_taken(data_dir, monkeypatch):
+    builder = tfds.builder("striped_flags", data_dir=str(data_dir))
+    floats = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(8, 8, 1), dtype=tf.float32),
+            "label": tfds.features.ClassLabel(num_classes=9),
+        }
+    )
+    monkeypatch.setattr(builder.info, "_features", floats)
+    monkeypatch.setattr(tfds, "builder", lambda *_, **__: builder)
+    with pytest.raises(InputError, match="has features image, label, and not an `image` of bytes"):
+        family(data_dir)

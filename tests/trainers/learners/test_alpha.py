@@ -1,0 +1,181 @@
+"""Which weights share a learned rate, where it starts, and whether it is learned."""
+
+import keras
+import numpy as np
+import pytest
+
+from models.conv4 import conv4
+from trainers.errors import InputError
+from trainers.learners.alpha import KINDS, Alpha, draw_initial_value
+from trainers.learners.meta_sgd import MetaLearner
+
+
+def weights():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3, name="a"), keras.layers.Dense(1, name="b")]
+    )
+    return model.trainable_variables
+
+
+SHARED = {
+    "per_weight": [0, 1, 2, 3],
+    "per_layer": [0, 0, 1, 1],
+    "scalar": [0, 0, 0, 0],
+    "fixed": [0, 0, 0, 0],
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_weights_share_rates_as_the_kind_says(kind):
+    alpha = Alpha(kind, weights(), 0.25)
+    assert alpha.per_weight([f"rate {n}" for n in range(len(alpha.rates))]) == [
+        f"rate {n}" for n in SHARED[kind]
+    ]
+    assert len(alpha.rates) == max(SHARED[kind]) + 1
+    assert all(np.all(rate.numpy() == 0.25) for rate in alpha.rates)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_per_weight_rates_have_the_weights_shapes(kind):
+    shapes = [tuple(rate.shape) for rate in Alpha(kind, weights(), 0.25).rates]
+    if kind == "per_weight":
+        assert shapes == [(2, 3), (3,), (3, 1), (1,)]
+    else:
+        assert set(shapes) == {()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_kinds_but_fixed_are_learned(kind):
+    alpha = Alpha(kind, weights(), 0.25)
+    assert len(alpha.learned) == (0 if kind == "fixed" else len(alpha.rates))
+    assert len(alpha.trainable_variables) == len(alpha.learned)
+    assert len(alpha.variables) == len(alpha.rates)  # What a checkpoint saves.
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(InputError, match="alpha='per_neuron'.*per_weight, per_layer, scalar, fixe"):
+        Alpha("per_neuron", weights(), 0.25)
+
+
+def test_the_initial_value_is_drawn_from_the_papers_range():
+    drawn = np.array([draw_initial_value(seed) for seed in range(500)])
+    assert 0.005 <= drawn.min() < 0.007 and 0.098 < drawn.max() <= 0.1
+    assert drawn.mean() == pytest.approx(0.0525, abs=0.004)
+    assert draw_initial_value(7) == draw_initial_value(7) != draw_initial_value(8)
+
+
+def test_a_learner_draws_its_initial_value_by_seed_unless_it_is_given():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    drawn = MetaLearner(model, "mse", seed=7).alpha
+    given = MetaLearner(model, "mse", seed=7, alpha_init=0.5).alpha
+    assert drawn.initial_value == draw_initial_value(7)
+    assert given.initial_value == 0.5
+    np.testing.assert_array_equal(drawn.rates[0], np.full((2, 1), drawn.initial_value, "float32"))
+
+
+def dense(size, name):
+    return keras.layers.Dense(size, name=name)
+
+
+def functional():
+    inputs = keras.Input((2,))
+    return keras.Model(inputs, dense(1, "b")(dense(3, "a")(inputs)), name="functional")
+
+
+def nested():
+    """Two blocks whose layers have the same names."""
+    inputs = keras.Input((2,))
+    blocks = [keras.Sequential([dense(3, "a"), dense(2, "b")], name=name) for name in ("up", "on")]
+    return keras.Model(inputs, blocks[1](blocks[0](inputs)), name="nested")
+
+
+class Subclassed(keras.Model):
+    """The same blocks in a model whose name begins all paths."""
+
+    def __init__(self):
+        super().__init__(name="subclassed")
+        self.up = keras.Sequential([dense(3, "a"), dense(2, "b")], name="up")
+        self.on = keras.Sequential([dense(3, "a"), dense(2, "b")], name="on")
+
+    def call(self, inputs):
+        return self.on(self.up(inputs))
+
+
+def subclassed():
+    model = Subclassed()
+    model(np.zeros([1, 2], np.float32))
+    assert model.trainable_variables[0].path == "subclassed/up/a/kernel"
+    return model
+
+
+CONV4 = {"conv_1": 9 * 64} | {f"conv_{n}": 9 * 64 * 64 for n in (2, 3, 4)}
+CONV4 |= {f"norm_{n}": 2 * 64 for n in (1, 2, 3, 4)}
+BLOCK = {"a": 2 * 3 + 3, "b": 3 * 2 + 2}
+BLOCKS = {f"{block}/{layer}": size for block in ("up", "on") for layer, size in BLOCK.items()}
+SIZES = {
+    "sequential": CONV4 | {"output": 64 * 5 + 5},
+    "functional": {"a": 2 * 3 + 3, "b": 3 + 1},
+    "nested": BLOCKS,
+    "subclassed": BLOCKS,
+    "one_layer": {"a": 2 + 1},
+}
+MODELS = {
+    "sequential": lambda: conv4((8, 8, 1), 5, seed=0),
+    "functional": functional,
+    "nested": nested,
+    "subclassed": subclassed,
+    "one_layer": lambda: keras.Sequential([keras.Input((2,)), dense(1, "a")]),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_are_named_without_the_model_and_apart_where_blocks_repeat_names(name):
+    alpha = Alpha("per_weight", MODELS[name]().trainable_variables, 0.25)
+    found = alpha.by_layer(alpha.per_weight(alpha.rates))
+    assert {layer: values.shape for layer, values in found.items()} == {
+        layer: (size,) for layer, size in SIZES[name].items()
+    }
+
+
+def test_layers_come_in_the_order_of_the_weights():
+    alpha = Alpha("per_weight", MODELS["sequential"]().trainable_variables, 0.25)
+    assert list(alpha.by_layer(alpha.rates)) == [
+        *[f"{kind}_{n}" for n in (1, 2, 3, 4) for kind in ("conv", "norm")],
+        "output",
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_has_the_entries_of_its_weights_in_a_row(kind):
+    alpha = Alpha(kind, weights(), 0.25)
+    values = [np.arange(6).reshape(2, 3), np.array([6, 7, 8]), np.full([3, 1], 9), np.array([10])]
+    found = alpha.by_layer(values)
+    assert list(found) == ["a", "b"]
+    np.testing.assert_array_equal(found["a"], np.arange(9))
+    np.testing.assert_array_equal(found["b"], [9, 9, 9, 10])
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        ("per_layer", [1.0, 2.0], {"a": [1, 1], "b": [2, 2]}),
+        ("scalar", [3.0], {"a": [3, 3], "b": [3, 3]}),
+    ],
+)
+def test_a_shared_rate_counts_once_for_each_weight(kind, values, expected):
+    alpha = Alpha(kind, weights(), 0.25)
+    found = alpha.by_layer(alpha.per_weight([np.float32(value) for value in values]))
+    assert {layer: list(rates.numpy()) for layer, rates in found.items()} == expected
+
+
+def test_layers_with_equal_names_in_two_blocks_have_rates_of_their_own():
+    alpha = Alpha("per_layer", nested().trainable_variables, 0.25)
+    assert [rate.name for rate in alpha.rates] == [
+        f"alpha/{layer}:0" for layer in ("up/a", "up/b", "on/a", "on/b")
+    ]
+    assert alpha.per_weight(range(4)) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def test_one_tensor_for_each_weight_is_needed():
+    with pytest.raises(ValueError):
+        Alpha("scalar", weights(), 0.25).by_layer([0.25] * 3)

@@ -1,0 +1,1 @@
+"""The learners: how a task is learned from its support set."""

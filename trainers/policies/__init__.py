@@ -1,0 +1,1 @@
+"""Meta-training and evaluation of policies (Algorithm 2)."""

@@ -1,0 +1,114 @@
+"""The policy gradient as a loss on examples, so that tasks are learned from it by the one rule.
+
+An example is a state, with the action that was taken there and its advantage A as the target. What
+a policy's outputs say of it, by log π(a|s), is the loss (Li et al. 2017, Algorithm 2):
+
+    plain   −A log π(a|s)               its gradient is the policy gradient
+    dice    −A π(a|s) / ⊥π(a|s)         the same gradient; ⊥ stops gradients, and the ratio is 1
+
+They differ where the gradient is differentiated again, as the outer loop does. Which trajectories
+were drawn depends on θ as well, and the plain loss takes them as given: the derivative of its
+gradient lacks the term A ∇log π ∇log πᵀ. MAML's published code is so; "E-MAML" (Al-Shedivat et al.
+2018; Stadie et al. 2018) names the lack. The ratio's derivative has the term. It is the DiCE of
+Foerster et al. 2018 with the sums over earlier steps left out, whose variance is large: the "low
+variance curvature" of Rothfuss et al. 2019, "ProMP".
+"""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from trainers.policies.trajectories import Trajectories, sizes
+
+
+def normal(outputs: tf.Tensor) -> tfp.distributions.Distribution:
+    """Returns the distribution of actions that a policy's outputs stand for.
+
+    Args:
+      outputs: means, then log standard deviations, [..., 2 A].
+    """
+    means, log_stds = tf.split(outputs, 2, axis=-1)
+    return tfp.distributions.MultivariateNormalDiag(means, tf.exp(log_stds))
+
+
+def examples(trajectories: Trajectories, advantages: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the steps of each task's trajectories as inputs and targets.
+
+    Args:
+      trajectories: T tasks × N × H.
+      advantages: [T, N, H], 0 for what does not count.
+
+    Returns:
+      States [T, N H, S], and actions with the advantage as a last entry [T, N H, A + 1].
+    """
+    targets = tf.concat([trajectories.actions, advantages[..., tf.newaxis]], axis=-1)
+    return _in_a_row(trajectories.observations), _in_a_row(targets)
+
+
+def _in_a_row(values: tf.Tensor) -> tf.Tensor:
+    tasks, count, horizon, *rest = sizes(values)
+    return tf.reshape(values, [tasks, count * horizon, *rest])
+
+
+def plain(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Returns −A log π(a|s) of each example, [N].
+
+    Args:
+      targets: actions, then advantages, [N, A + 1].
+      outputs: the policy's, [N, 2 A].
+    """
+    actions, advantages = _parts(targets)
+    return -advantages * normal(outputs).log_prob(actions)
+
+
+def dice(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Returns −A of each example, [N], times a ratio of 1 that has the gradient of log π(a|s)."""
+    actions, advantages = _parts(targets)
+    log_prob = normal(outputs).log_prob(actions)
+    return -advantages * tf.exp(log_prob - tf.stop_gradient(log_prob))
+
+
+def relative_to(outputs_before: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Returns −A π(a|s) / π_before(a|s) of each example, [N]: what a trust region's step lowers."""
+    actions, advantages = _parts(targets)
+    before = tf.stop_gradient(normal(outputs_before).log_prob(actions))
+    return -advantages * tf.exp(normal(outputs).log_prob(actions) - before)
+
+
+def divergence(outputs_before: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Returns KL(π_before ‖ π) in each state, [N]."""
+    return tfp.distributions.kl_divergence(normal(outputs_before), normal(outputs))
+
+
+def fisher_information(outputs: tf.Tensor) -> tf.Tensor:
+    """Returns the diagonal of π's Fisher information by its outputs, [N, 2 A].
+
+    By a mean it is 1 / σ² and by a log standard deviation 2; there is nothing off the diagonal.
+    """
+    _, log_stds = tf.split(outputs, 2, axis=-1)
+    return tf.concat([tf.exp(-2.0 * log_stds), 2.0 * tf.ones_like(log_stds)], axis=-1)
+
+
+def entropy(outputs: tf.Tensor) -> tf.Tensor:
+    """Returns the entropy of π in each state, [N]."""
+    return normal(outputs).entropy()
+
+
+def _parts(targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return targets[..., :-1], targets[..., -1]
+
+
+def deviation(outputs: tf.Tensor) -> tf.Tensor:
+    """Returns the geometric mean of π's standard deviations in each state, [N], without gradient.
+
+    ∇log π by the means grows as 1 / σ. A loss times σ moves them by as much whatever σ is, so that
+    rates that suit the first update suit a later one, whose policy explores less.
+
+    Args:
+      outputs: the policy's, [N, 2 A].
+    """
+    _, log_stds = tf.split(outputs, 2, axis=-1)
+    return tf.stop_gradient(tf.exp(tf.reduce_mean(log_stds, axis=-1)))
+
+
+SURROGATES = {"plain": plain, "dice": dice}
+"""The inner losses by name."""

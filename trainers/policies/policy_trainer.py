@@ -1,0 +1,218 @@
+"""Algorithm 2 of Li et al. 2017: meta-training on a distribution over decision processes.
+
+    repeat
+      sample tasks T from p(T)
+      for each T: sample N trajectories with θ, L_train(T) the negative expected return on them
+                  θ'_T = θ − α ∘ ∇L_train(T)(θ)
+                  sample N trajectories with θ'_T, L_test(T) the negative expected return on them
+      (θ, α) ← (θ, α) − β ∇_(θ,α) mean_T L_test(T)(θ'_T)
+
+The outer step is a trust region's on (θ, α) together, or any Keras optimizer's.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainers.devices import sum_in_chunks
+from trainers.errors import DivergedError, InputError
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.policies import policy_gradient
+from trainers.policies.advantages import Advantages
+from trainers.policies.experience import Experience, experience_of, learning
+from trainers.policies.rollouts import TaskEnvironment
+from trainers.policies.trust_region import TrustRegion, trust_region_step
+from trainers.seeds import fold_in, split_seed, stream
+from trainers.update_rule import Tensors
+
+
+class PolicyTrainer:
+    """Meta-trains a learner whose model is a policy.
+
+    What it does at an iteration is a function of the learner, the optimizer's state, `seed` and the
+    iteration's number alone.
+
+    Attributes:
+      learner: what is trained; its loss is one of `policy_gradient`.
+      optimizer: the outer optimizer; an empty module for a trust region, which has no state.
+      iteration: meta-iterations done, an int64 `tf.Variable`.
+    """
+
+    def __init__(
+        self,
+        learner: MetaLearner,
+        environment: TaskEnvironment,
+        outer: TrustRegion | keras.optimizers.Optimizer,
+        *,
+        inner_advantages: Advantages,
+        outer_advantages: Advantages,
+        seed: int = 0,
+    ):
+        """Prepares training.
+
+        Args:
+          learner: what to train.
+          environment: where; its tasks are the meta-batch.
+          outer: what makes the outer steps.
+          inner_advantages: how those are estimated that a task is learned by.
+          outer_advantages: and those by which the outer step is made.
+          seed: what tasks, starts and actions are drawn by.
+        """
+        self.learner = learner
+        self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
+        self.optimizer = tf.Module() if isinstance(outer, TrustRegion) else outer
+        self._outer = outer
+        self._inner_advantages = inner_advantages
+        self._outer_advantages = outer_advantages
+        self._tasks = environment.tasks
+        self._learn = learning(learner, environment, inner_advantages, learner.inner_steps)
+        self._seed = stream(seed, "train")
+        self._variables = [*learner.theta, *learner.alpha.learned]
+        if isinstance(outer, keras.optimizers.Optimizer):
+            outer.build(self._variables)
+        self._gather = tf.function(self._trace_experience, autograph=False)
+        self._gradient = tf.function(self._trace_gradient, autograph=False)
+        self._step = tf.function(self._trace_trust_region, autograph=False)
+
+    def train(
+        self, iterations: int, stop: Callable[[], object] = lambda: False
+    ) -> dict[str, float]:
+        """Makes that many meta-iterations.
+
+        Args:
+          iterations: how many, at least 1.
+          stop: asked between iterations; where it says yes, what is left is not done.
+
+        Returns:
+          The means over these iterations of what is told of each, by name.
+
+        Raises:
+          InputError: for fewer than one iteration.
+          DivergedError: at the first iteration whose gradient is not finite. Everything stays as
+            the iteration before left it.
+        """
+        if iterations < 1:
+            raise InputError(f"iterations={iterations}: should be at least 1")
+        told: list[dict[str, float]] = []
+        while not told or (len(told) < iterations and not stop()):
+            told.append({name: float(value) for name, value in self._iterate().items()})
+            self.iteration.assign_add(1)
+        return {name: sum(one[name] for one in told) / len(told) for name in told[0]}
+
+    def _iterate(self) -> dict[str, tf.Tensor]:
+        experience, told = self._gather(tf.identity(self.iteration))
+        gradient = self._gradient(experience)
+        norm = tf.linalg.global_norm(gradient)
+        if not bool(tf.math.is_finite(norm)):
+            raise DivergedError(
+                f"meta-iteration {int(self.iteration.numpy()) + 1} was not finite: its "
+                "meta-gradient is not; try a lower alpha_init or meta_learning_rate"
+            )
+        if isinstance(self._outer, TrustRegion):
+            told |= self._step(experience, gradient)
+        else:
+            self._outer.apply(gradient, self._variables)
+        return told | {"meta_gradient_norm": norm}
+
+    def _trace_experience(self, iteration: tf.Tensor) -> tuple[Experience, dict[str, tf.Tensor]]:
+        seed = fold_in(self._seed, iteration)
+        learned = self._learn(split_seed(seed, self._tasks), seed)
+        experience = experience_of(
+            self.learner, learned, self._inner_advantages, self._outer_advantages
+        )
+        before, after = (tf.reduce_mean(met.returns()) for _, met in (learned[0], learned[-1]))
+        entropy = tf.reduce_mean(policy_gradient.entropy(experience.query_outputs))
+        return experience, {"return_before": before, "return": after, "entropy": entropy}
+
+    def _values(self) -> Tensors:
+        return [
+            *(tf.convert_to_tensor(weight.value) for weight in self.learner.theta),
+            *(tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates),
+        ]
+
+    def _outputs(self, values: Tensors, task: Experience) -> tf.Tensor:
+        """Returns what the policies of one task say in the states of the query.
+
+        Args:
+          values: of θ and, after them, of α's variables.
+          task: K inner steps and the query after them.
+
+        Returns:
+          [n, 2 A].
+        """
+        count = len(self.learner.theta)
+        weights, rates = values[:count], values[count:]
+        for step in range(self.learner.inner_steps):
+            support = task.support_inputs[step], task.support_targets[step]
+            weights = self.learner.adapt(*support, steps=1, theta=weights, rates=rates)
+        return self.learner.predict(weights, task.query_inputs)
+
+    def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):
+        def chunk(tasks: Experience):
+            count = tasks.query_mask.shape[0]
+            results = [function(*(values[number] for values in tasks)) for number in range(count)]
+            return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
+
+        function = tf.function(
+            lambda *task: work(Experience(*task)),
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
+        total = sum_in_chunks(chunk, experience)
+        return tf.nest.map_structure(lambda value: value / self._tasks, total)
+
+    def _learned(self, values: Tensors) -> Tensors:
+        return values if self.learner.alpha.learned else values[: len(self.learner.theta)]
+
+    def _trace_gradient(self, experience: Experience) -> Tensors:
+        values = self._values()
+        learned = self._learned(values)
+
+        def of_task(task: Experience) -> Tensors:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(learned)
+                outputs = self._outputs(values, task)
+                loss = tf.reduce_mean(policy_gradient.plain(task.query_targets, outputs))
+            return [tf.convert_to_tensor(g) for g in tape.gradient(loss, learned)]
+
+        return self._mean_over_tasks(of_task, experience)
+
+    def _trace_trust_region(
+        self, experience: Experience, gradient: Tensors
+    ) -> dict[str, tf.Tensor]:
+        values = self._values()
+        learned = self._learned(values)
+        fixed = values[len(learned) :]
+
+        def fisher_product(vector: Tensors) -> Tensors:
+            def of_task(task: Experience) -> Tensors:
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(learned)
+                    with tf.autodiff.ForwardAccumulator(learned, vector) as tangents:
+                        outputs = self._outputs(values, task)
+                    change = tangents.jvp(outputs)
+                weighted = policy_gradient.fisher_information(outputs) * change
+                weighted *= _weights(task)[..., tf.newaxis]
+                return tape.gradient(outputs, learned, output_gradients=weighted)
+
+            return self._mean_over_tasks(of_task, experience)
+
+        def evaluate(learned: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+            def of_task(task: Experience) -> tuple[tf.Tensor, tf.Tensor]:
+                outputs = self._outputs([*learned, *fixed], task)
+                loss = policy_gradient.relative_to(task.query_outputs, task.query_targets, outputs)
+                divergence = policy_gradient.divergence(task.query_outputs, outputs)
+                return tf.reduce_mean(loss), tf.reduce_sum(_weights(task) * divergence)
+
+            return self._mean_over_tasks(of_task, experience)
+
+        step = trust_region_step(self._outer, learned, gradient, fisher_product, evaluate)
+        for variable, value in zip(self._variables, step.values, strict=True):
+            variable.assign(value)
+        return {"divergence": step.divergence, "backtracks": tf.cast(step.backtracks, tf.float32)}
+
+
+def _weights(task: Experience) -> tf.Tensor:
+    """Returns what each example counts in a mean over those that count, [n]."""
+    return task.query_mask / tf.reduce_sum(task.query_mask)

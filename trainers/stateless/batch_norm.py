@@ -1,0 +1,105 @@
+"""Batch normalisation by the statistics of the batch, fit for second derivatives."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+from unittest import mock
+
+import keras
+import tensorflow as tf
+
+from trainers.stateless import image_norm
+
+Statistics = list[tf.Tensor]
+"""Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
+
+
+@contextlib.contextmanager
+def batch_statistics(
+    layers: Sequence[keras.layers.BatchNormalization], given: Statistics | None = None
+) -> Iterator[Statistics]:
+    """Lets these layers use the statistics of their batch, whatever `training` says, or given ones.
+
+    Keras has no argument for this: a functional model hands its own `training` to each layer. As
+    in training, a layer that is frozen by `trainable=False` uses its moving averages.
+
+    Meanwhile every normalising layer has right second derivatives. `tf.nn.moments` stops the
+    gradient from the variance to the mean, which is zero, but whose own derivative is not.
+
+    Args:
+      layers: the layers.
+      given: what an earlier context of the same model yielded, to be used in place of the batch's;
+        where it is only the beginning of that, further calls use the batch's.
+
+    Yields:
+      The statistics that the calls use, complete when the model has been called.
+    """
+    used: Statistics = []
+    remaining = None if given is None else list(given)
+    for layer in layers:
+        layer.call = _in_training(layer, remaining, used)
+    try:
+        with mock.patch.object(tf.nn, "moments", _moments):
+            yield used
+    finally:
+        for layer in layers:
+            del layer.call
+
+
+def _in_training(
+    layer: keras.layers.BatchNormalization, given: Statistics | None, used: Statistics
+) -> Callable[..., tf.Tensor]:
+    keras_call = layer.call
+
+    def call(inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
+        del training
+        if mask is None and layer.trainable and not (layer.renorm or layer.synchronized):
+            return _normalise(layer, inputs, given, used)
+        return keras_call(inputs, training=True, mask=mask)
+
+    return call
+
+
+def _normalise(
+    layer: keras.layers.BatchNormalization,
+    inputs: tf.Tensor,
+    given: Statistics | None,
+    used: Statistics,
+) -> tf.Tensor:
+    """Does what the layer does in training, with fewer operations where it is differentiated."""
+    given = given or None  # What was given may be used up.
+    axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
+    shape = [-1 if axis not in axes else 1 for axis in range(len(inputs.shape))]
+    x = tf.cast(inputs, keras.backend.result_type(inputs.dtype, "float32"))
+    if given is None:
+        mean = tf.reduce_mean(x, axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(x - mean), axes, keepdims=True)
+    else:
+        mean, variance = given.pop(0), given.pop(0)
+    # What nobody asks for of these is left out of a graph.
+    used += [mean, variance]
+    if given is None and image_norm.fits(x, layer.axis):
+        gamma = layer.gamma if layer.scale else tf.ones([x.shape[-1]])
+        beta = layer.beta if layer.center else tf.zeros([x.shape[-1]])
+        outputs, mean, variance = image_norm.picture_norm(
+            x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta), layer.epsilon
+        )
+    else:
+        scale = tf.math.rsqrt(variance + layer.epsilon)
+        if layer.scale:
+            scale *= tf.reshape(tf.cast(layer.gamma, x.dtype), shape)
+        outputs = (x - mean) * scale
+        if layer.center:
+            outputs += tf.reshape(tf.cast(layer.beta, x.dtype), shape)
+    for average, value in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        kept = tf.cast(average, x.dtype) * layer.momentum
+        average.assign(kept + tf.reshape(value, [-1]) * (1.0 - layer.momentum))
+    return tf.cast(outputs, layer.compute_dtype)
+
+
+def _moments(x, axes, shift=None, keepdims=False, name=None, **_):
+    """`tf.nn.moments` without its `stop_gradient`."""
+    del shift, name
+    mean = tf.reduce_mean(x, axes, keepdims=True)
+    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axes, keepdims=True)
+    return (mean, variance) if keepdims else (tf.squeeze(mean, axes), tf.squeeze(variance, axes))

@@ -1,0 +1,110 @@
+"""A Keras model as a pure function of its weights.
+
+This is `keras.Model.stateless_call` with what meta-learning needs beyond it:
+
+* Dropout masks that differ by seed. The state of a seed generator is a variable like any other, so
+  a call that changes no variable would repeat one mask for ever.
+* Batch normalisation that uses the statistics of its batch outside training too, and has right
+  second derivatives (`trainers.stateless.batch_norm`).
+* A model whose `call` takes no `training`.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from trainers.errors import InputError
+from trainers.seeds import fold_in
+from trainers.stateless.batch_norm import Statistics, batch_statistics
+
+
+class Output(NamedTuple):
+    """What one call gives.
+
+    Attributes:
+      outputs: the model's outputs, [N, ...].
+      penalty: scalar, the sum of the model's own losses (regularisers and `add_loss`).
+      state: new values of `PureModel.state`, such as moving averages.
+      statistics: what batch normalisation used, of the inputs unless it was given.
+    """
+
+    outputs: tf.Tensor
+    penalty: tf.Tensor
+    state: list[tf.Tensor]
+    statistics: Statistics
+
+
+class PureModel:
+    """Calls a Keras model with weights from outside, changing none of its variables.
+
+    Attributes:
+      model: the model.
+      weights: its trainable variables; calls take one tensor for each.
+      names: what to call the weights.
+      state: its other floating variables, such as the moving averages of batch normalisation.
+      batch_norms: its batch-normalising layers.
+    """
+
+    def __init__(self, model: keras.Model):
+        """Wraps a built Keras model.
+
+        Raises:
+          InputError: if the model has no variables yet, or nothing to train.
+        """
+        if not model.built:
+            raise InputError(
+                f"model={model.name!r} has no weights yet: give it a keras.Input, or call it once "
+                "on an example"
+            )
+        if not model.trainable_variables:
+            raise InputError(f"model={model.name!r} has no trainable weights: nothing can adapt")
+        self.model = model
+        self.weights: list[keras.Variable] = list(model.trainable_variables)
+        self.names = [weight.path for weight in self.weights]
+        others = model.non_trainable_variables
+        self._seeds = [v for v in others if v.name == "seed_generator_state"]
+        self.state = [v for v in others if keras.backend.is_float_dtype(v.dtype)]
+        self.batch_norms = [
+            layer
+            for layer in model._flatten_layers()
+            if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+
+    def __call__(
+        self,
+        weights: Sequence[tf.Tensor],
+        inputs: tf.Tensor,
+        *,
+        training: bool,
+        seed: tf.Tensor | None = None,
+        statistics: Statistics | None = None,
+    ) -> Output:
+        """Calls the model with `weights`.
+
+        Args:
+          weights: one tensor for each of `self.weights`.
+          inputs: [N, ...].
+          training: whether layers such as dropout are active. Batch normalisation uses the
+            statistics of `inputs` in either case, as few-shot learners do, unless its layer is
+            frozen by `trainable=False`.
+          seed: [2], what random layers draw from; needed where they are active.
+          statistics: what another call gave, or the beginning of it, for batch normalisation to
+            use instead.
+        """
+        replaced = list(zip(self.weights, weights, strict=True))
+        if training and seed is not None:
+            for number, variable in enumerate(self._seeds):
+                replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
+        with keras.StatelessScope(replaced, collect_losses=True) as scope:
+            with batch_statistics(self.batch_norms, statistics) as used:
+                outputs = self.model(inputs, training=training)
+            penalty = tf.add_n([tf.zeros((), outputs.dtype), *self.model.losses])
+        state = [scope.get_current_value(v) for v in self.state]
+        return Output(
+            outputs,
+            penalty,
+            [v.value if s is None else s for v, s in zip(self.state, state, strict=True)],
+            used,
+        )

@@ -1,0 +1,61 @@
+"""Where α turns the update: the angle between α ∘ ∇L and ∇L.
+
+One rate for all weights leaves the gradient's direction as it is: the cosine is 1, or −1 where the
+rate is negative. Meta-SGD learns the direction too (Li et al. 2017, section 3.2).
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from trainers.devices import TASKS_IN_FLIGHT
+from trainers.learners.meta_sgd import MetaLearner
+
+WHOLE = "all_layers"
+
+
+def direction_cosines(
+    learner: MetaLearner, supports: Callable[[], tuple[tf.Tensor, tf.Tensor]]
+) -> Callable[[], dict[str, float]]:
+    """Prepares measuring the learned direction on the support sets of some tasks.
+
+    Args:
+      learner: what is measured, as it is when the returned function is called.
+      supports: gives the support sets of T tasks, inputs [T, N, ...] and targets [T, N, ...].
+
+    Returns:
+      A function that gives the mean over the tasks of cos(α ∘ ∇L(θ), ∇L(θ)), by layer and, as
+      `all_layers`, over all weights together. Where a gradient is 0 its cosine counts as 0.
+    """
+
+    def one_task(support: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
+        gradient = learner.support_gradient(*support)
+        rates = learner.alpha.per_weight([tf.convert_to_tensor(r) for r in learner.alpha.rates])
+        update = [rate * g for rate, g in zip(rates, gradient, strict=True)]
+        gradients = learner.alpha.by_layer(gradient)
+        updates = learner.alpha.by_layer(update)
+        pairs = {layer: (updates[layer], gradients[layer]) for layer in gradients}
+        whole = [tf.concat(list(rows.values()), axis=0) for rows in (updates, gradients)]
+        return {
+            name: tf.cast(_cosine(*pair), tf.float32)
+            for name, pair in {WHOLE: (whole[0], whole[1]), **pairs}.items()
+        }
+
+    names = [WHOLE, *learner.alpha.by_layer([weight.value for weight in learner.theta])]
+
+    @tf.function(autograph=False)  # A few tasks now and then would not repay XLA's compiling.
+    def all_tasks() -> dict[str, tf.Tensor]:
+        cosines = tf.map_fn(
+            one_task,
+            supports(),
+            parallel_iterations=TASKS_IN_FLIGHT,
+            fn_output_signature={name: tf.float32 for name in names},
+        )
+        return {name: tf.reduce_mean(values) for name, values in cosines.items()}
+
+    return lambda: {name: float(value) for name, value in all_tasks().items()}
+
+
+def _cosine(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    norms = tf.norm(one) * tf.norm(other)
+    return tf.math.divide_no_nan(tf.reduce_sum(one * other), norms)

@@ -1,0 +1,221 @@
+"""Algorithm 1 of Li et al. 2017: meta-training on a distribution over tasks.
+
+    repeat
+      sample tasks T from p(T)
+      for each T: θ'_T = θ − α ∘ ∇L_train(T)(θ)
+      (θ, α) ← (θ, α) − β ∇_(θ,α) mean_T L_test(T)(θ'_T)
+
+The paper sums over tasks; here it is the mean, so that the outer learning rate and clipping do not
+depend on the meta-batch. The outer step is any Keras optimizer's.
+"""
+
+import contextlib
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from trainers.devices import sum_in_chunks, xla_pays
+from trainers.episodes import Episode, Sampler
+from trainers.errors import DivergedError, InputError
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import fold_in, split_seed, stream
+from trainers.supervised.diagnosis import explain_divergence
+from trainers.supervised.pace import Pace
+from trainers.update_rule import Tensors
+
+
+def meta_gradient(
+    learner: MetaLearner, theta: Tensors, rates: Tensors, episode: Episode, seed: tf.Tensor
+) -> tuple[Tensors, dict[str, tf.Tensor], Tensors]:
+    """Differentiates one task's query loss after adaptation: ∇_(θ,α) L_test(T)(θ').
+
+    Args:
+      learner: what is trained.
+      theta: the weights θ.
+      rates: values of `learner.alpha.rates`.
+      episode: the task.
+      seed: [2], what dropout draws from.
+
+    Returns:
+      The gradient, by θ and then by those of α's variables that are learned; the query set's
+      scores; and the model's state after the query set.
+    """
+    learned = theta + rates if learner.alpha.learned else theta
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(learned)
+        fast = learner.adapt(
+            episode.support_inputs,
+            episode.support_targets,
+            theta=theta,
+            rates=rates,
+            training=True,
+            seed=fold_in(seed, 0),
+        )
+        scores, state = learner.score(
+            fast,
+            episode.query_inputs,
+            episode.query_targets,
+            training=True,
+            seed=fold_in(seed, 1),
+        )
+    gradient = tape.gradient(scores["loss"], learned)
+    return [tf.convert_to_tensor(g) for g in gradient], scores, state
+
+
+class MetaTrainer:
+    """Meta-trains a learner.
+
+    What it does at an iteration is a function of the learner, the optimizer's state, `seed` and the
+    iteration's number alone, however the iterations are divided between calls and the tasks
+    between replicas (up to rounding).
+
+    Attributes:
+      learner: what is trained.
+      optimizer: the outer optimizer.
+      iteration: meta-iterations done, an int64 `tf.Variable`.
+    """
+
+    def __init__(
+        self,
+        learner: MetaLearner,
+        tasks: Sampler,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        *,
+        meta_batch_size: int = 4,
+        seed: int = 0,
+        jit_compile: bool | None = None,
+    ):
+        """Prepares training; under a `tf.distribute.Strategy`'s scope, on its replicas.
+
+        Args:
+          learner: what to train, made in the same scope.
+          tasks: the distribution to draw tasks from: a function from a seed [2] to an episode.
+          optimizer: any Keras optimizer, with its clipping; Adam with rate 0.001 if not given.
+          meta_batch_size: tasks of an iteration, over all replicas.
+          seed: what tasks and dropout masks are drawn by.
+          jit_compile: whether XLA compiles the loop over iterations; if not given, where it pays.
+
+        Raises:
+          InputError: if the replicas cannot share the tasks equally.
+        """
+        self.learner = learner
+        self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
+        self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
+        self._tasks = tf.function(tasks)
+        self._seed = stream(seed, "train")
+        self._strategy = tf.distribute.get_strategy()
+        replicas = self._strategy.num_replicas_in_sync
+        if meta_batch_size < 1 or meta_batch_size % replicas:
+            raise InputError(
+                f"meta_batch_size={meta_batch_size}: should be a positive multiple of the "
+                f"{replicas} replica(s)"
+            )
+        self._meta_batch_size = meta_batch_size
+        self._variables = [*learner.theta, *learner.alpha.learned]
+        self.optimizer.build(self._variables)
+        if jit_compile is None:
+            jit_compile = replicas == 1 and xla_pays(learner.model)
+        self._task_gradient = tf.function(
+            # Inlined, 32 tasks make a graph that takes half a minute to optimise and is no faster.
+            self._trace_task_gradient,
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
+        self._jit_compile = jit_compile
+        self._iterate = tf.function(self._trace_iterations, jit_compile=jit_compile)
+        self._pace = Pace()
+
+    def train(
+        self, iterations: int, stop: Callable[[], object] = lambda: False
+    ) -> dict[str, float]:
+        """Makes that many meta-iterations, in calls of the compiled loop of about a second each.
+
+        Args:
+          iterations: how many, at least 1.
+          stop: asked between calls; where it says yes, what is left is not done.
+
+        Returns:
+          The means over these iterations of the query set's loss and metrics after adaptation, by
+          name, and of `meta_gradient_norm`.
+
+        Raises:
+          InputError: for fewer than one iteration.
+          DivergedError: at the first iteration whose loss or gradient is not finite. Everything
+            stays as the iteration before left it.
+        """
+        if iterations < 1:
+            raise InputError(f"iterations={iterations}: should be at least 1")
+        first = done = int(self.iteration.numpy())
+        totals = {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
+        while done == first or (done < first + iterations and not stop()):
+            upto = min(done + self._pace.burst, first + iterations)
+            with self._pace.timed(upto - done):
+                reached, totals = self._iterate(tf.constant(done), tf.constant(upto), totals)
+                done = int(reached)
+            self.iteration.assign(done)
+            if done < upto:
+                cause = explain_divergence(self.learner, self._tasks, self._task_seeds(reached))
+                raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
+        return {name: float(total) / (done - first) for name, total in totals.items()}
+
+    def _trace_iterations(self, first: tf.Tensor, last: tf.Tensor, totals: dict[str, tf.Tensor]):
+        step = first
+        finite = True
+        while finite and step < last:
+            gradient, scores, state = self._meta_gradient(step)
+            scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)
+            finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
+            if finite:
+                self.optimizer.apply(gradient, self._variables)
+                for variable, value in zip(self.learner.pure_model.state, state, strict=True):
+                    variable.assign(value)
+                totals = {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
+                step += 1
+        return step, totals
+
+    # What AutoGraph finds nothing to convert in takes it longer than what is traced.
+    @tf.autograph.experimental.do_not_convert
+    def _meta_gradient(self, step: tf.Tensor):
+        """Returns the means over the meta-batch of gradients, scores and the model's state."""
+        per_replica = self._strategy.run(self._replica_mean, args=(step,))
+        mean = tf.distribute.ReduceOp.MEAN
+        return tf.nest.map_structure(
+            lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
+        )
+
+    def _replica_mean(self, step: tf.Tensor):
+        replica = tf.distribute.get_replica_context()
+        count = self._meta_batch_size // replica.num_replicas_in_sync
+        first = replica.replica_id_in_sync_group * count
+        theta = [tf.convert_to_tensor(weight.value) for weight in self.learner.theta]
+        rates = [tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates]
+        seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])
+        total = sum_in_chunks(lambda chunk: self._sum_over_tasks(theta, rates, chunk), seeds)
+        return tf.nest.map_structure(lambda value: value / count, total)
+
+    def _sum_over_tasks(self, theta: Tensors, rates: Tensors, seeds: tf.Tensor):
+        if self._jit_compile:
+            # What cannot be vectorised says so by ValueError, and is done side by side.
+            with contextlib.suppress(ValueError):
+                return self._vectorised_sum(theta, rates, seeds)
+        results = [self._task_gradient(theta, rates, seed) for seed in tf.unstack(seeds)]
+        return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
+
+    def _vectorised_sum(self, theta: Tensors, rates: Tensors, seeds: tf.Tensor):
+        # Episodes are drawn one by one: vectorised random numbers would be compiled at every call.
+        drawn = [self._tasks(seed) for seed in tf.unstack(seeds)]
+        episodes = tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
+        results = tf.vectorized_map(
+            lambda task: meta_gradient(self.learner, theta, rates, *task),
+            (episodes, seeds),
+            fallback_to_while_loop=False,
+        )
+        return tf.nest.map_structure(lambda values: tf.reduce_sum(values, axis=0), results)
+
+    def _trace_task_gradient(self, theta: Tensors, rates: Tensors, seed: tf.Tensor):
+        return meta_gradient(self.learner, theta, rates, self._tasks(seed), seed)
+
+    def _task_seeds(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the seeds of an iteration's tasks, [meta_batch_size, 2] (int32)."""
+        return split_seed(fold_in(self._seed, step), self._meta_batch_size)
