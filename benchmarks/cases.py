@@ -169,7 +169,7 @@ def image_pool(case: Case, seed: int = 0) -> np.ndarray:
     """Makes the images that every system draws its episodes from.
 
     A class is a coarse random pattern and its drawings are that pattern under noise, so a
-    learner that works brings the loss down; the pictures mean nothing beyond that.
+    learner that works brings the loss down; the images mean nothing beyond that.
 
     Args:
       case: A classification case.

@@ -38,19 +38,20 @@ def measure(case: cases.Case) -> None:
 
     count = max(1, _TRAINING_TASKS // case.tasks)
     train = metasgd_tf.build(case)
-    evaluate = metasgd_tf.judging(case, _TASKS.value)
+    evaluate = metasgd_tf.evaluating(case, _TASKS.value)
     train(0, 1)
     evaluate()
-    training, judging = [], []
+    training, evaluating = [], []
     for number in range(_ROUNDS.value):
         first = 1 + number * count
         training.append(seconds_of(functools.partial(train, first, count)) / (count * case.tasks))
-        judging.append(seconds_of(evaluate) / _TASKS.value)
-    ratios = [one / other for one, other in zip(training, judging, strict=True)]
+        evaluating.append(seconds_of(evaluate) / _TASKS.value)
+    ratios = [one / other for one, other in zip(training, evaluating, strict=True)]
     print(
         f"{case.name}: {1e3 * statistics.median(training):.1f} ms a task in training, "
-        f"{1e3 * statistics.median(judging):.1f} ms in evaluation, {statistics.median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f}) times the tasks a second",
+        f"{1e3 * statistics.median(evaluating):.1f} ms in evaluation, "
+        f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
+        "times the tasks a second",
         flush=True,
     )
 

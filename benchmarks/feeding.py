@@ -1,9 +1,9 @@
-"""Measures what drawing tasks costs a meta-iteration, and the memory that their pictures take.
+"""Measures what drawing tasks costs a meta-iteration, and the memory that their images take.
 
     python -m benchmarks.feeding --case=mini_imagenet
 
 By this project's system, on noise of the size that is held at most: 4,400 classes of 20 for
-Omniglot, which are those of training, and all 60,000 pictures of MiniImagenet. Rounds of training
+Omniglot, which are those of training, and all 60,000 images of MiniImagenet. Rounds of training
 and of drawing the same tasks alternate, so that what disturbs the machine disturbs both. One case a
 process, since a process's peak memory never falls. The exit code is 1 if drawing takes the limit or
 more.
@@ -19,7 +19,7 @@ from absl import app, flags
 
 from benchmarks import cases
 
-# Classes, and pictures of each.
+# Classes, and images of each.
 _HELD = {"omniglot": (4400, 20), "mini_imagenet": (100, 600)}
 
 _CASE = flags.DEFINE_enum("case", "omniglot", list(_HELD), "Case to measure.")
@@ -46,26 +46,26 @@ def main(argv: list[str]) -> str | None:
     """Measures the case and prints it; returns None, or a sentence for stderr."""
     del argv
     from benchmarks.systems import metasgd_tf
-    from metasgd_tf.images.images_by_class import Pictures, empty
+    from metasgd_tf.images.images_by_class import ImagesByClass, empty
 
     case = cases.CASES[_CASE.value]
-    classes, pictures = _HELD[case.name]
-    print(f"{case.name}: {peak_gb():.2f} GB before there are pictures")
-    images = empty([classes * pictures, case.image_size, case.image_size, case.channels])
+    classes, count = _HELD[case.name]
+    print(f"{case.name}: {peak_gb():.2f} GB before there are images")
+    images = empty([classes * count, case.image_size, case.image_size, case.channels])
     noise = np.random.default_rng(0)
-    for start in range(0, len(images), pictures):
-        of_class = images[start : start + pictures]
+    for start in range(0, len(images), count):
+        of_class = images[start : start + count]
         of_class[:] = noise.integers(0, 256, of_class.shape, np.uint8)
     names = tuple(f"class {number}" for number in range(classes))
-    train, draw = metasgd_tf.feeding(case, Pictures(images, (pictures,) * classes, names))
+    train, draw = metasgd_tf.feeding(case, ImagesByClass(images, (count,) * classes, names))
     print(f"  {peak_gb():.2f} GB with {len(images)} of {images.nbytes / 1e9:.2f} GB")
-    count = _ITERATIONS.value
+    iterations = _ITERATIONS.value
     train(1)
     draw(0, 1)
     training, drawing = [], []
     for number in range(_ROUNDS.value):
-        drawing.append(milliseconds(draw, 1 + number * count, count) / count)
-        training.append(milliseconds(train, count) / count)
+        drawing.append(milliseconds(draw, 1 + number * iterations, iterations) / iterations)
+        training.append(milliseconds(train, iterations) / iterations)
     shares = [100 * one / whole for one, whole in zip(drawing, training, strict=True)]
     share = statistics.median(shares)
     print(

@@ -3,8 +3,8 @@
     python -m benchmarks.overhead --flagfiles=configs/sinusoid_5shot_meta_sgd.flags,... \
         --iterations=60000,2000
 
-Trains by `metasgd_tf.runs.training.train_run` with everything on, and times on the way what is not the
-training itself. What compiles at its first call is left out of both sides.
+Trains by `metasgd_tf.runs.training.train_run` with everything on, and times on the way what is not
+the training itself. What compiles at its first call is left out of both sides.
 """
 
 import collections
@@ -28,7 +28,7 @@ _LIMIT_PERCENT = flags.DEFINE_float(
 )
 
 TRAINING = "training"
-REPORTING = ("progress", "curves", "α and direction", "pictures", "end")
+REPORTING = ("progress", "curves", "α and direction", "images", "end")
 BESIDE = "drawing, in a thread beside"
 OTHERS = ("scores on 2 × validation_tasks tasks", "checkpoints", BESIDE)
 
@@ -50,10 +50,10 @@ def timed_parts() -> Iterator[Seconds]:
         ("progress", Progress, "update", time.perf_counter),
         ("curves", Summaries, "training", time.perf_counter),
         ("α and direction", Summaries, "_write_alpha", time.perf_counter),
-        ("pictures", Summaries, "picture", time.perf_counter),
+        ("images", Summaries, "image", time.perf_counter),
         ("end", Summaries, "close", time.perf_counter),
         # The training does not wait for it, but may lack the processor time that it takes.
-        (BESIDE, Summaries, "_write_picture", time.thread_time),
+        (BESIDE, Summaries, "_write_task", time.thread_time),
         ("scores on 2 × validation_tasks tasks", Summaries, "_write_scores", time.perf_counter),
         ("checkpoints", RunCheckpoints, "save", time.perf_counter),
     ]

@@ -1,11 +1,11 @@
-"""Runs MiniImagenet's whole way on made-up textures, where its pictures are not to be had.
+"""Runs MiniImagenet's whole way on made-up textures, where its images are not to be had.
 
     python -m benchmarks.textures --work_dir=DIR
 
 Writes as many JPEG files as MiniImagenet has, 600 for each of its 64, 16 and 20 classes, and gives
 them to the commands that a person would give ImageNet's: `train`, which prepares the data set, and
 `evaluate` on the 20 test classes, at the beginning and in the end. A class is a pair of gratings in
-colours of its own, and each of its pictures shows them elsewhere, under noise. No number of it says
+colours of its own, and each of its images shows them elsewhere, under noise. No number of it says
 anything about ImageNet; it shows that what is learned carries over to unseen classes.
 """
 
@@ -29,22 +29,22 @@ _NOISE = 40.0
 
 
 def texture(label: int, number: int) -> np.ndarray:
-    """Returns picture `number` of class `label`, [90, 100, 3] (uint8)."""
+    """Returns image `number` of class `label`, [90, 100, 3] (uint8)."""
     of_class = np.random.default_rng([label])
-    of_picture = np.random.default_rng([label, number])
+    of_image = np.random.default_rng([label, number])
     rows, columns = np.mgrid[:_HEIGHT, :_WIDTH]
     image = np.full((_HEIGHT, _WIDTH, 3), 128.0)
     for _ in range(2):
         angle, frequency = of_class.uniform(0, np.pi), of_class.uniform(0.1, 0.9)
         colour = of_class.uniform(-60, 60, 3)
         along = np.cos(angle) * columns + np.sin(angle) * rows
-        wave = np.sin(frequency * along + of_picture.uniform(0, 2 * np.pi))
-        image += wave[:, :, np.newaxis] * colour * of_picture.uniform(0.5, 1.0)
-    image += of_picture.normal(0.0, _NOISE, image.shape)
+        wave = np.sin(frequency * along + of_image.uniform(0, 2 * np.pi))
+        image += wave[:, :, np.newaxis] * colour * of_image.uniform(0.5, 1.0)
+    image += of_image.normal(0.0, _NOISE, image.shape)
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def write_pictures(folder: pathlib.Path, contents: Contents) -> None:
+def write_images(folder: pathlib.Path, contents: Contents) -> None:
     """Writes a folder a class under `train/`, `val/` and `test/`, where it is not there yet."""
     for split, names in contents.classes.items():
         for name in names:
@@ -52,20 +52,20 @@ def write_pictures(folder: pathlib.Path, contents: Contents) -> None:
 
 
 def write_class(directory: pathlib.Path, label: int, contents: Contents) -> None:
-    """Writes the pictures of a class."""
+    """Writes the images of a class."""
     directory.mkdir(parents=True, exist_ok=True)
-    for number in range(contents.pictures):
+    for number in range(contents.images):
         path = directory / f"{directory.name}{number + 1:08d}.jpg"
         if not path.exists():
             Image.fromarray(texture(label, number)).save(path, quality=90)
 
 
 def main(argv: list[str]) -> None:
-    """Writes the pictures, trains one iteration and then all of them, and evaluates both."""
+    """Writes the images, trains one iteration and then all of them, and evaluates both."""
     del argv
     work = pathlib.Path(_WORK_DIR.value)
-    write_pictures(work / "pictures", complete())
-    data = (f"--data_dir={work / 'data'}", f"--manual_dir={work / 'pictures'}")
+    write_images(work / "images", complete())
+    data = (f"--data_dir={work / 'data'}", f"--manual_dir={work / 'images'}")
     for iterations in (1, _ITERATIONS.value):
         run = work / f"after_{iterations}"
         command(

@@ -1,4 +1,4 @@
-"""Classifies pictures by TF Serving's gRPC interface.
+"""Classifies images by TF Serving's gRPC interface.
 
     pip install -r examples/requirements.txt
     python -m examples.classify_by_grpc --server=127.0.0.1:8500 --model=omniglot \
@@ -56,7 +56,7 @@ def ask(server: str, asked: predict_pb2.PredictRequest) -> dict[str, np.ndarray]
 
 def main() -> None:
     """Reads the folders, asks and prints."""
-    parser = argparse.ArgumentParser(description="Classifies pictures by TF Serving's gRPC.")
+    parser = argparse.ArgumentParser(description="Classifies images by TF Serving's gRPC.")
     parser.add_argument("--server", default="127.0.0.1:8500")
     parser.add_argument("--model", default="omniglot")
     parser.add_argument("--support_dir", type=pathlib.Path, required=True)

@@ -1,4 +1,4 @@
-"""Classifies pictures by TF Serving's REST interface, with Python's own library alone.
+"""Classifies images by TF Serving's REST interface, with Python's own library alone.
 
     python -m examples.classify_by_rest --server=http://127.0.0.1:8501 --model=omniglot \
         --support_dir=A --query_dir=B
@@ -54,7 +54,7 @@ def ask(server: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Reads the folders, asks and prints."""
-    parser = argparse.ArgumentParser(description="Classifies pictures by TF Serving's REST.")
+    parser = argparse.ArgumentParser(description="Classifies images by TF Serving's REST.")
     parser.add_argument("--server", default="http://127.0.0.1:8501")
     parser.add_argument("--model", default="omniglot")
     parser.add_argument("--support_dir", type=pathlib.Path, required=True)

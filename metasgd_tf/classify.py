@@ -1,8 +1,8 @@
-"""Classifies pictures by a few examples of each class.
+"""Classifies images by a few examples of each class.
 
     python -m metasgd_tf.classify --export_dir=OUT --support_dir=A --query_dir=B
 
-A has a sub-folder a class with a few pictures, B the pictures to classify. Prints a table. The
+A has a sub-folder a class with a few images, B the images to classify. Prints a table. The
 newest version of the export answers; the run that it is from is not needed. --write_examples=DIR
 writes drawings to try it on, DIR/support and DIR/query, and does no more.
 """
@@ -23,7 +23,7 @@ OUTPUT = flags.DEFINE_string("output", None, "A .csv or .json file to write the 
 CONTACT_SHEET = flags.DEFINE_string(
     "contact_sheet",
     None,
-    "A .png, .svg or .pdf file: the pictures by the classes that they are taken for.",
+    "A .png, .svg or .pdf file: the images by the classes that they are taken for.",
 )
 WRITE_EXAMPLES = flags.DEFINE_string(
     "write_examples", None, "A folder to write drawings to, in place of classifying."
@@ -57,7 +57,7 @@ def main() -> None:
     print(classifying.table(predictions))
     about = classifying.facts(EXPORT_DIR.value)
     if about.get("batch_norm") == "transductive":
-        print("\nthe pictures were normalised together: each prediction depends on the others too")
+        print("\nthe images were normalised together: each prediction depends on the others too")
     if OUTPUT.value:
         classifying.write(predictions, OUTPUT.value, about)
         print(f"written to {OUTPUT.value}")

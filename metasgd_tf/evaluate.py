@@ -1,8 +1,9 @@
 """Evaluates a run: `python -m metasgd_tf.evaluate --model_dir=DIR`.
 
 Prints a table and writes DIR/evaluation.json and, score by score, DIR/evaluation.csv. With --task
-(and what belongs to it) the run is judged on other tasks of the same shape, "cross-domain". With
---compare_with a second run is judged on the same tasks, and only the first one's files are written.
+(and what belongs to it) the run is evaluated on other tasks of the same shape,
+"cross-domain". With --compare_with a second run is evaluated on the same tasks, and only the first
+one's files are written.
 """
 
 import sys
@@ -35,8 +36,9 @@ CHECKPOINT = flags.DEFINE_enum(
 COMPARE_WITH = flags.DEFINE_string(
     "compare_with",
     None,
-    "Directory of another run: judges it on the same tasks and gives the paired difference, this "
-    "run minus the other. Each makes its own number of inner steps unless --inner_steps is given.",
+    "Directory of another run: evaluates it on the same tasks and gives the paired difference, "
+    "this run minus the other. Each makes its own number of inner steps unless "
+    "--inner_steps is given.",
 )
 flags.register_validator("compare_with", lambda path: path != "", "should name a directory")
 CONFUSION = flags.DEFINE_bool(
@@ -53,7 +55,7 @@ for module in run_flags.MODULES:  # So that --help lists them.
 def main() -> None:
     """Evaluates, and prints the tables."""
     from metasgd_tf.runs import comparison, confusion
-    from metasgd_tf.runs.evaluation import judge, load_run, table, write
+    from metasgd_tf.runs.evaluation import evaluate, load_run, table, write
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()
@@ -70,15 +72,15 @@ def main() -> None:
     other_dir = COMPARE_WITH.value
     other = other_dir and comparison.load_other(run, other_dir, other_task)
     if CONFUSION.value:
-        confusion.picture_family(run)
-    judged = judge(run, **protocol)
-    text = table(judged.report)
+        confusion.image_family(run)
+    evaluated = evaluate(run, **protocol)
+    text = table(evaluated.report)
     if other:
-        others = judge(other, **protocol)
-        comparison.compare(run, judged, other, others)
-        difference = comparison.table(MODEL_DIR.value, other_dir, judged.report["comparison"])
+        others = evaluate(other, **protocol)
+        comparison.compare(run, evaluated, other, others)
+        difference = comparison.table(MODEL_DIR.value, other_dir, evaluated.report["comparison"])
         text = f"{MODEL_DIR.value}: {text}\n\n{other_dir}: {table(others.report)}\n\n{difference}"
-    write(MODEL_DIR.value, judged)
+    write(MODEL_DIR.value, evaluated)
     print(text)
     if CONFUSION.value:
         counted = confusion.confusion(run, **protocol)

@@ -11,7 +11,7 @@ def prepare_process() -> None:
     TensorFlow leaves off on CPUs without AVX-512: there too its convolutions are faster than the
     others, by half with max-pooling. It keeps its primitives for the filters' gradients, which
     TensorFlow otherwise makes anew at every call to save memory; that takes longer than small
-    pictures' gradients themselves.
+    images' gradients themselves.
     """
     # Importing and tracing make many objects, nearly all of which stay: to look for garbage after
     # each 700 of them took a tenth of the time.

@@ -20,11 +20,11 @@ def conv4(
     The convolutions have no bias, which batch normalisation would cancel.
 
     Args:
-      input_shape: height, width and channels of a picture.
+      input_shape: height, width and channels of an image.
       output_size: number of classes.
       seed: what the weights are drawn by.
       filters: of each convolution; 64 for Omniglot and 32 for MiniImagenet in the papers.
-      pooling: what halves a picture in each module: the convolution's `stride` of 2, as in MAML's
+      pooling: what halves an image in each module: the convolution's `stride` of 2, as in MAML's
         network for Omniglot, or 2×2 `max`-pooling after the ReLU, as everywhere else.
 
     Returns:

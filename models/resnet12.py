@@ -13,7 +13,7 @@ def resnet12(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras
     too as its shortcut, LeakyReLU of slope 0.1, and ends in 2×2 max-pooling. There is no dropout.
 
     Args:
-      input_shape: height, width and channels of a picture, at least 16 pixels a side.
+      input_shape: height, width and channels of an image, at least 16 pixels a side.
       output_size: number of classes.
       seed: what the weights are drawn by.
 

@@ -1,4 +1,4 @@
-"""A network for pictures that compiles fast, where a test is not about the network."""
+"""A network for images that compiles fast, where a test is not about the network."""
 
 import keras
 

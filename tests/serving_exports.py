@@ -88,7 +88,7 @@ def omniglot_run(*arguments: str) -> LoadedRun:
 
 
 def folder_run(channels: int) -> LoadedRun:
-    """Returns a run that tells three classes of a folder of pictures apart, 20 × 20 pixels."""
+    """Returns a run that tells three classes of a folder of images apart, 20 × 20 pixels."""
     family = ImageFolder({"test": np.zeros([3, 2, 20, 20, channels], np.uint8)}, 3, 1, 1)
     return run(family, "--task=image_folder", "--model=tests.fast_network:network")
 

@@ -1,6 +1,6 @@
-"""A made-up folder of pictures, one sub-folder a class.
+"""A made-up folder of images, one sub-folder a class.
 
-A class is a colour and a direction of stripes, which its pictures vary a little; so no two pictures
+A class is a colour and a direction of stripes, which its images vary a little; so no two images
 are alike, and classes can be learned.
 """
 
@@ -17,12 +17,12 @@ def write(root: pathlib.Path, counts: Mapping[str, int]) -> None:
     """Writes for each class as many PNGs as `counts` says, `0.png` and so on."""
     for number, (name, count) in enumerate(counts.items()):
         (root / name).mkdir(parents=True)
-        for index, pixels in enumerate(pictures(number, count)):
+        for index, pixels in enumerate(images(number, count)):
             Image.fromarray(pixels).save(root / name / f"{index}.png")
 
 
-def pictures(number: int, count: int) -> np.ndarray:
-    """Returns pictures of a class, [count, 18, 24, 3] (uint8)."""
+def images(number: int, count: int) -> np.ndarray:
+    """Returns images of a class, [count, 18, 24, 3] (uint8)."""
     rng = np.random.default_rng(number)
     colour, angle = rng.uniform(60, 195, 3), rng.uniform(0, np.pi)
     y, x = np.indices([HEIGHT, WIDTH])

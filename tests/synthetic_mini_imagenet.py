@@ -1,7 +1,7 @@
-"""A made-up mini-ImageNet of five classes with three pictures each, in every layout.
+"""A made-up mini-ImageNet of five classes with three images each, in every layout.
 
-Behind it stands a made-up ILSVRC-2012 with six pictures of each class, of which the CSV files take
-the second, the third and the fifth. A picture has one colour, by which it can be told from others.
+Behind it stands a made-up ILSVRC-2012 with six images of each class, of which the CSV files take
+the second, the third and the fifth. An image has one colour, by which it can be told from others.
 """
 
 import io
@@ -30,19 +30,19 @@ FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def colour(label: str, number: int) -> tuple[int, int, int]:
-    """Returns the colour of a picture of the made-up ILSVRC-2012."""
+    """Returns the colour of an image of the made-up ILSVRC-2012."""
     return 40 + 45 * NAMES.index(label), 30 * ILSVRC_NUMBERS.index(number), 128
 
 
 def jpeg(label: str, number: int) -> bytes:
-    """Returns a picture of the made-up ILSVRC-2012, which are of different sizes."""
+    """Returns an image of the made-up ILSVRC-2012, which are of different sizes."""
     width = 90 + 10 * ILSVRC_NUMBERS.index(number)
     image = np.broadcast_to(np.array(colour(label, number), np.uint8), [60, width, 3])
     return tf.io.encode_jpeg(image, quality=95).numpy()
 
 
-def pictures() -> dict[tuple[str, str, str], bytes]:
-    """Returns the pictures of the set, by split, label and name."""
+def images() -> dict[tuple[str, str, str], bytes]:
+    """Returns the images of the set, by split, label and name."""
     return {
         (split, label, f"{label}{rank}.jpg"): jpeg(label, number)
         for split, labels in CLASSES.items()
@@ -52,28 +52,28 @@ def pictures() -> dict[tuple[str, str, str], bytes]:
 
 
 def ilsvrc(label: str) -> dict[str, bytes]:
-    """Returns the pictures of a class of the made-up ILSVRC-2012, by name."""
+    """Returns the images of a class of the made-up ILSVRC-2012, by name."""
     return {f"{label}_{number}.JPEG": jpeg(label, number) for number in ILSVRC_NUMBERS}
 
 
 def write_csv(folder: pathlib.Path) -> None:
     """Writes the three CSV files, whose lines end as on Windows in the ones that circulate."""
     for split, file in CSV_FILES.items():
-        rows = [f"{name},{label}\r\n" for one, label, name in pictures() if one == split]
+        rows = [f"{name},{label}\r\n" for one, label, name in images() if one == split]
         (folder / file).write_bytes(f"filename,label\r\n{''.join(rows)}".encode())
 
 
 def write_images(folder: pathlib.Path) -> None:
     """Writes the layout `images/` with the CSV files."""
     (folder / "images").mkdir()
-    for (_, _, name), data in pictures().items():
+    for (_, _, name), data in images().items():
         (folder / "images" / name).write_bytes(data)
     write_csv(folder)
 
 
 def write_class_folders(folder: pathlib.Path) -> None:
     """Writes the layout with a folder for each class in `train/`, `val/` and `test/`."""
-    for (split, label, name), data in pictures().items():
+    for (split, label, name), data in images().items():
         path = folder / FOLDERS[split] / label / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)

@@ -2,7 +2,7 @@
 
 It has as many characters as the real one, 964 in the split `train` and 659 in `test`, but 8
 drawings of each in place of 20, since decoding takes longer than a small training. A character is
-four strokes between five random corners, and its drawings shift the corners a little. Pictures are
+four strokes between five random corners, and its drawings shift the corners a little. Images are
 PNGs of one bit a pixel, the files' own form.
 """
 

@@ -6,11 +6,11 @@ import tensorflow_datasets as tfds
 from tests import synthetic_folder
 
 COUNTS = {"train": [7, 5, 9, 6, 8, 7, 6, 5, 9], "test": [2, 0, 3, 4, 1, 2, 3, 5, 1]}
-"""How many pictures of each class the splits have."""
+"""How many images of each class the splits have."""
 
 
 class StripedFlags(tfds.core.GeneratorBasedBuilder):
-    """Nine classes of unequal size, and two pictures without a label."""
+    """Nine classes of unequal size, and two images without a label."""
 
     VERSION = tfds.core.Version("1.2.3")
 
@@ -35,11 +35,11 @@ class StripedFlags(tfds.core.GeneratorBasedBuilder):
 
 
 def examples(split: str) -> list[tuple[int, np.ndarray]]:
-    """Returns the pictures of a split with their labels, by label."""
+    """Returns the images of a split with their labels, by label."""
     found = []
     for label, count in enumerate(COUNTS[split]):
         before = 0 if split == "train" else COUNTS["train"][label]
-        made = synthetic_folder.pictures(label, before + count)[before:]
+        made = synthetic_folder.images(label, before + count)[before:]
         found += [(label, pixels) for pixels in made]
-    unlabelled = synthetic_folder.pictures(99, 2)[0 if split == "train" else 1]
+    unlabelled = synthetic_folder.images(99, 2)[0 if split == "train" else 1]
     return [*found, (-1, unlabelled)]

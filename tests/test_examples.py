@@ -73,7 +73,7 @@ def test_a_client_prints_what_the_export_answers(served, folder, client):
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_client_passes_on_what_a_server_refuses(served, folder, tmp_path, client):
     drawings.write(str(tmp_path))
-    (tmp_path / "query" / "notes.txt").write_text("no picture", encoding="utf-8")
+    (tmp_path / "query" / "notes.txt").write_text("no image", encoding="utf-8")
     with CLIENTS[client](served(Served, "transductive")) as server:
         done = run(client, server, tmp_path)
         assert done.returncode != 0 and "Traceback" not in done.stderr

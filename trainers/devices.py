@@ -57,7 +57,7 @@ def use_cores_for_tasks() -> None:
     """Sets TensorFlow's CPU threads for small operations on many tasks at once.
 
     One thread works on an operation, and as many operations run at once as there are cores:
-    splitting a batch of five pictures over cores costs more than it gains. To be called before
+    splitting a batch of five images over cores costs more than it gains. To be called before
     TensorFlow runs its first operation.
     """
     tf.config.threading.set_intra_op_parallelism_threads(1)

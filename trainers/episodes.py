@@ -1,4 +1,4 @@
-"""Tasks as data: the episode, and the sizes by which learners are judged."""
+"""Tasks as data: the episode, and the sizes by which learners are evaluated."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Distributions over tasks, and how a learner is trained and judged on each kind of them."""
+"""Distributions over tasks, and how a learner is trained and evaluated on each kind of them."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Part(NamedTuple):
-    """Tasks to judge a learner on.
+    """Tasks to evaluate a learner on.
 
     Attributes:
       split: one of `trainers.seeds.SPLITS`.
@@ -67,7 +67,7 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def protocols(self, num_tasks: int | None) -> list[Protocol]:
-        """Returns the protocols by which `evaluate` judges a run, `num_tasks` if it is given."""
+        """Returns the protocols by which `evaluate` evaluates a run, `num_tasks` if it is given."""
 
     @abc.abstractmethod
     def trainer(
@@ -89,13 +89,13 @@ class Family(abc.ABC):
         *,
         steps: int | None = None,
     ) -> Callable[[], list[Scores]]:
-        """Prepares judging a learner.
+        """Prepares evaluating a learner.
 
         Args:
-          learner: what is judged, as it is when the returned function is called.
+          learner: what is evaluated, as it is when the returned function is called.
           protocol: by how many tasks of what size.
           parts: which tasks.
-          steps: inner steps; as many as this family is usually judged by if not given.
+          steps: inner steps; as many as this family is usually evaluated by if not given.
 
         Returns:
           A function that gives the scores of each part: by name [num_tasks · repeats, steps + 1],
@@ -106,14 +106,14 @@ class Family(abc.ABC):
     def direction(
         self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
-        """Prepares measuring the learned direction on `count` tasks, see `trainers.supervised.direction`."""
+        """Prepares measuring the learned direction on tasks, see `supervised.direction`."""
 
     @abc.abstractmethod
     def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
-        """Prepares an example of what a learner does in a task, as arguments of `picture`."""
+        """Prepares an example of what a learner does in a task, as arguments of `draw`."""
 
     @abc.abstractmethod
-    def picture(self, *shown: Any) -> "figure.Figure":
+    def draw(self, *shown: Any) -> "figure.Figure":
         """Draws what `shown` gave, as arrays."""
 
 
@@ -139,7 +139,7 @@ class TaskFamily(Family):
         """Draws support set `repeat` of task `task`: the same task for every repeat and shots."""
 
     @abc.abstractmethod
-    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> "figure.Figure":
+    def draw(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> "figure.Figure":
         """Draws an evaluation task and the outputs for its query set, all as arrays.
 
         Args:
@@ -173,7 +173,7 @@ class TaskFamily(Family):
         *,
         steps: int | None = None,
     ) -> Callable[[], list[Scores]]:
-        """Prepares judging a learner, see `Family.evaluation`; by its own inner steps if not told.
+        """Prepares an evaluation, see `Family.evaluation`; `steps` defaults to the learner's own.
 
         All parts are one program, as compiling takes longer than many evaluations.
         """

@@ -15,8 +15,8 @@ import tensorflow as tf
 from benchmarks import cases
 from metasgd_tf.environments.navigation import Navigation2D
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images.classification import PictureClassification
-from metasgd_tf.images.images_by_class import Pictures
+from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.serving.writing import export
 from metasgd_tf.tasks.navigation import Navigation
@@ -54,12 +54,12 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
     return run
 
 
-def judging(case: cases.Case, tasks: int) -> Callable[[], object]:
+def evaluating(case: cases.Case, tasks: int) -> Callable[[], object]:
     """Prepares an evaluation by the protocol of `metasgd_tf.evaluate`.
 
     Args:
       case: A classification case.
-      tasks: Tasks to judge the first weights on.
+      tasks: Tasks to evaluate the first weights on.
 
     Returns:
       A function that evaluates.
@@ -71,13 +71,13 @@ def judging(case: cases.Case, tasks: int) -> Callable[[], object]:
 
 
 def feeding(
-    case: cases.Case, held: Pictures
+    case: cases.Case, held: ImagesByClass
 ) -> tuple[Callable[[int], object], Callable[[int, int], object]]:
-    """Prepares training on given pictures, and drawing a meta-iteration's tasks alone.
+    """Prepares training on given images, and drawing a meta-iteration's tasks alone.
 
     Args:
       case: A classification case.
-      held: The pictures of the training classes.
+      held: The images of the training classes.
 
     Returns:
       A function that makes a number of meta-iterations, and one that draws the tasks of
@@ -190,7 +190,7 @@ def _navigation(case: cases.Case) -> Navigation:
     return Navigation(environment, case.shots, advantages=advantages, outer_advantages=advantages)
 
 
-def _family(case: cases.Case) -> Sinusoid | PictureClassification:
+def _family(case: cases.Case) -> Sinusoid | ImageClassification:
     if case.kind == "regression":
         return Sinusoid(case.shots, case.queries)
     return Omniglot({"train": cases.image_pool(case)}, case.ways, case.shots, case.queries)

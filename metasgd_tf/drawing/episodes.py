@@ -1,4 +1,4 @@
-"""Pictures of single tasks, as a training shows them on its way."""
+"""Images of single tasks, as a training shows them on its way."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ from trainers.episodes import Episode
 # Okabe and Ito's colours, which differ for every kind of colour vision.
 VERMILLION, BLUE, GREEN, PURPLE = "#D55E00", "#0072B2", "#009E73", "#CC79A7"
 SHOWN_CLASSES = 10
-SHOWN_PICTURES = 5
+SHOWN_IMAGES = 5
 PITCH = 1.25
-"""Distance of the rows, in which a picture takes 0.9 and what is said of it most of the rest."""
+"""Distance of the rows, in which an image takes 0.9 and what is said of it most of the rest."""
 TITLE_WIDTH = 3.0
 
 
@@ -42,10 +42,10 @@ def fit(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figur
 
 
 def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
-    """Draws a task of pictures, one class a row: support set, then queries with what was said.
+    """Draws a task of images, one class a row: support set, then queries with what was said.
 
     Under a query stand the class that is predicted before adaptation and after it, and a frame and
-    a cross mark one that is wrong after it. At most ten classes with five pictures of each kind
+    a cross mark one that is wrong after it. At most ten classes with five images of each kind
     are shown.
 
     Args:
@@ -55,8 +55,8 @@ def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> f
     """
     ways = before.shape[1]
     rows = range(min(ways, SHOWN_CLASSES))
-    support = [np.flatnonzero(episode.support_targets == row)[:SHOWN_PICTURES] for row in rows]
-    query = [np.flatnonzero(episode.query_targets == row)[:SHOWN_PICTURES] for row in rows]
+    support = [np.flatnonzero(episode.support_targets == row)[:SHOWN_IMAGES] for row in rows]
+    query = [np.flatnonzero(episode.query_targets == row)[:SHOWN_IMAGES] for row in rows]
     shots, queries = max(map(len, support)), max(map(len, query))
     begin = shots + 0.25  # Of the queries.
     right, bottom = begin + max(queries, TITLE_WIDTH) + 0.05, PITCH * len(rows)
@@ -99,15 +99,15 @@ def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> f
     return drawn
 
 
-def _show(axes: Any, picture: np.ndarray, left: float, top: float) -> None:
-    if picture.shape[-1] == 1:
-        picture = 1 - np.repeat(picture, 3, axis=-1)  # Ink, drawn dark on light.
+def _show(axes: Any, image: np.ndarray, left: float, top: float) -> None:
+    if image.shape[-1] == 1:
+        image = 1 - np.repeat(image, 3, axis=-1)  # Ink, drawn dark on light.
     extent = (left, left + 0.9, top + 0.9, top)
-    axes.imshow(picture, extent=extent, aspect="auto", interpolation="nearest")
+    axes.imshow(image, extent=extent, aspect="auto", interpolation="nearest")
 
 
 def rasterised(drawn: figure.Figure) -> np.ndarray:
-    """Returns a figure as a picture, [height, width, 3] (uint8)."""
+    """Returns a figure as an image, [height, width, 3] (uint8)."""
     canvas = FigureCanvasAgg(drawn)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3]

@@ -1,4 +1,4 @@
-"""Pictures of paths: where policies walk before they have learned a goal and after it."""
+"""Images of paths: where policies walk before they have learned a goal and after it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

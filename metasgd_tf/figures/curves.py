@@ -114,7 +114,7 @@ def read(model_dir: str) -> Curves:
     metrics = [
         name
         for name, _, moment in (tag.rpartition("/") for tag in tags)
-        # The loss is what training goes by, and not what a family is judged by.
+        # The loss is what training goes by, and not what a family is evaluated by.
         if moment == "after" and name != "loss" and f"{name}/before" in tags
     ]
     if not metrics:

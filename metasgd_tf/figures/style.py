@@ -16,8 +16,8 @@ from matplotlib import figure
 
 from metasgd_tf.drawing.episodes import BLUE, GREEN, PURPLE, VERMILLION
 from metasgd_tf.flags import run_flags
+from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.listing import counted
-from metasgd_tf.reproduction.published import LEARNERS
 from trainers.errors import InputError
 
 WIDTH = 7.0
@@ -44,14 +44,6 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": GREEN, "linestyle": (0, (5, 1.2, 1, 1.2))},
     {"color": PURPLE, "linestyle": (0, (1, 1))},
 )
-
-NAMES = {
-    **LEARNERS,
-    "meta_sgd_first_order": "first-order Meta-SGD",
-    "layer_rates": "one rate a layer",
-    "scalar_rate": "one rate",
-    "maml_first_order": "first-order MAML",
-}
 
 # A file says when it was made, unless it is told not to.
 METADATA: dict[str, dict[str, None]] = {
@@ -102,7 +94,7 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
 
 
 def _name(settings: flags.FlagValues) -> str:
-    name = NAMES.get(settings.algorithm, settings.algorithm)
+    name = ALGORITHMS[settings.algorithm].title
     steps = settings.inner_steps
     return f"{name}, {counted(steps, 'step')}"
 

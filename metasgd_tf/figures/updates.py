@@ -8,8 +8,8 @@ from typing import Any
 import matplotlib
 from matplotlib import figure
 
-from metasgd_tf.figures.curves import PERCENT, TITLES
 from metasgd_tf.figures import style
+from metasgd_tf.figures.curves import PERCENT, TITLES
 from trainers.errors import InputError
 
 

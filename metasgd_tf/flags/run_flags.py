@@ -6,11 +6,11 @@ Nothing here imports TensorFlow, so that a command answers `--help` and refuses 
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from absl import flags
 
 from metasgd_tf.flags import flag_kinds, task_flags
+from metasgd_tf.flags.algorithms import ALGORITHMS
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 FILE_NAME = "flags.txt"
@@ -23,29 +23,6 @@ MAX_SEED = 2**31 - 1
 MODULES = (__name__, task_flags.__name__, flag_kinds.__name__)
 """Whose flags a command has to adopt so that --help lists them."""
 
-
-class Algorithm(NamedTuple):
-    """A usual choice of α and of the outer gradient.
-
-    Attributes:
-      alpha: one of `ALPHA_KINDS`.
-      first_order: whether second derivatives are left out.
-      alpha_init: where α starts; drawn by seed if None.
-    """
-
-    alpha: str
-    first_order: bool = False
-    alpha_init: float | None = None
-
-
-ALGORITHMS = {
-    "meta_sgd": Algorithm("per_weight"),
-    "meta_sgd_first_order": Algorithm("per_weight", first_order=True),
-    "layer_rates": Algorithm("per_layer"),
-    "scalar_rate": Algorithm("scalar"),
-    "maml": Algorithm("fixed", alpha_init=0.01),
-    "maml_first_order": Algorithm("fixed", first_order=True, alpha_init=0.01),
-}
 
 FREE_FLAGS = (
     "iterations",
@@ -62,7 +39,7 @@ def define_run_flags(values: flags.FlagValues) -> None:
     """Defines every flag that a run depends on."""
     task_flags.define_task_flags(values, "sinusoid")
     flag_kinds.integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
-    task_flags.define_picture_flags(values)
+    task_flags.define_image_flags(values)
     flags.DEFINE_enum(
         "algorithm",
         "meta_sgd",

@@ -24,8 +24,9 @@ TASK_FLAGS = (
 )
 """The flags that choose a distribution over tasks and what is met of each, not how it is learned.
 
-The seed of the classes' split is not one of them: a run judged on another split would be judged on
-classes that it was trained on. `class_splits` is one, as another folder has other classes.
+The seed of the classes' split is not one of them: a run evaluated on another split would be
+evaluated on classes that it was trained on. `class_splits` is one, as
+another folder has other classes.
 """
 
 
@@ -86,12 +87,12 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
     )
 
 
-def define_picture_flags(values: flags.FlagValues) -> None:
-    """Defines how pictures are loaded."""
+def define_image_flags(values: flags.FlagValues) -> None:
+    """Defines how images are loaded."""
     flags.DEFINE_bool(
         "allow_incomplete",
         False,
-        "mini_imagenet: whether to take a set that lacks some of its pictures, knowingly.",
+        "mini_imagenet: whether to take a set that lacks some of its images, knowingly.",
         flag_values=values,
     )
     flag_kinds.integer("image_size", 84, 8, "image_folder, tfds_images: height and width.", values)

@@ -1,4 +1,4 @@
-"""N-way K-shot classification of pictures kept by class (Li et al. 2017, Tables 2 and 3)."""
+"""N-way K-shot classification of images kept by class (Li et al. 2017, Tables 2 and 3)."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from matplotlib import figure
 
 from metasgd_tf.drawing import episodes
 from metasgd_tf.images import encoded_images
-from metasgd_tf.images.images_by_class import Pictures, as_tensor
+from metasgd_tf.images.images_by_class import ImagesByClass, as_tensor
 from metasgd_tf.images.square_images import square
 from metasgd_tf.output.listing import counted, listed
 from trainers.episodes import Episode, Protocol
@@ -23,8 +23,8 @@ SCORED_BEFORE = 100
 """Test tasks scored before adaptation too, where any classifier is at chance."""
 
 
-class PictureClassification(TaskFamily):
-    """Tasks of `ways` classes with `shots` support and `queries` query pictures of each.
+class ImageClassification(TaskFamily):
+    """Tasks of `ways` classes with `shots` support and `queries` query images of each.
 
     Targets number the classes of a task in the random order in which they were drawn.
     """
@@ -34,7 +34,7 @@ class PictureClassification(TaskFamily):
 
     def __init__(
         self,
-        pictures: Mapping[str, Pictures | np.ndarray],
+        images: Mapping[str, ImagesByClass | np.ndarray],
         ways: int,
         shots: int,
         queries: int,
@@ -43,27 +43,27 @@ class PictureClassification(TaskFamily):
         """Sets the sizes.
 
         Args:
-          pictures: those of each split, all of one shape, not to be changed from now on; an array
-            [classes, pictures a class, height, width, channels] (uint8) where all classes are
+          images: those of each split, all of one shape, not to be changed from now on; an array
+            [classes, images a class, height, width, channels] (uint8) where all classes are
             equally large.
           ways: classes of a task.
-          shots: support pictures of a class.
-          queries: query pictures of a class in training.
-          input_shape: of one picture, where there are no pictures to tell it.
+          shots: support images of a class.
+          queries: query images of a class in training.
+          input_shape: of one image, where there are no images to tell it.
 
         Raises:
-          InputError: if a split has too few classes, or its classes too few pictures.
+          InputError: if a split has too few classes, or its classes too few images.
         """
         self.ways, self.shots, self.queries = ways, shots, queries
         by_class = {
-            split: Pictures.of_even_classes(given) if isinstance(given, np.ndarray) else given
-            for split, given in pictures.items()
+            split: ImagesByClass.of_even_classes(given) if isinstance(given, np.ndarray) else given
+            for split, given in images.items()
         }
         for split, held in by_class.items():
             counts = dict(zip(held.names, held.counts, strict=True))
             refuse_too_few(split, counts, self.ways_of(split), shots, queries)
         # No array is kept beside its tensor.
-        self._pictures = {
+        self._images = {
             split: held._replace(images=as_tensor(held.images)) for split, held in by_class.items()
         }
         self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
@@ -93,7 +93,7 @@ class PictureClassification(TaskFamily):
     ) -> Episode:
         """Draws a task with 15 queries a class, or as many as the split's smallest class leaves."""
         del repeat
-        smallest = min(self._pictures[split].counts)
+        smallest = min(self._images[split].counts)
         queries = min(EVALUATION_QUERIES, smallest - protocol.shots)
         return self._draw(fold_in(seed, task), split, protocol.shots, queries)
 
@@ -106,16 +106,16 @@ class PictureClassification(TaskFamily):
 
     def class_names(self, split: str) -> tuple[str, ...]:
         """Returns what the classes of a split are called."""
-        return self._pictures[split].names
+        return self._images[split].names
 
-    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+    def draw(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
         """Draws the support set and some queries, with the classes that are predicted."""
         return episodes.classification(episode, before, after)
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Decodes a picture in a graph to what training would make of it.
+        """Decodes an image in a graph to what training would make of it.
 
-        This is `image_files.decode`; a family whose pictures are made otherwise overrides it.
+        This is `image_files.decode`; a family whose images are made otherwise overrides it.
 
         Args:
           encoded: a PNG or JPEG file, scalar string.
@@ -127,11 +127,11 @@ class PictureClassification(TaskFamily):
         return square(encoded_images.decode(encoded, enough=2 * size), size, channels)
 
     def scale(self, images: tf.Tensor) -> tf.Tensor:
-        """Returns inputs in [0, 1] (float32) for pictures of any shape (uint8)."""
+        """Returns inputs in [0, 1] (float32) for images of any shape (uint8)."""
         return tf.cast(images, tf.float32) * (1.0 / 255.0)
 
     def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
-        # TensorFlow gathers bytes on a CPU only: from a GPU all pictures would come for each task.
+        # TensorFlow gathers bytes on a CPU only: from a GPU all images would come for each task.
         with tf.device("CPU:0"):
             shown = self._shown(seed, split, shots + queries)
         images = self.scale(shown)
@@ -143,20 +143,20 @@ class PictureClassification(TaskFamily):
             tf.repeat(targets, queries),
         )
 
-    def _shown(self, seed: tf.Tensor, split: str, pictures: int) -> tf.Tensor:
-        """Returns different pictures of different classes, [ways, pictures, ...] (uint8)."""
-        held = self._pictures[split]
+    def _shown(self, seed: tf.Tensor, split: str, images: int) -> tf.Tensor:
+        """Returns different images of different classes, [ways, images, ...] (uint8)."""
+        held = self._images[split]
         counts, most = np.array(held.counts, np.int32), max(held.counts)
         starts = np.cumsum(counts, dtype=np.int32) - counts
         classes = self._classes(seed, split)
         numbers = uniform(fold_in(seed, 1), [self.ways_of(split), most])
         there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
-        chosen = _largest(tf.where(there, numbers, -1.0), pictures)
+        chosen = _largest(tf.where(there, numbers, -1.0), images)
         return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
 
     def _classes(self, seed: tf.Tensor, split: str) -> tf.Tensor:
         """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
-        count = len(self._pictures[split].counts)
+        count = len(self._images[split].counts)
         return _largest(uniform(fold_in(seed, 0), [count]), self.ways_of(split))
 
 
@@ -172,13 +172,13 @@ def refuse_too_few(
 
     Args:
       split: its name.
-      counts: the number of pictures of each class.
+      counts: the number of images of each class.
       ways: classes of a task.
-      shots: support pictures of a class.
-      queries: query pictures of a class.
+      shots: support images of a class.
+      queries: query images of a class.
 
     Raises:
-      InputError: if the classes are too few, or the pictures of some; these are named.
+      InputError: if the classes are too few, or the images of some; these are named.
     """
     if ways > len(counts):
         raise InputError(
@@ -187,11 +187,11 @@ def refuse_too_few(
         )
     needed = shots + queries
     short = [
-        f"{name} ({counted(count, 'picture')})" for name, count in counts.items() if count < needed
+        f"{name} ({counted(count, 'image')})" for name, count in counts.items() if count < needed
     ]
     if short:
         raise InputError(
-            f"shots={shots} and queries={queries}: a class needs {needed} pictures for both, and "
+            f"shots={shots} and queries={queries}: a class needs {needed} images for both, and "
             f"some of the {split} split have fewer: {listed(short)}; ask for fewer, or leave these "
             "classes out"
         )

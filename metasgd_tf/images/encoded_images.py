@@ -19,7 +19,7 @@ _FRACTIONS = (1, 2, 4, 8)
 
 
 def decode(encoded: tf.Tensor, enough: int | None = None) -> tf.Tensor:
-    """Decodes a picture, turned upright, with what is transparent laid over white.
+    """Decodes an image, turned upright, with what is transparent laid over white.
 
     Args:
       encoded: a PNG or JPEG file, scalar string.
@@ -27,7 +27,7 @@ def decode(encoded: tf.Tensor, enough: int | None = None) -> tf.Tensor:
         at least this, with accurate arithmetic. As TensorFlow decodes it if not given.
 
     Returns:
-      [height, width, 3], uint8, of the picture's own size or that fraction of it.
+      [height, width, 3], uint8, of the image's own size or that fraction of it.
 
     Raises:
       tf.errors.InvalidArgumentError: when it runs, if this is no PNG or JPEG, is damaged, or has
@@ -89,10 +89,10 @@ def _size_checks(height: tf.Tensor, width: tf.Tensor) -> list[tf.Operation]:
     return [
         tf.debugging.Assert(
             tf.minimum(width, height) >= MIN_SIDE,
-            [f"the picture is smaller than {MIN_SIDE} × {MIN_SIDE}:", *size],
+            [f"the image is smaller than {MIN_SIDE} × {MIN_SIDE}:", *size],
         ),
         tf.debugging.Assert(
-            fits, [f"the picture has more than {MAX_PIXELS:,} pixels together:", *size]
+            fits, [f"the image has more than {MAX_PIXELS:,} pixels together:", *size]
         ),
     ]
 

@@ -24,7 +24,7 @@ def orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Turns and mirrors a picture [height, width, channels] as its orientation asks for."""
+    """Turns and mirrors an image [height, width, channels] as its orientation asks for."""
     image = tf.cond(orientation >= 5, lambda: _transposed(image), lambda: tf.identity(image))
     for axis, mirrored in ((1, [2, 3, 6, 7]), (0, [3, 4, 7, 8])):
         image = tf.cond(
@@ -66,7 +66,7 @@ def _exif(data: tf.Tensor) -> tf.Tensor:
 
     def is_segment(place: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
         marker = _bytes(data, place + 1)
-        # From the start of the picture's own data (0xDA) on there is nothing to be read.
+        # From the start of the image's own data (0xDA) on there is nothing to be read.
         return (
             tf.equal(found, 0)
             & tf.equal(_bytes(data, place), 0xFF)

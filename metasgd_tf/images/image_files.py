@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from metasgd_tf.images.images_by_class import Pictures, empty
+from metasgd_tf.images.images_by_class import ImagesByClass, empty
 from metasgd_tf.output.listing import listed
 from trainers.devices import cores
 from trainers.errors import InputError
@@ -24,8 +24,8 @@ LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
 """What file managers leave in folders; all else of that kind has a name that begins with a dot."""
 
 
-class UnusablePictureError(ValueError):
-    """A file is no usable picture; the message says what it is instead, without its name."""
+class UnusableImageError(ValueError):
+    """A file is no usable image; the message says what it is instead, without its name."""
 
 
 def find(image_dir: str, flag: str = "image_dir") -> dict[str, list[pathlib.Path]]:
@@ -56,16 +56,16 @@ def find(image_dir: str, flag: str = "image_dir") -> dict[str, list[pathlib.Path
     except OSError as error:
         raise InputError(
             f"{flag}={image_dir}: {error.filename} cannot be read ({error.strerror}); name a "
-            "folder with one sub-folder of pictures a class"
+            "folder with one sub-folder of images a class"
         ) from error
     if not found:
         raise InputError(
-            f"{flag}={image_dir}: has no sub-folders; each class's pictures should lie in one"
+            f"{flag}={image_dir}: has no sub-folders; each class's images should lie in one"
         )
     if wrong:
         raise InputError(
             f"{flag}={image_dir}: each of its folders should be a class with nothing but "
-            f"pictures in it, but {listed(wrong)}"
+            f"images in it, but {listed(wrong)}"
         )
     return {name: [pathlib.Path(entry) for entry in found[name]] for name in found}
 
@@ -86,19 +86,19 @@ def read(
     splits: Mapping[str, Mapping[str, Sequence[pathlib.Path]]],
     size: int,
     channels: int,
-) -> dict[str, Pictures]:
+) -> dict[str, ImagesByClass]:
     """Decodes the files of some splits' classes, as `decode` does.
 
     Args:
       image_dir: the folder that they are from.
       splits: for each split the files of its classes.
-      size: height and width that the pictures get.
+      size: height and width that the images get.
       channels: 1 or 3.
 
     Raises:
       InputError: if there are files that cannot be used; all are found before it is raised.
     """
-    pictures, problems = {}, []
+    by_split, problems = {}, []
     for split, classes in splits.items():
         paths = [path for files in classes.values() for path in files]
         images = empty([len(paths), size, size, channels])
@@ -108,13 +108,13 @@ def read(
             if reason
         ]
         counts = tuple(len(files) for files in classes.values())
-        pictures[split] = Pictures(images, counts, tuple(classes))
+        by_split[split] = ImagesByClass(images, counts, tuple(classes))
     if problems:
         raise InputError(
             f"image_dir={image_dir}: files that cannot be used: {listed(problems)}; repair them or "
             "take them out"
         )
-    return pictures
+    return by_split
 
 
 def decode_into(
@@ -129,7 +129,7 @@ def decode_into(
     def fill(place: np.ndarray, file: pathlib.Path | BinaryIO) -> str | None:
         try:
             place[:] = decode(file, *place.shape[1:])
-        except UnusablePictureError as error:
+        except UnusableImageError as error:
             return str(error)
         return None
 
@@ -142,7 +142,7 @@ def decode_into(
 def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarray:
     """Decodes a PNG, JPEG, BMP or GIF (its first frame) to a square of any content.
 
-    * A picture that says which side is up is turned so.
+    * An image that says which side is up is turned so.
     * Of 16 bits the upper eight are kept.
     * What is transparent is laid over white.
     * Colours become grey by the weights of ITU-R 601-2, and grey is repeated for three channels.
@@ -158,7 +158,7 @@ def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarra
       [size, size, channels], uint8.
 
     Raises:
-      UnusablePictureError: if the file cannot be read or decoded, is of another format, or has too
+      UnusableImageError: if the file cannot be read or decoded, is of another format, or has too
         few or too many pixels.
     """
     try:
@@ -167,26 +167,24 @@ def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarra
             # A JPEG is decoded at a fraction of its size, at least twice the one that is needed.
             image.draft(None, (2 * size, 2 * size))
             return _square(image, size, channels)
-    except UnusablePictureError:
+    except UnusableImageError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise UnusablePictureError("no PNG, JPEG, BMP or GIF") from error
+        raise UnusableImageError("no PNG, JPEG, BMP or GIF") from error
     except Image.DecompressionBombError as error:
-        raise UnusablePictureError(f"more than {MAX_PIXELS:,} pixels") from error
+        raise UnusableImageError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:
         # Pillow raises whatever its many parsers did.
         if isinstance(error, OSError) and error.strerror:
-            raise UnusablePictureError(f"cannot be read: {error.strerror}") from error
-        raise UnusablePictureError(f"damaged: {error}") from error
+            raise UnusableImageError(f"cannot be read: {error.strerror}") from error
+        raise UnusableImageError(f"damaged: {error}") from error
 
 
 def _check_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
-        raise UnusablePictureError(
-            f"{width} × {height} pixels, smaller than {MIN_SIDE} × {MIN_SIDE}"
-        )
+        raise UnusableImageError(f"{width} × {height} pixels, smaller than {MIN_SIDE} × {MIN_SIDE}")
     if width * height > MAX_PIXELS:
-        raise UnusablePictureError(f"{width} × {height} pixels, more than {MAX_PIXELS:,} together")
+        raise UnusableImageError(f"{width} × {height} pixels, more than {MAX_PIXELS:,} together")
 
 
 def _square(image: Image.Image, size: int, channels: int) -> np.ndarray:

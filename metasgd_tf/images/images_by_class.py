@@ -1,4 +1,4 @@
-"""Pictures of many classes in one array, which TensorFlow shares with NumPy."""
+"""Images of many classes in one array, which TensorFlow shares with NumPy."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,12 +10,12 @@ ALIGNMENT = 64
 """Bytes, the largest that any build of TensorFlow asks of a tensor's address."""
 
 
-class Pictures(NamedTuple):
-    """Pictures, one class after the other.
+class ImagesByClass(NamedTuple):
+    """Images, one class after the other.
 
     Attributes:
       images: [count, height, width, channels], uint8, an array or a tensor.
-      counts: number of pictures of each class.
+      counts: number of images of each class.
       names: what each class is called.
     """
 
@@ -24,15 +24,15 @@ class Pictures(NamedTuple):
     names: tuple[str, ...]
 
     @classmethod
-    def of_even_classes(cls, images: np.ndarray) -> "Pictures":
+    def of_even_classes(cls, images: np.ndarray) -> "ImagesByClass":
         """Returns classes that are as large as one another and are called by their numbers.
 
         Args:
-          images: [classes, pictures a class, height, width, channels], uint8.
+          images: [classes, images a class, height, width, channels], uint8.
         """
-        classes, pictures = images.shape[:2]
+        classes, count = images.shape[:2]
         names = tuple(f"class {number}" for number in range(classes))
-        return cls(images.reshape(-1, *images.shape[2:]), (pictures,) * classes, names)
+        return cls(images.reshape(-1, *images.shape[2:]), (count,) * classes, names)
 
 
 def empty(shape: Sequence[int]) -> np.ndarray:
@@ -44,7 +44,7 @@ def empty(shape: Sequence[int]) -> np.ndarray:
 
 
 def as_tensor(images: np.ndarray) -> tf.Tensor:
-    """Returns pictures (uint8) as a tensor in the computer's own memory, not a GPU's.
+    """Returns images (uint8) as a tensor in the computer's own memory, not a GPU's.
 
     Args:
       images: what `empty` returned, filled, and not to be changed from now on; or any other array,

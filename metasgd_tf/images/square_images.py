@@ -1,8 +1,8 @@
-"""Pictures of any size made squares in a TensorFlow graph, as Pillow does it.
+"""Images of any size made squares in a TensorFlow graph, as Pillow does it.
 
-`image_files.decode` makes training's pictures with Pillow; what is served must not differ. Pillow
+`image_files.decode` makes training's images with Pillow; what is served must not differ. Pillow
 resizes with integers: weights in fixed point, first along rows and then along columns, with a
-rounding to 8 bits in between. For pictures that are higher than wide Pillow 13 may take the columns
+rounding to 8 bits in between. For images that are higher than wide Pillow 13 may take the columns
 first; then a pixel can differ by 1 of 255, and is the same number else.
 """
 
@@ -16,7 +16,7 @@ _ROWS = 64
 
 
 def square(image: tf.Tensor, size: int, channels: int) -> tf.Tensor:
-    """Stretches a picture to a square, by Pillow's `BILINEAR`, grey or in colour.
+    """Stretches an image to a square, by Pillow's `BILINEAR`, grey or in colour.
 
     Args:
       image: [height, width, 3], uint8.

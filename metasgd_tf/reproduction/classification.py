@@ -15,7 +15,7 @@ from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import CELLS, TABLES, Row, Table, figure
 from metasgd_tf.runs.comparison import paired_difference
-from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, judge, load_run, write
+from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, evaluate, load_run, write
 from metasgd_tf.runs.training import train_run
 
 CHECKPOINT = "best"
@@ -99,7 +99,7 @@ def _train(output: pathlib.Path, config: str, inner_steps: int) -> Trained:
     settings = run_flags.parse([f"--flagfile={run_flags.CONFIGS / config}.flags"])
     train_run(settings, model_dir)
     run = load_run(model_dir, CHECKPOINT)
-    evaluation = judge(run, inner_steps=inner_steps)
+    evaluation = evaluate(run, inner_steps=inner_steps)
     write(model_dir, evaluation)
     return Trained(config, run.settings, evaluation, _negative_share(run))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.reproduction.published import CELLS, LEARNERS, SHOTS, TABLES, figure
 
 MISSING = "–"
@@ -17,7 +18,8 @@ def sinusoid(table: dict[str, Any]) -> str:
     heads = ["trained on", "learner", *(f"{shots}-shot test: ours (paper)" for shots in SHOTS)]
     rows = []
     for trained_on in SHOTS:
-        for algorithm, learner in LEARNERS.items():
+        for algorithm in LEARNERS:
+            learner = ALGORITHMS[algorithm].title
             cells = [
                 f"{_interval(row['mean'], row['ci95'])} "
                 f"({_interval(row['paper_mean'], row['paper_ci95'])})"
@@ -49,7 +51,8 @@ def navigation(table: dict[str, Any]) -> str:
     ]
     rows, origins = [], []
     for start, held in table["starts"].items():
-        for algorithm, learner in LEARNERS.items():
+        for algorithm in LEARNERS:
+            learner = ALGORITHMS[algorithm].title
             own = [row for row in held["results"] if row["algorithm"] == algorithm]
             cells = [_interval(row["mean"], row["ci95"]) for row in own]
             paper = _interval(own[1]["paper_mean"], own[1]["paper_ci95"])
@@ -59,7 +62,7 @@ def navigation(table: dict[str, Any]) -> str:
         origins += [
             [
                 start,
-                LEARNERS[run["algorithm"]],
+                ALGORITHMS[run["algorithm"]].title,
                 f"`{run['config']}`",
                 f"{run['seed']}",
                 f"{run['iteration']:,}, {run['training_seconds']:,.0f} s",

@@ -5,7 +5,8 @@ The figures are those of Li et al. 2017, Tables 1 to 4, where nothing else is sa
 
 from typing import NamedTuple
 
-LEARNERS = {"maml": "MAML", "meta_sgd": "Meta-SGD"}
+LEARNERS = ("maml", "meta_sgd")
+"""Values of `--algorithm`, in the order of the tables' rows."""
 
 SHOTS = (5, 10, 20)
 TABLE_1 = {

@@ -8,13 +8,13 @@ import numpy as np
 from absl import flags
 
 from metasgd_tf.flags import run_flags, task_flags
-from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, load_run
 from trainers.errors import InputError
 from trainers.supervised.evaluation import mean_and_ci95
 
-PICTURE_FLAGS = (
+IMAGE_FLAGS = (
     "split_seed",
     "ways",
     "shots",
@@ -22,7 +22,7 @@ PICTURE_FLAGS = (
     "image_channels",
     "allow_incomplete",
 )
-"""The flags that choose the test tasks of pictures beside `task_flags.TASK_FLAGS`."""
+"""The flags that choose the test tasks of images beside `task_flags.TASK_FLAGS`."""
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def paired_difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
 def load_other(
     run: LoadedRun, other_dir: str, other_task: Mapping[str, Any] | None = None
 ) -> LoadedRun:
-    """Loads another run, to be judged on the tasks of a first one and by the same checkpoint.
+    """Loads another run, to be evaluated on the tasks of a first one and by the same checkpoint.
 
     Args:
       run: the first one.
@@ -51,7 +51,7 @@ def load_other(
       other_task: the values of `task_flags.TASK_FLAGS` with which the first one was loaded.
 
     Raises:
-      InputError: if there is no such run, or it would be judged on other tasks.
+      InputError: if there is no such run, or it would be evaluated on other tasks.
     """
     try:
         settings = run_flags.read(other_dir)
@@ -62,7 +62,7 @@ def load_other(
     differences = _differences(run, settings)
     if differences:
         raise InputError(
-            f"compare_with={other_dir}: is judged on other tasks than model_dir={run.model_dir} "
+            f"compare_with={other_dir}: is evaluated on other tasks than model_dir={run.model_dir} "
             f"({', '.join(differences)}); name a run of the same task and protocol"
         )
     try:
@@ -76,12 +76,12 @@ def _naming_the_flag(error: Exception, other_dir: str) -> str:
 
 
 def _differences(run: LoadedRun, other: flags.FlagValues) -> list[str]:
-    """Returns where a run would be judged on other tasks: `--name=other's instead of run's`."""
+    """Returns where a run would be evaluated on other tasks: `--name=other's instead of run's`."""
     # Where the data lie is no matter.
     names = [name for name in task_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
-    # What a sinusoid was trained on does not matter: it is always judged on 5, 10 and 20 shots.
-    if isinstance(run.family, PictureClassification):
-        names += PICTURE_FLAGS
+    # What a sinusoid was trained on does not matter: it is always evaluated on 5, 10 and 20 shots.
+    if isinstance(run.family, ImageClassification):
+        names += IMAGE_FLAGS
     return [
         f"--{name}={other[name].value} instead of {run.settings[name].value}"
         for name in names
@@ -89,17 +89,17 @@ def _differences(run: LoadedRun, other: flags.FlagValues) -> list[str]:
     ]
 
 
-def compare(run: LoadedRun, judged: Evaluation, other: LoadedRun, others: Evaluation) -> None:
+def compare(run: LoadedRun, evaluated: Evaluation, other: LoadedRun, others: Evaluation) -> None:
     """Adds `comparison` to a run's report: itself minus another one, after the last inner step.
 
     Args:
       run: the run.
-      judged: its evaluation, which is added to.
+      evaluated: its evaluation, which is added to.
       other: what `load_other` gave for it.
       others: the other one's evaluation by the same protocol.
     """
     metric = run.family.metric
-    judged.report["comparison"] = {
+    evaluated.report["comparison"] = {
         "model_dir": pathlib.Path(other.model_dir).resolve().name,
         **{name: others.report[name] for name in ("algorithm", "checkpoint", "iteration")},
         "differences": [
@@ -110,7 +110,7 @@ def compare(run: LoadedRun, judged: Evaluation, other: LoadedRun, others: Evalua
                 "other_inner_steps": others.per_task[shots][metric].shape[1] - 1,
                 **paired_difference(scores[metric][:, -1], others.per_task[shots][metric][:, -1]),
             }
-            for shots, scores in judged.per_task.items()
+            for shots, scores in evaluated.per_task.items()
         ],
     }
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.evaluation import LoadedRun
@@ -31,13 +31,13 @@ class Confusion(NamedTuple):
     counts: np.ndarray
 
 
-def picture_family(run: LoadedRun) -> PictureClassification:
-    """Returns the tasks that a run is judged on.
+def image_family(run: LoadedRun) -> ImageClassification:
+    """Returns the tasks that a run is evaluated on.
 
     Raises:
       InputError: if they are no classification.
     """
-    if not isinstance(run.family, PictureClassification):
+    if not isinstance(run.family, ImageClassification):
         raise InputError(
             f"confusion: --task={run.settings.task} has no classes; leave --confusion out, or name "
             "a run that classifies"
@@ -52,7 +52,7 @@ def confusion(
     eval_seed: int = 0,
     inner_steps: int | None = None,
 ) -> Confusion:
-    """Counts a run's predictions after the last inner step on the tasks of `evaluation.judge`.
+    """Counts a run's predictions after the last inner step on the tasks of `evaluation.evaluate`.
 
     A class can be taken only for another one of the same task.
 
@@ -65,7 +65,7 @@ def confusion(
     Raises:
       InputError: if the run does not classify.
     """
-    family = picture_family(run)
+    family = image_family(run)
     (protocol,) = family.protocols(num_tasks)
     seed = stream(eval_seed, "test")
 

@@ -42,13 +42,13 @@ class Evaluation(NamedTuple):
 
 
 class LoadedRun(NamedTuple):
-    """A run as it was trained, and the tasks that it is judged on.
+    """A run as it was trained, and the tasks that it is evaluated on.
 
     Attributes:
       model_dir: the run's directory.
-      settings: its flags, those of the tasks being the ones it is judged on.
+      settings: its flags, those of the tasks being the ones it is evaluated on.
       trained_on: the tasks that it was trained on.
-      family: the tasks that it is judged on.
+      family: the tasks that it is evaluated on.
       learner: what the checkpoint holds.
       checkpoint: one of `trainers.checkpoints.KINDS`.
       origin: the moment of the training that the checkpoint is from.
@@ -87,9 +87,9 @@ def evaluate_run(
       InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
     """
     run = load_run(model_dir, checkpoint, other_task)
-    judged = judge(run, num_tasks=num_tasks, eval_seed=eval_seed, inner_steps=inner_steps)
-    write(model_dir, judged)
-    return judged
+    evaluated = evaluate(run, num_tasks=num_tasks, eval_seed=eval_seed, inner_steps=inner_steps)
+    write(model_dir, evaluated)
+    return evaluated
 
 
 def load_run(
@@ -98,7 +98,7 @@ def load_run(
     other_task: Mapping[str, Any] | None = None,
     family: Family | None = None,
 ) -> LoadedRun:
-    """Loads a run and the tasks to judge it on.
+    """Loads a run and the tasks to evaluate it on.
 
     Args:
       model_dir: the run's directory.
@@ -120,7 +120,7 @@ def load_run(
     return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
 
 
-def judge(
+def evaluate(
     run: LoadedRun,
     *,
     num_tasks: int | None = None,
@@ -219,20 +219,22 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
     return rows
 
 
-def write(model_dir: str, judged: Evaluation) -> None:
+def write(model_dir: str, evaluated: Evaluation) -> None:
     """Writes an evaluation beside its run, as `evaluation.json` and `evaluation.csv`."""
     with replaced(pathlib.Path(model_dir) / "evaluation.csv") as file:
         writer = csv.writer(file)
-        names = list(next(iter(judged.per_task.values())))
+        names = list(next(iter(evaluated.per_task.values())))
         writer.writerow(["task", "shots", "inner_steps", *names])
-        tasks = {(r["shots"], r["inner_steps"]): r["num_tasks"] for r in judged.report["results"]}
-        for shots, scores in judged.per_task.items():
+        tasks = {
+            (r["shots"], r["inner_steps"]): r["num_tasks"] for r in evaluated.report["results"]
+        }
+        for shots, scores in evaluated.per_task.items():
             for task, step in np.ndindex(scores[names[0]].shape):
                 if task < tasks[shots, step]:
                     values = [f"{scores[name][task, step]:.6g}" for name in names]
                     writer.writerow([task, shots, step, *values])
     with replaced(pathlib.Path(model_dir) / "evaluation.json") as file:
-        file.write(json.dumps(judged.report, indent=2) + "\n")
+        file.write(json.dumps(evaluated.report, indent=2) + "\n")
 
 
 def table(report: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves, α, the learned direction, pictures of tasks, HParams.
+"""What TensorBoard shows of a run: curves, α, the learned direction, images of tasks, HParams.
 
 `DIRECTORY/train` and `DIRECTORY/validation` are TensorBoard's two runs of a training. The README
 explains each plot.
@@ -79,7 +79,7 @@ class Summaries:
             self._write_alpha(step)
         return self._write_scores(step)
 
-    def picture(self, step: int) -> None:
+    def task(self, step: int) -> None:
         """Has a validation task drawn, with what is predicted before and after adaptation.
 
         It is drawn beside the training that goes on. An error in it is raised at the next call.
@@ -90,7 +90,7 @@ class Summaries:
         task = tf.nest.map_structure(lambda value: value.numpy(), self._shown())
         if self._drawn is not None:
             self._drawn.result()
-        self._drawn = self._drawing.submit(self._write_picture, step, task)
+        self._drawn = self._drawing.submit(self._write_task, step, task)
 
     def flush(self) -> None:
         """Puts all that is written on disk."""
@@ -140,8 +140,8 @@ class Summaries:
         with self._writers[split].as_default(step):
             tf.summary.experimental.write_raw_pb(written.SerializeToString())
 
-    def _write_picture(self, step: int, task: Sequence[Any]) -> None:
-        image = rasterised(self._family.picture(*task))
+    def _write_task(self, step: int, task: Sequence[Any]) -> None:
+        image = rasterised(self._family.draw(*task))
         with self._writers["validation"].as_default(step):
             tf.summary.image("task", image[np.newaxis])
 

@@ -134,7 +134,7 @@ def _train_to_the_end(
                 validated = done % settings.checkpoint_interval == 0 or done == total
                 if validated:
                     save(summaries.evaluation(done))
-                    summaries.picture(done)
+                    summaries.task(done)
                 signal = stopped_by()
                 if signal is not None and done < total:
                     if not validated:

@@ -1,4 +1,4 @@
-"""Folders of pictures classified by an export, with nothing but what it offers to any client."""
+"""Folders of images classified by an export, with nothing but what it offers to any client."""
 
 import csv
 import io
@@ -24,10 +24,10 @@ ENDINGS = (".csv", ".json")
 
 
 class Prediction(NamedTuple):
-    """What is said of a picture.
+    """What is said of an image.
 
     Attributes:
-      path: the picture.
+      path: the image.
       name: of the most probable class.
       probability: of that class.
       probabilities: of all classes by name, in the order of their names.
@@ -40,12 +40,12 @@ class Prediction(NamedTuple):
 
 
 def find_support(support_dir: str) -> dict[str, list[pathlib.Path]]:
-    """Lists the pictures of each class, a sub-folder each; see `image_files.find`."""
+    """Lists the images of each class, a sub-folder each; see `image_files.find`."""
     return image_files.find(support_dir, "support_dir")
 
 
 def find_queries(query_dir: str) -> list[pathlib.Path]:
-    """Lists the pictures in a folder in the order of their names.
+    """Lists the images in a folder in the order of their names.
 
     Raises:
       InputError: if it cannot be read, has none, or has folders.
@@ -55,11 +55,11 @@ def find_queries(query_dir: str) -> list[pathlib.Path]:
         folders = [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
         raise InputError(
-            f"query_dir={query_dir}: cannot be read ({error.strerror}); name a folder of pictures"
+            f"query_dir={query_dir}: cannot be read ({error.strerror}); name a folder of images"
         ) from error
     if folders or not entries:
         problem = f"has folders in it ({listed(folders)})" if folders else "has no files"
-        raise InputError(f"query_dir={query_dir}: {problem}; name a folder of pictures")
+        raise InputError(f"query_dir={query_dir}: {problem}; name a folder of images")
     return [pathlib.Path(entry) for entry in entries]
 
 
@@ -69,16 +69,16 @@ def classify(
     queries: Sequence[pathlib.Path],
     inner_steps: int | None = None,
 ) -> list[Prediction]:
-    """Learns classes from a few pictures and says which class each of some others is of.
+    """Learns classes from a few images and says which class each of some others is of.
 
     Args:
       export_dir: an export; its newest version answers.
-      support: the pictures of each class by its name, few.
-      queries: the pictures to classify.
+      support: the images of each class by its name, few.
+      queries: the images to classify.
       inner_steps: updates that learn the classes; the run's own number if not given.
 
     Raises:
-      InputError: if there is no such export, it does not classify pictures, there are too many
+      InputError: if there is no such export, it does not classify images, there are too many
         classes, or files cannot be used.
     """
     # To be held as long as its signatures are used.
@@ -106,7 +106,7 @@ def classify(
         probabilities = ask(paths, targets, queries)
     except tf.errors.InvalidArgumentError as error:
         _name_unusable(ask, [*paths, *queries])
-        raise InputError(f"the export refuses these pictures: {_sentence(error)}") from error
+        raise InputError(f"the export refuses these images: {_sentence(error)}") from error
     names = list(support)
     return [
         Prediction(
@@ -120,7 +120,7 @@ def classify(
 
 
 def _loaded(export_dir: str):
-    """Returns the newest version of an export that classifies pictures."""
+    """Returns the newest version of an export that classifies images."""
     folder = versions.newest(export_dir)
     try:
         loaded = tf.saved_model.load(str(folder))
@@ -131,7 +131,7 @@ def _loaded(export_dir: str):
         ) from error
     if SIGNATURE not in loaded.signatures:
         raise InputError(
-            f"export_dir={export_dir}: is of a run that does not classify pictures; name one that "
+            f"export_dir={export_dir}: is of a run that does not classify images; name one that "
             "does"
         )
     return loaded
@@ -145,7 +145,7 @@ def _contents(paths: Sequence[pathlib.Path]) -> tf.Tensor:
 
 
 def _name_unusable(ask: Callable[..., np.ndarray], paths: Sequence[pathlib.Path]) -> None:
-    """Asks for each picture by itself, and names those that are refused.
+    """Asks for each image by itself, and names those that are refused.
 
     Raises:
       InputError: if there are any.
@@ -185,7 +185,7 @@ def facts(export_dir: str) -> dict[str, Any]:
 
 
 def table(predictions: Sequence[Prediction]) -> str:
-    """Returns predictions as text, a row a picture."""
+    """Returns predictions as text, a row an image."""
     rows = [("name", "class", "probability")]
     rows += [(one.path.name, one.name, f"{one.probability:.4f}") for one in predictions]
     return aligned(rows)

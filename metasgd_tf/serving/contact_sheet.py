@@ -1,4 +1,4 @@
-"""A contact sheet: the pictures that classes were learned from, and those taken for each class."""
+"""A contact sheet: the images that classes were learned from, and those taken for each class."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from metasgd_tf.serving.classifying import Prediction
 
 COLUMNS = 8
-"""Most pictures of a line, of either kind."""
+"""Most images of a line, of either kind."""
 
 SHOWN = 200
 """Predictions on a sheet; more would not be looked at, and fill memory."""
@@ -23,12 +23,12 @@ _THUMBNAIL = 160
 def contact_sheet(
     support: Mapping[str, Sequence[pathlib.Path]], predictions: Sequence[Prediction]
 ) -> figure.Figure:
-    """Draws a block of lines for each class: its support pictures, then what was taken for it.
+    """Draws a block of lines for each class: its support images, then what was taken for it.
 
     Under a prediction stand the file's name and the probability of its class.
 
     Args:
-      support: the pictures of each class by its name.
+      support: the images of each class by its name.
       predictions: those made with this support set; the first 200 are shown.
     """
     shown = predictions[:SHOWN]
@@ -64,7 +64,7 @@ def contact_sheet(
             axes.text(left + 0.45, line + 1.06, text, ha="center", va="center", fontsize=6.5)
         top += _PITCH * lines[name]
     if more:
-        axes.text(0, height + 0.15, f"and {more:,} other pictures", va="center", fontsize=9)
+        axes.text(0, height + 0.15, f"and {more:,} other images", va="center", fontsize=9)
     return drawn
 
 

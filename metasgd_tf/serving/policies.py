@@ -29,11 +29,11 @@ def acting(learner: MetaLearner, family: Navigation) -> Callable[..., Reply]:
 
     Returns:
       A function of observations [B, N, H, S], actions [B, N, H, A], rewards and mask [B, N, H],
-      see `trainers.policies.trajectories.Trajectories`, and query observations [B, M, S], all float32 and of
-      any rank, to be called in a graph. It gives the `actions` that are likeliest [B, M, A], not
-      clipped, and the `standard_deviations` [B, M, A] of those that the adapted policy draws. H
-      should be the horizon of training: the loss is a mean over N H steps, whether they count or
-      not.
+      see `trainers.policies.trajectories.Trajectories`, and query observations [B, M, S], all
+      float32 and of any rank, to be called in a graph. It gives the `actions` that are likeliest
+      [B, M, A], not clipped, and the `standard_deviations` [B, M, A] of those that the
+      adapted policy draws. H should be the horizon of training: the loss is a mean over N H steps,
+      whether they count or not.
     """
     (state_size,) = family.input_shape
     action_size = family.output_size // 2

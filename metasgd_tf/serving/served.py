@@ -6,14 +6,14 @@ no task influences another.
 
 import tensorflow as tf
 
-from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.serving import checks
 from metasgd_tf.serving.answers import Steps, answers
 from trainers.families import TaskFamily
 from trainers.learners.meta_sgd import MetaLearner
 
-PICTURES_AT_ONCE = 2
-"""Pictures that are decoded side by side; each may take some hundred megabytes."""
+IMAGES_AT_ONCE = 2
+"""Images that are decoded side by side; each may take some hundred megabytes."""
 
 Reply = dict[str, tf.Tensor]
 
@@ -34,7 +34,7 @@ class ServedLearner:
         """Traces how the learner adapts and predicts."""
         self.learner = learner
         self.family = family
-        self.classifies = isinstance(family, PictureClassification)
+        self.classifies = isinstance(family, ImageClassification)
         self.target_shape = () if self.classifies else (family.output_size,)
         self.target_type = tf.int32 if self.classifies else tf.float32
         self._answers = answers(
@@ -43,7 +43,7 @@ class ServedLearner:
             tf.TensorSpec([None, *self.target_shape], self.target_type),
             family.output_size,
         )
-        # A function of its own so that an export holds once what all signatures of pictures share.
+        # A function of its own so that an export holds once what all signatures of images share.
         self._decoded = tf.function(
             self._decode, input_signature=[tf.TensorSpec([None, None], tf.string)], autograph=False
         )
@@ -75,7 +75,7 @@ class ServedLearner:
         outputs = self._answers.answer(inputs, targets, queries, inner_steps)
         return self._reply(outputs, self._present(targets))
 
-    def answer_pictures(
+    def answer_images(
         self,
         support_inputs: tf.Tensor,
         support_targets: tf.Tensor,
@@ -134,15 +134,15 @@ class ServedLearner:
 
     def _decode(self, files: tf.Tensor) -> tf.Tensor:
         """Decodes PNG or JPEG files [B, N] to inputs [B, N, ...]."""
-        assert isinstance(self.family, PictureClassification)
-        pictures = tf.map_fn(
+        assert isinstance(self.family, ImageClassification)
+        images = tf.map_fn(
             self.family.decode,
             tf.reshape(files, [-1]),
             fn_output_signature=tf.TensorSpec(self.family.input_shape, tf.uint8),
-            parallel_iterations=PICTURES_AT_ONCE,
+            parallel_iterations=IMAGES_AT_ONCE,
         )
         shape = tf.concat([tf.shape(files), self.family.input_shape], axis=0)
-        inputs = self.family.scale(tf.reshape(pictures, shape))
+        inputs = self.family.scale(tf.reshape(images, shape))
         return tf.ensure_shape(inputs, [None, None, *self.family.input_shape])
 
     def _present(self, targets: tf.Tensor) -> tf.Tensor | None:

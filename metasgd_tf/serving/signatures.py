@@ -1,7 +1,7 @@
 """The signatures of an export: what a client may ask, and in which shapes.
 
 `serving_default` adapts and answers within one request, `classify_images` does so for encoded
-pictures, `adapt` and `predict` do it in two requests, for clients that ask of one task repeatedly.
+images, `adapt` and `predict` do it in two requests, for clients that ask of one task repeatedly.
 
 They make the run's own number of inner steps. Beside each one that adapts stands another, its name
 followed by `_steps`, which takes the number as a further input, `inner_steps`, with that default.
@@ -52,7 +52,7 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
     made = _answering("serving_default", served.answer, steps, support | queries)
     if served.classifies:
         made |= _answering(
-            "classify_images", served.answer_pictures, steps, support | queries | files
+            "classify_images", served.answer_images, steps, support | queries | files
         )
     made |= _adapting("adapt", served.adapt, steps, support)
     return made | {"predict": _signature(served.predict, state | queries)}

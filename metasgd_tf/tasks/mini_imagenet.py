@@ -8,14 +8,14 @@ import tensorflow as tf
 from absl import flags
 
 from metasgd_tf.images import encoded_images, mini_imagenet
-from metasgd_tf.images.classification import PictureClassification
-from metasgd_tf.images.images_by_class import Pictures
+from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.images_by_class import ImagesByClass
 from models.conv4 import conv4_pooled_32
 
 VALIDATION_CLASSES = 16
 
 
-class MiniImagenetTasks(PictureClassification):
+class MiniImagenetTasks(ImageClassification):
     """Photographs of MiniImagenet: 64 classes for training, 16 for validation, 20 for the test."""
 
     def model(self, seed: int) -> keras.Model:
@@ -48,12 +48,12 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagene
     loaded = mini_imagenet.load(
         settings.data_dir, splits, settings.manual_dir, settings.allow_incomplete
     )
-    pictures = {
-        split: Pictures(
+    images = {
+        split: ImagesByClass(
             held.images,
             tuple(np.bincount(held.labels, minlength=len(held.class_names)).tolist()),
             held.class_names,
         )
         for split, held in loaded.items()
     }
-    return MiniImagenetTasks(pictures, *sizes)
+    return MiniImagenetTasks(images, *sizes)

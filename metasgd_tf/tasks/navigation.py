@@ -29,7 +29,7 @@ from trainers.supervised.evaluation import Scores
 EVALUATION_TASKS = 600
 EVALUATION_STEPS = 3
 TOGETHER = 40
-"""Tasks that are judged at once."""
+"""Tasks that are evaluated at once."""
 SHOWN = 4
 
 
@@ -84,7 +84,7 @@ class Navigation(Family):
         return gaussian_mlp(self.input_shape, self.output_size, seed)
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """Returns what the inner step lowers, by example, see `trainers.policies.policy_gradient`."""
+        """Returns the inner loss of each example, [N], see `trainers.policies.policy_gradient`."""
         loss = self._surrogate(targets, outputs)
         if self._times_deviation:
             loss *= policy_gradient.deviation(outputs)
@@ -122,7 +122,7 @@ class Navigation(Family):
         *,
         steps: int | None = None,
     ) -> Callable[[], list[Scores]]:
-        """Prepares judging a learner by returns, after 3 updates and fewer if not told."""
+        """Prepares evaluating a learner by returns, after 3 updates and fewer if not told."""
         evaluate = policy_evaluation(
             learner,
             self.environment(TOGETHER),
@@ -163,7 +163,7 @@ class Navigation(Family):
 
         return walked
 
-    def picture(self, goals: np.ndarray, before: paths.Paths, after: paths.Paths) -> figure.Figure:
+    def draw(self, goals: np.ndarray, before: paths.Paths, after: paths.Paths) -> figure.Figure:
         """Draws the paths before the update and after it, a column a goal."""
         return paths.draw(goals, {"before": before, "after": after})
 

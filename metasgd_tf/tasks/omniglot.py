@@ -9,7 +9,7 @@ import tensorflow_datasets as tfds
 from absl import flags
 
 from metasgd_tf.images import encoded_images
-from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.images.tfds_preparation import prepare
 from models.conv4 import conv4
 
@@ -19,7 +19,7 @@ VALIDATION = 100
 SIDE = 28
 
 
-class Omniglot(PictureClassification):
+class Omniglot(ImageClassification):
     """Characters of Omniglot: 1,100 for training, 100 for validation and 423 for the test.
 
     Each character's rotations by 90°, 180° and 270° are further classes in training.
@@ -84,7 +84,7 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
 
 
 def shrink(image: tf.Tensor) -> tf.Tensor:
-    """Makes a picture of a drawing as small as the papers do.
+    """Makes an image of a drawing as small as the papers do.
 
     Args:
       image: [height, width, channels], uint8; Omniglot's files have ink 0 on paper 255, in all
@@ -105,7 +105,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
         return Omniglot({}, *sizes, input_shape=(SIDE, SIDE, 1))
     drawings = load_drawings(settings.data_dir)
     characters = split_characters(settings.split_seed)
-    pictures = {split: drawings[characters[split]] for split in splits}
-    if "train" in pictures:
-        pictures["train"] = with_rotations(pictures["train"])
-    return Omniglot(pictures, *sizes)
+    images = {split: drawings[characters[split]] for split in splits}
+    if "train" in images:
+        images["train"] = with_rotations(images["train"])
+    return Omniglot(images, *sizes)

@@ -80,7 +80,7 @@ class Sinusoid(TaskFamily):
         query = tf.linspace(*INPUT_RANGE, EVALUATION_QUERIES)[:, tf.newaxis]
         return Episode(support, self.targets(curve, support), query, self.targets(curve, query))
 
-    def picture(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+    def draw(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
         """Draws the curve, its support points and the two fits."""
         return episodes.fit(episode, before, after)
 

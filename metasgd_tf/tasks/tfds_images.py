@@ -1,4 +1,4 @@
-"""Few-shot classification of any data set of TensorFlow Datasets that has pictures and labels."""
+"""Few-shot classification of any data set of TensorFlow Datasets that has images and labels."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,9 +9,9 @@ import tensorflow_datasets as tfds
 from absl import flags
 
 from metasgd_tf.images import class_splits
-from metasgd_tf.images.classification import PictureClassification, refuse_too_few
+from metasgd_tf.images.classification import ImageClassification, refuse_too_few
 from metasgd_tf.images.image_files import decode_into
-from metasgd_tf.images.images_by_class import Pictures, empty
+from metasgd_tf.images.images_by_class import ImagesByClass, empty
 from metasgd_tf.images.tfds_preparation import prepare
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.progress import note
@@ -19,10 +19,10 @@ from models.conv4 import conv4
 from trainers.errors import InputError
 
 BATCH = 1024
-"""Pictures that are held as they lie in the files."""
+"""Images that are held as they lie in the files."""
 
 
-class TfdsImages(PictureClassification):
+class TfdsImages(ImageClassification):
     """The classes of a data set, of all its own splits together."""
 
     def model(self, seed: int) -> keras.Model:
@@ -33,12 +33,12 @@ class TfdsImages(PictureClassification):
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     """Makes the family that the flags of a run describe, holding these splits only.
 
-    Pictures are decoded as those of a folder, by `image_files.decode`. Those without a label (−1)
+    Images are decoded as those of a folder, by `image_files.decode`. Those without a label (−1)
     are left out.
 
     Raises:
       InputError: if there is no such data set, it cannot be had, it has other features, or its
-        classes or pictures are too few.
+        classes or images are too few.
     """
     sizes = settings.ways, settings.shots, settings.queries
     shape = (settings.image_size, settings.image_size, settings.image_channels)
@@ -60,13 +60,13 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     chosen = {split: {name: count_of[name] for name in classes[split]} for split in splits}
     for split, held in chosen.items():
         refuse_too_few(split, held, settings.ways, settings.shots, settings.queries)
-    note(f"reading {sum(sum(held.values()) for held in chosen.values()):,} pictures of {source}")
-    pictures = {
-        split: Pictures(empty([sum(held.values()), *shape]), tuple(held.values()), tuple(held))
+    note(f"reading {sum(sum(held.values()) for held in chosen.values()):,} images of {source}")
+    images = {
+        split: ImagesByClass(empty([sum(held.values()), *shape]), tuple(held.values()), tuple(held))
         for split, held in chosen.items()
     }
-    _fill(pictures, builder, labels, source)
-    return TfdsImages(pictures, *sizes)
+    _fill(images, builder, labels, source)
+    return TfdsImages(images, *sizes)
 
 
 def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -114,15 +114,15 @@ def _batches(builder: tfds.core.DatasetBuilder, feature: str) -> Iterator[np.nda
 
 
 def _fill(
-    pictures: Mapping[str, Pictures],
+    splits: Mapping[str, ImagesByClass],
     builder: tfds.core.DatasetBuilder,
     labels: Sequence[int],
     source: str,
 ) -> None:
-    """Decodes each example into the next free place of its class, if that is among `pictures`."""
+    """Decodes each example into the next free place of its class, if that is in one of `splits`."""
     label_of = builder.info.features["label"].str2int
     places = {}
-    for images, counts, names in pictures.values():
+    for images, counts, names in splits.values():
         for name, end, count in zip(names, np.cumsum(counts), counts, strict=True):
             places[label_of(name)] = iter(images[end - count : end])
     problems: list[str] = []
@@ -141,5 +141,5 @@ def _fill(
         start += len(batch)
     if problems:
         raise InputError(
-            f"{source}: pictures that cannot be used: {listed(problems)}; name another data set"
+            f"{source}: images that cannot be used: {listed(problems)}; name another data set"
         )

@@ -141,7 +141,7 @@ def test_evaluating_an_empty_directory_is_refused(tmp_path):
     ("arguments", "named"),
     [
         (["--ways=101"], "ways=101: the validation split has 100 classes"),
-        (["--shots=15", "--queries=6"], "shots=15 and queries=6: .*20 pictures"),
+        (["--shots=15", "--queries=6"], "shots=15 and queries=6: .*20 images"),
     ],
 )
 def test_tasks_larger_than_omniglot_are_refused(tmp_path, monkeypatch, arguments, named):

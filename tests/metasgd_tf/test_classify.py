@@ -1,4 +1,4 @@
-"""The commands `export` and `classify`, and what becomes of folders of pictures."""
+"""The commands `export` and `classify`, and what becomes of folders of images."""
 
 import csv
 import json
@@ -166,10 +166,10 @@ def test_fewer_classes_and_uneven_shots_are_fine(exports, examples, tmp_path):
 
 
 def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
-    pictures = tmp_path / "pictures"
-    synthetic_folder.write(pictures, {f"class {n}": 8 for n in range(12)})
+    images = tmp_path / "images"
+    synthetic_folder.write(images, {f"class {n}": 8 for n in range(12)})
     sizes = ["--image_size=16", "--ways=2", "--shots=2", "--queries=2", "--meta_batch_size=4"]
-    task = ["--task=image_folder", f"--image_dir={pictures}", "--batch_norm=support"]
+    task = ["--task=image_folder", f"--image_dir={images}", "--batch_norm=support"]
     flags = run_flags.parse([*task, *sizes, "--iterations=120", *SMALL])
     train_run(flags, str(tmp_path / "run"))
     done = command("export", f"--model_dir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'out'}")
@@ -178,7 +178,7 @@ def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
         (tmp_path / "support" / name).mkdir(parents=True)
         (tmp_path / "query").mkdir(exist_ok=True)
         for number in range(8):
-            file = pictures / name / f"{number}.png"
+            file = images / name / f"{number}.png"
             if number < 2:
                 shutil.copy(file, tmp_path / "support" / name)
             else:
@@ -191,7 +191,7 @@ def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
 
 def test_bad_files_are_named_all_at_once(exports, examples, tmp_path):
     shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "query" / "notes.txt").write_text("no picture", encoding="utf-8")
+    (tmp_path / "query" / "notes.txt").write_text("no image", encoding="utf-8")
     Image.new("RGB", (30, 20)).save(tmp_path / "support" / "house" / "0.gif")
     cut = (examples / "query" / "house_1.png").read_bytes()[:200]
     (tmp_path / "query" / "cut.png").write_bytes(cut)
@@ -238,7 +238,7 @@ def test_folders_of_another_form_are_refused(exports, examples, tmp_path, what, 
 
 
 def test_exports_that_do_not_serve_are_refused(exports, examples, tmp_path):
-    with pytest.raises(InputError, match="does not classify pictures"):
+    with pytest.raises(InputError, match="does not classify images"):
         classified(exports("sinusoid")[1].parent, examples)
     version = exports("transductive")[1]
     with pytest.raises(InputError, match="holds no export"):

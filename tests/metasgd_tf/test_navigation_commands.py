@@ -92,7 +92,7 @@ def test_tensorboard_gets_the_training(trained):
     assert counts.sum() == 2
 
 
-def test_tensorboard_gets_the_validation_and_a_picture_of_paths(trained):
+def test_tensorboard_gets_the_validation_and_a_image_of_paths(trained):
     found = summaries(trained[0] / "validation")
     tags = ("return/before", "return/after", "task")
     assert set(found) == {(tag, step) for tag in tags for step in (1, 2)}
@@ -100,8 +100,8 @@ def test_tensorboard_gets_the_validation_and_a_picture_of_paths(trained):
     (best,) = (trained[0] / "best").glob("*.index")
     assert best.stem == f"ckpt-{max(scores, key=scores.__getitem__)}"
     width, height, png = found["task", 2].tensor.string_val
-    picture = tf.io.decode_png(png).numpy()
-    assert picture.shape == (int(height), int(width), 3) and picture.std() > 10
+    image = tf.io.decode_png(png).numpy()
+    assert image.shape == (int(height), int(width), 3) and image.std() > 10
 
 
 def test_going_on_after_an_interruption_equals_never_having_stopped(tmp_path, trained):
@@ -163,7 +163,7 @@ def test_more_trajectories_may_be_given_in_the_test_than_in_training(trained):
     assert np.all(per_task[5]["return"] != usual)
 
 
-def test_a_policy_is_not_judged_on_tasks_of_another_shape(trained):
+def test_a_policy_is_not_evaluated_on_tasks_of_another_shape(trained):
     path, _ = trained
     with pytest.raises(InputError, match="task=sinusoid: its network differs in shape"):
         evaluate_run(str(path), other_task={"task": "sinusoid"})

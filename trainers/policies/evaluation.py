@@ -19,10 +19,10 @@ def policy_evaluation(
     count: int,
     steps: int,
 ) -> Callable[[tf.Tensor], np.ndarray]:
-    """Prepares judging a policy on `count` tasks.
+    """Prepares evaluating a policy on `count` tasks.
 
     Args:
-      learner: what is judged, as it is when the returned function is called.
+      learner: what is evaluated, as it is when the returned function is called.
       environment: where; so many tasks as it has are learned at once.
       advantages: how they are estimated.
       count: number of tasks.

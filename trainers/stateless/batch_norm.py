@@ -81,7 +81,7 @@ def _normalise(
     if given is None and image_norm.fits(x, layer.axis):
         gamma = layer.gamma if layer.scale else tf.ones([x.shape[-1]])
         beta = layer.beta if layer.center else tf.zeros([x.shape[-1]])
-        outputs, mean, variance = image_norm.picture_norm(
+        outputs, mean, variance = image_norm.image_norm(
             x, tf.convert_to_tensor(gamma), tf.convert_to_tensor(beta), layer.epsilon
         )
     else:

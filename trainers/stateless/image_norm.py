@@ -1,4 +1,4 @@
-"""Batch normalisation of pictures with its first and second derivatives written out.
+"""Batch normalisation of images with its first and second derivatives written out.
 
 With x̂ = (x − mean) r and r = 1 / √(variance + ε), over the N entries of a channel:
 
@@ -6,7 +6,7 @@ With x̂ = (x − mean) r and r = 1 / √(variance + ε), over the N entries of 
     dx = γ r P(dy)          P(z) = z − mean(z) − x̂ mean(x̂ z)
     dγ = Σ x̂ dy             dβ = Σ dy
 
-TensorFlow has both lines as one kernel, which is the faster way for large pictures; for small ones
+TensorFlow has both lines as one kernel, which is the faster way for large images; for small ones
 separate operations are. What TensorFlow puts together for the derivatives of either way takes
 longer than what is written out here (Ioffe and Szegedy 2015 have the first derivatives).
 """
@@ -21,14 +21,14 @@ LARGE = 2**16
 
 
 def fits(x: tf.Tensor, axis: int) -> bool:
-    """Tells whether `picture_norm` is for these inputs: float32 pictures with channels last."""
+    """Tells whether `image_norm` is for these inputs: float32 images with channels last."""
     return x.dtype == tf.float32 and x.shape.rank == 4 and axis % 4 == 3
 
 
-def picture_norm(
+def image_norm(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Normalises pictures by the statistics of their channels.
+    """Normalises images by the statistics of their channels.
 
     It can be differentiated twice by x, γ and β, and not three times.
 
@@ -47,7 +47,7 @@ def picture_norm(
 
 
 def _forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float):
-    # A number of pictures that is not known is taken for a small one.
+    # A number of images that is not known is taken for a small one.
     way = _kernels(epsilon) if (x.shape.num_elements() or 0) >= LARGE else _operations(epsilon)
 
     @tf.custom_gradient

@@ -1,6 +1,6 @@
 """MiniImagenet as a TensorFlow data set, prepared from what the user holds, and in memory."""
 
 from metasgd_tf.images.mini_imagenet.builder import SIDE, MiniImagenet, resize
-from metasgd_tf.images.mini_imagenet.loading import LabelledPictures, load
+from metasgd_tf.images.mini_imagenet.loading import LabelledImages, load
 
-__all__ = ["SIDE", "LabelledPictures", "MiniImagenet", "load", "resize"]
+__all__ = ["SIDE", "LabelledImages", "MiniImagenet", "load", "resize"]

@@ -12,35 +12,35 @@ from absl import logging
 
 from metasgd_tf.images.mini_imagenet import layouts
 from metasgd_tf.images.mini_imagenet.contents import Contents, complete
-from metasgd_tf.images.mini_imagenet.layouts import Picture
+from metasgd_tf.images.mini_imagenet.layouts import ImageEntry
 from trainers.errors import InputError
 
 SIDE = 84
-UNREADABLE = "pictures that cannot be read or decoded"
+UNREADABLE = "images that cannot be read or decoded"
 
 
 class MiniImagenet(tfds.core.GeneratorBasedBuilder):
-    """Mini-ImageNet: 100 classes of ILSVRC-2012, 600 pictures of each, 84 × 84 pixels.
+    """Mini-ImageNet: 100 classes of ILSVRC-2012, 600 images of each, 84 × 84 pixels.
 
     The classes are split into 64 for training, 16 for validation and 20 for the test as by Ravi and
     Larochelle (2017). Labels 0 to 63 are those of training, then come the others; their names are
     WordNet ids. Importing this module registers `mini_imagenet`.
 
-    The configuration `complete`, which is the default, holds all 60,000 pictures or is not made.
+    The configuration `complete`, which is the default, holds all 60,000 images or is not made.
     `incomplete` holds what there is of them, in a directory of its own.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Initial release."}
     BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
-        tfds.core.BuilderConfig(name="complete", description="All 600 pictures of each class."),
-        tfds.core.BuilderConfig(name="incomplete", description="Whatever pictures there are."),
+        tfds.core.BuilderConfig(name="complete", description="All 600 images of each class."),
+        tfds.core.BuilderConfig(name="incomplete", description="Whatever images there are."),
     ]
     DEFAULT_BUILDER_CONFIG_NAME = "complete"
     MANUAL_DOWNLOAD_INSTRUCTIONS = """\
     manual_dir, or a folder mini_imagenet in it, should hold one of these:
-    - images/ with all pictures, and Ravi and Larochelle's train.csv, val.csv and test.csv;
-    - train/, val/ and test/, each with a folder of 600 pictures for each class;
+    - images/ with all images, and Ravi and Larochelle's train.csv, val.csv and test.csv;
+    - train/, val/ and test/, each with a folder of 600 images for each class;
     - ILSVRC-2012's training set (a folder or a tar for each class, or ILSVRC2012_img_train.tar),
       and the three CSV files.
     The CSV files are in github.com/twitter-research/meta-learning-lstm; ILSVRC-2012 is at
@@ -57,7 +57,7 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
             builder=self,
             description=(
                 "Mini-ImageNet (Vinyals et al. 2016) with the classes and splits of Ravi and "
-                f"Larochelle (2017). Pictures are resized to {SIDE} × {SIDE} pixels without regard "
+                f"Larochelle (2017). Images are resized to {SIDE} × {SIDE} pixels without regard "
                 "to their shape, by an antialiased Lanczos filter of radius 3, and kept as PNG."
             ),
             features=tfds.features.FeaturesDict(
@@ -79,20 +79,19 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         manual_dir = pathlib.Path(os.fspath(dl_manager.manual_dir))
         found = layouts.find(manual_dir, self.contents)
-        splits = {split: pictures for split, pictures in found.pictures.items() if pictures}
+        splits = {split: images for split, images in found.images.items() if images}
         if not splits:
             raise InputError(
-                f"manual_dir={manual_dir}: holds none of the pictures; put them there or name the "
+                f"manual_dir={manual_dir}: holds none of the images; put them there or name the "
                 "directory that has them"
             )
         if found.lacking:
-            # To look into all pictures takes minutes, and this is known already.
+            # To look into all images takes minutes, and this is known already.
             logging.warning("%s", _incomplete(manual_dir, found.lacking))
         unreadable: list[str] = []
         # The splits are written one after the other, so that the last one knows what all lack.
         generators = {
-            split: self._generate_examples(pictures, unreadable)
-            for split, pictures in splits.items()
+            split: self._generate_examples(images, unreadable) for split, images in splits.items()
         }
         last = list(splits)[-1]
         generators[last] = self._reporting_at_the_end(
@@ -101,17 +100,17 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
         return generators
 
     def _generate_examples(
-        self, pictures: list[Picture], unreadable: list[str]
+        self, entries: list[ImageEntry], unreadable: list[str]
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        for picture in pictures:
+        for entry in entries:
             try:
-                image = shrink(picture.stored.read())
+                image = shrink(entry.stored.read())
             except (OSError, tf.errors.InvalidArgumentError) as error:
-                unreadable.append(f"{picture.stored} ({_reason(error)})")
+                unreadable.append(f"{entry.stored} ({_reason(error)})")
                 continue
             yield (
-                f"{picture.label}/{picture.name}",
-                {"image": image, "label": picture.label, "file_name": picture.name},
+                f"{entry.label}/{entry.name}",
+                {"image": image, "label": entry.label, "file_name": entry.name},
             )
 
     def _reporting_at_the_end(
@@ -140,13 +139,13 @@ def _incomplete(manual_dir: pathlib.Path, lacking: dict[str, list[str]]) -> str:
 
 
 def shrink(encoded: bytes) -> np.ndarray:
-    """Decodes a picture and resizes it to 84 × 84 pixels, whatever its shape.
+    """Decodes an image and resizes it to 84 × 84 pixels, whatever its shape.
 
-    The filter is Lanczos's of radius 3, widened as the picture shrinks so that nothing is skipped
-    over, as in the script by which MAML's pictures were made. What has 84 × 84 pixels stays as is.
+    The filter is Lanczos's of radius 3, widened as the image shrinks so that nothing is skipped
+    over, as in the script by which MAML's images were made. What has 84 × 84 pixels stays as is.
 
     Args:
-      encoded: a picture as JPEG or PNG, grey or in colour.
+      encoded: an image as JPEG or PNG, grey or in colour.
 
     Returns:
       [84, 84, 3], uint8.

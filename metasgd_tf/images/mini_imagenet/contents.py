@@ -5,10 +5,10 @@ import functools
 import importlib.resources
 from collections.abc import Mapping
 
-PICTURES = 600
+IMAGES = 600
 
-# ILSVRC-2012's training set has 1,300 pictures of most classes; these are the others. They are
-# Meta-Dataset's counts, together with the pictures that it leaves out as Caltech's or CUB's.
+# ILSVRC-2012's training set has 1,300 images of most classes; these are the others. They are
+# Meta-Dataset's counts, together with the images that it leaves out as Caltech's or CUB's.
 ILSVRC_FILES = 1300
 FEWER_ILSVRC_FILES = {
     "n01704323": 1266,
@@ -30,12 +30,12 @@ class Contents:
 
     Attributes:
       classes: the WordNet ids of each split's classes.
-      pictures: how many pictures each class has.
-      ilsvrc_files: how many pictures ILSVRC-2012 has of each class.
+      images: how many images each class has.
+      ilsvrc_files: how many images ILSVRC-2012 has of each class.
     """
 
     classes: Mapping[str, tuple[str, ...]]
-    pictures: int
+    images: int
     ilsvrc_files: Mapping[str, int]
 
     @property
@@ -46,7 +46,7 @@ class Contents:
 
 @functools.cache
 def complete() -> Contents:
-    """Returns the 64, 16 and 20 classes of Ravi and Larochelle (2017), 600 pictures of each."""
+    """Returns the 64, 16 and 20 classes of Ravi and Larochelle (2017), 600 images of each."""
     folder = importlib.resources.files(__package__)
     classes = {
         split: tuple((folder / f"{split}.txt").read_text(encoding="utf-8").split())
@@ -57,4 +57,4 @@ def complete() -> Contents:
         for names in classes.values()
         for name in names
     }
-    return Contents(classes, PICTURES, files)
+    return Contents(classes, IMAGES, files)

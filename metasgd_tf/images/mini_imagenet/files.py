@@ -1,4 +1,4 @@
-"""Pictures where they lie: files of their own, or parts of a tar."""
+"""Images where they lie: files of their own, or parts of a tar."""
 
 import dataclasses
 import pathlib
@@ -8,18 +8,18 @@ import tarfile
 from trainers.errors import InputError
 
 ILSVRC_TAR = "ILSVRC2012_img_train.tar"
-PICTURE_SUFFIXES = {".jpeg", ".jpg", ".png"}
+IMAGE_SUFFIXES = {".jpeg", ".jpg", ".png"}
 WORDNET_ID = re.compile(r"n\d{8}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """The bytes of one picture.
+    """The bytes of one image.
 
     Attributes:
       path: a file.
-      member: if the file is a tar, the picture's name in it.
-      start: where in the file the picture begins.
+      member: if the file is a tar, the image's name in it.
+      start: where in the file the image begins.
       size: how many bytes it has; -1 for all up to the end of the file.
     """
 
@@ -29,7 +29,7 @@ class Stored:
     size: int = -1
 
     def __str__(self) -> str:
-        """Names the picture to people."""
+        """Names the image to people."""
         return str(self.path / self.member)
 
     def read(self) -> bytes:
@@ -39,10 +39,10 @@ class Stored:
             return file.read(self.size)
 
 
-def pictures_in(folder: pathlib.Path) -> dict[str, Stored]:
-    """Returns the pictures that lie in a folder, by name and in the order of their names."""
+def images_in(folder: pathlib.Path) -> dict[str, Stored]:
+    """Returns the images that lie in a folder, by name and in the order of their names."""
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    return {path.name: Stored(path) for path in paths if path.suffix.lower() in PICTURE_SUFFIXES}
+    return {path.name: Stored(path) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
 
 
 def class_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
@@ -82,7 +82,7 @@ class IlsvrcTraining:
         return self._folders.keys() | self._tars.keys()
 
     def numbered(self, name: str) -> list[Stored]:
-        """Returns the pictures of a class in the order of their numbers, none if it is not there.
+        """Returns the images of a class in the order of their numbers, none if it is not there.
 
         The number of n01532829_34094.JPEG is 34094. What has no such name is passed over.
 
@@ -106,7 +106,7 @@ class IlsvrcTraining:
 def _members(tar: Stored) -> list[Stored]:
     """Returns what a tar holds, which may itself lie in a tar.
 
-    No tar is unpacked and none may be compressed, so that each picture is a part of the file.
+    No tar is unpacked and none may be compressed, so that each image is a part of the file.
     """
     try:
         with tar.path.open("rb") as file:

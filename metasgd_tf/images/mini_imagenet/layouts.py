@@ -1,21 +1,21 @@
 """The layouts in which people hold mini-ImageNet, and what each of them lacks.
 
-1. `images/` with all pictures, beside Ravi and Larochelle's `train.csv`, `val.csv` and `test.csv`,
+1. `images/` with all images, beside Ravi and Larochelle's `train.csv`, `val.csv` and `test.csv`,
    whose lines are `filename,label`.
 2. `train/`, `val/` (or `validation/`) and `test/`, each with a folder for each class.
 3. ILSVRC-2012's training set beside the three CSV files: a folder of `n01532829_34094.JPEG` and
    the like for each class, or a tar for each, or the tar of those tars,
    `ILSVRC2012_img_train.tar`. Folders and tars may lie in a folder `train/` or `images/`.
 
-In the third, `n0153282900000005.jpg` in a CSV file is taken for the 5th of the pictures of
+In the third, `n0153282900000005.jpg` in a CSV file is taken for the 5th of the images of
 n01532829 in the order of their numbers, counted from 1. Those who made the CSV files have not said
 so. That ranks start from 1 can be seen in the files: of eight classes looked at, six begin with
-rank 1 and none with 0, and where ILSVRC-2012 has 969 pictures of a class, or 1,025, or 1,207, the
+rank 1 and none with 0, and where ILSVRC-2012 has 969 images of a class, or 1,025, or 1,207, the
 last ranks are 966, 1,023 and 1,205. That the order is by number rather than by name is how public
 scripts make mini-ImageNet (mini-imagenet-tools by yaoyao-liu, FewShotLearning by gitabcworld,
 CloserLookFewShot by wyharveychen, mmfewshot by open-mmlab; all count from 1); it decides which 600
-pictures of a class are taken. So does a missing picture, by which the ranks after it shift: the
-pictures of each class are counted.
+images of a class are taken. So does a missing image, by which the ranks after it shift: the
+images of each class are counted.
 """
 
 import csv
@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from metasgd_tf.images.mini_imagenet.contents import Contents
-from metasgd_tf.images.mini_imagenet.files import IlsvrcTraining, Stored, class_folders, pictures_in
+from metasgd_tf.images.mini_imagenet.files import IlsvrcTraining, Stored, class_folders, images_in
 from metasgd_tf.output.listing import listed
 from trainers.errors import InputError
 
@@ -35,17 +35,15 @@ FOLDERS = {"train": ("train",), "validation": ("val", "validation"), "test": ("t
 HEADER = ["filename", "label"]
 RANK = re.compile(r"(n\d{8})(\d{8})\.\w+")
 
-MISSING_CLASSES = "classes without a picture"
-OTHER_COUNTS = "classes that have not the right number of pictures"
+MISSING_CLASSES = "classes without an image"
+OTHER_COUNTS = "classes that have not the right number of images"
 MISSING_FILES = "names in the CSV files without a file"
-INCOMPLETE_ILSVRC = (
-    "classes of which ILSVRC-2012 has another number of pictures, so that ranks shift"
-)
+INCOMPLETE_ILSVRC = "classes of which ILSVRC-2012 has another number of images, so that ranks shift"
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-    """A picture of the set.
+class ImageEntry:
+    """An image of the set.
 
     Attributes:
       label: the WordNet id of its class.
@@ -63,16 +61,16 @@ class Found:
     """What a folder holds of the set.
 
     Attributes:
-      pictures: those of each split.
+      images: those of each split.
       lacking: what is incomplete, by kind.
     """
 
-    pictures: dict[str, list[Picture]]
+    images: dict[str, list[ImageEntry]]
     lacking: dict[str, list[str]]
 
 
 def find(manual_dir: pathlib.Path, contents: Contents) -> Found:
-    """Finds out which layout a folder has, and what is in it. No picture is opened.
+    """Finds out which layout a folder has, and what is in it. No image is opened.
 
     Args:
       manual_dir: the folder, or one with a folder `mini_imagenet` that is taken instead.
@@ -95,7 +93,7 @@ def find(manual_dir: pathlib.Path, contents: Contents) -> Found:
             if ilsvrc.classes:
                 return _from_ilsvrc(ilsvrc, tables, contents)
         if (folder / "images").is_dir():
-            images = pictures_in(folder / "images")
+            images = images_in(folder / "images")
             return _from_lines(tables, lambda name, _: images.get(name), contents)
     holds = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     raise InputError(
@@ -122,17 +120,17 @@ def _split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
 
 def _from_folders(
     roots: Mapping[str, pathlib.Path], contents: Contents
-) -> dict[str, list[Picture]]:
-    pictures = {}
+) -> dict[str, list[ImageEntry]]:
+    images = {}
     for split, root in roots.items():
         folders = class_folders(root)
         _refuse_other_classes(root, folders, split, contents)
-        pictures[split] = [
-            Picture(label, name, stored)
+        images[split] = [
+            ImageEntry(label, name, stored)
             for label, folder in folders.items()
-            for name, stored in pictures_in(folder).items()
+            for name, stored in images_in(folder).items()
         ]
-    return pictures
+    return images
 
 
 def _from_lines(
@@ -141,15 +139,15 @@ def _from_lines(
     contents: Contents,
 ) -> Found:
     """Looks up each name and label that a split's CSV file lists."""
-    pictures: dict[str, list[Picture]] = {split: [] for split in tables}
+    images: dict[str, list[ImageEntry]] = {split: [] for split in tables}
     missing = []
     for split, lines in tables.items():
         for name, label in lines:
             if stored := look_up(name, label):
-                pictures[split].append(Picture(label, name, stored))
+                images[split].append(ImageEntry(label, name, stored))
             else:
                 missing.append(f"{CSV_FILES[split]} {name}")
-    return _count(pictures, {MISSING_FILES: missing}, contents)
+    return _count(images, {MISSING_FILES: missing}, contents)
 
 
 def _from_ilsvrc(
@@ -168,23 +166,21 @@ def _from_ilsvrc(
         for label, stored in numbered.items()
         if len(stored) not in (0, contents.ilsvrc_files[label])
     ]
-    return Found(found.pictures, _only_filled({**found.lacking, INCOMPLETE_ILSVRC: others}))
+    return Found(found.images, _only_filled({**found.lacking, INCOMPLETE_ILSVRC: others}))
 
 
 def _count(
-    pictures: dict[str, list[Picture]], lacking: Mapping[str, list[str]], contents: Contents
+    images: dict[str, list[ImageEntry]], lacking: Mapping[str, list[str]], contents: Contents
 ) -> Found:
-    """Completes what is lacking with the classes that have too few or too many pictures."""
-    counts = Counter(picture.label for split in pictures.values() for picture in split)
+    """Completes what is lacking with the classes that have too few or too many images."""
+    counts = Counter(image.label for split in images.values() for image in split)
     others = [
-        f"{name} ({counts[name]:,} instead of {contents.pictures:,})"
+        f"{name} ({counts[name]:,} instead of {contents.images:,})"
         for name in contents.names
-        if counts[name] not in (0, contents.pictures)
+        if counts[name] not in (0, contents.images)
     ]
     missing = [name for name in contents.names if not counts[name]]
-    return Found(
-        pictures, _only_filled({MISSING_CLASSES: missing, OTHER_COUNTS: others, **lacking})
-    )
+    return Found(images, _only_filled({MISSING_CLASSES: missing, OTHER_COUNTS: others, **lacking}))
 
 
 def _only_filled(lacking: Mapping[str, list[str]]) -> dict[str, list[str]]:

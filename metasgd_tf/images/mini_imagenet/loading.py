@@ -14,13 +14,13 @@ from trainers.errors import InputError
 BATCH = 256
 
 
-class LabelledPictures(NamedTuple):
-    """The pictures of a split, class by class.
+class LabelledImages(NamedTuple):
+    """The images of a split, class by class.
 
     Attributes:
       images: [count, 84, 84, 3], uint8.
       labels: [count], int64, ascending: places in `class_names`.
-      class_names: the WordNet ids of the classes that have pictures.
+      class_names: the WordNet ids of the classes that have images.
     """
 
     images: np.ndarray
@@ -33,10 +33,10 @@ def load(
     splits: Sequence[str],
     manual_dir: str | None = None,
     allow_incomplete: bool = False,
-) -> dict[str, LabelledPictures]:
+) -> dict[str, LabelledImages]:
     """Loads splits into memory, and prepares them first where they are not prepared.
 
-    Beside the pictures themselves (813 MB for training) it needs a few batches' memory.
+    Beside the images themselves (813 MB for training) it needs a few batches' memory.
 
     Args:
       data_dir: TFDS' directory of data sets; its own default if not given.
@@ -46,8 +46,8 @@ def load(
         it so. It is kept apart from the complete set.
 
     Returns:
-      For each split its pictures, in the order of Ravi and Larochelle's classes. A class without a
-      picture is left out.
+      For each split its images, in the order of Ravi and Larochelle's classes. A class without a
+      image is left out.
 
     Raises:
       InputError: if there is no such split, or it is neither prepared nor can be.
@@ -70,7 +70,7 @@ def _prepare(builder: MiniImagenet, manual_dir: str | None) -> None:
     if not source.is_dir():
         raise InputError(
             f"data_dir={root}: holds no prepared {name}, and manual_dir={source}, from which to "
-            "prepare it, is not there; put the pictures there or name the directory that has them"
+            "prepare it, is not there; put the images there or name the directory that has them"
         )
     try:
         builder.download_and_prepare(
@@ -87,11 +87,11 @@ def _prepare(builder: MiniImagenet, manual_dir: str | None) -> None:
         ) from error
 
 
-def _read(builder: MiniImagenet, split: str) -> LabelledPictures:
+def _read(builder: MiniImagenet, split: str) -> LabelledImages:
     if split not in builder.info.splits:
         raise InputError(
             f"splits={split}: {builder.data_dir} was prepared from a source without any of its "
-            "pictures; prepare it anew from one that has some"
+            "images; prepare it anew from one that has some"
         )
     labels = np.concatenate(list(_batches(builder, split, "label")))
     order = np.argsort(labels, kind="stable")
@@ -104,11 +104,11 @@ def _read(builder: MiniImagenet, split: str) -> LabelledPictures:
         start += len(batch)
     present, within_split = np.unique(labels[order], return_inverse=True)
     names = builder.info.features["label"].names
-    return LabelledPictures(images, within_split, tuple(names[label] for label in present))
+    return LabelledImages(images, within_split, tuple(names[label] for label in present))
 
 
 def _batches(builder: MiniImagenet, split: str, feature: str) -> Iterator[np.ndarray]:
-    """Yields one feature of all pictures, batch by batch and always in the same order."""
+    """Yields one feature of all images, batch by batch and always in the same order."""
     dataset = builder.as_dataset(
         split=split,
         decoders=tfds.decode.PartialDecoding({feature: True}),

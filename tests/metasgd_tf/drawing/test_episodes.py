@@ -15,15 +15,15 @@ def regression(points=5):
     return Episode(inputs, np.sin(inputs), QUERIES, np.sin(QUERIES))
 
 
-def pictures_of(classes, count, channels):
-    """Pictures that differ, in an order that is not by class, and their classes."""
+def images_of(classes, count, channels):
+    """Images that differ, in an order that is not by class, and their classes."""
     rng = np.random.default_rng(count)
     targets = rng.permutation(np.repeat(np.arange(classes), count)).astype(np.int32)
     return rng.uniform(size=[len(targets), 7, 6, channels]).astype(np.float32), targets
 
 
 def task(ways, shots, queries, channels=1):
-    return Episode(*pictures_of(ways, shots, channels), *pictures_of(ways, queries, channels))
+    return Episode(*images_of(ways, shots, channels), *images_of(ways, queries, channels))
 
 
 def logits(classes, ways):
@@ -115,11 +115,11 @@ def test_a_wrong_answer_before_adaptation_alone_is_not_marked():
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_each_row_shows_the_pictures_of_its_class(channels):
+def test_each_row_shows_the_images_of_its_class(channels):
     made, drawn = drawn_right(ways=4, shots=2, queries=3, channels=channels)
     shown = drawn.axes[0].images
     assert len(shown) == 4 * (2 + 3)
-    tops = [picture.get_extent()[3] for picture in shown]
+    tops = [image.get_extent()[3] for image in shown]
     assert tops == sorted(tops) and len(set(tops)) == 4
     for row in range(4):
         expected = np.concatenate(
@@ -130,13 +130,13 @@ def test_each_row_shows_the_pictures_of_its_class(channels):
         )
         if channels == 1:  # Ink is dark.
             expected = np.repeat(1 - expected, 3, axis=-1)
-        pixels = [np.asarray(picture.get_array()) for picture in shown[5 * row : 5 * row + 5]]
+        pixels = [np.asarray(image.get_array()) for image in shown[5 * row : 5 * row + 5]]
         np.testing.assert_allclose(pixels, expected, atol=1e-6)
-        lefts = [picture.get_extent()[0] for picture in shown[5 * row : 5 * row + 5]]
+        lefts = [image.get_extent()[0] for image in shown[5 * row : 5 * row + 5]]
         assert lefts == sorted(lefts) and np.diff(lefts).min() > 0.9  # None covers another.
 
 
-def test_at_most_ten_classes_and_five_pictures_of_a_kind_are_shown():
+def test_at_most_ten_classes_and_five_images_of_a_kind_are_shown():
     _, drawn = drawn_right(ways=12, shots=6, queries=8)
     assert len(drawn.axes[0].images) == 10 * (5 + 5)
     assert [text for text, _ in answers(drawn)] == [f"0 → {n}" for n in range(10) for _ in range(5)]
@@ -160,11 +160,11 @@ def test_no_text_overlaps_another_or_is_cut(sizes):
         assert drawn.bbox.containsx(box.x0) and drawn.bbox.containsx(box.x1)
         assert drawn.bbox.containsy(box.y0) and drawn.bbox.containsy(box.y1)
         assert not any(box.overlaps(other) for other in boxes[number + 1 :])
-    for picture in drawn.axes[0].images:
-        assert not any(picture.get_window_extent().overlaps(box) for box in boxes)
+    for image in drawn.axes[0].images:
+        assert not any(image.get_window_extent().overlaps(box) for box in boxes)
 
 
-def test_a_drawing_becomes_a_picture_of_its_size():
+def test_a_drawing_becomes_a_image_of_its_size():
     drawings = [drawn_right(ways=2, shots=1, queries=4)[1] for _ in range(2)]
     found, again = (rasterised(drawn) for drawn in drawings)
     width, height = drawings[0].get_size_inches() * 100
@@ -177,9 +177,9 @@ def test_colours_arrive_in_the_pixels():
     red[..., 0] = 1
     ink = np.ones([1, 4, 4, 1], np.float32)
     target = np.zeros(1, np.int32)
-    for picture, colour in ((red, (255, 0, 0)), (ink, (0, 0, 0))):
+    for image, colour in ((red, (255, 0, 0)), (ink, (0, 0, 0))):
         drawn = classification(
-            Episode(picture, target, picture, target), logits(target, 1), logits(target, 1)
+            Episode(image, target, image, target), logits(target, 1), logits(target, 1)
         )
         pixels = rasterised(drawn)
         for shown in drawn.axes[0].images:

@@ -1,4 +1,4 @@
-"""Pictures of paths, by what matplotlib was told to draw."""
+"""Images of paths, by what matplotlib was told to draw."""
 
 import numpy as np
 import pytest
@@ -23,19 +23,19 @@ def drawn():
 
 
 def test_there_is_a_row_a_moment_and_a_column_a_goal(drawn):
-    rows, picture = drawn
-    grid = picture.axes[0].get_gridspec()
-    assert (grid.nrows, grid.ncols, len(picture.axes)) == (2, 3, 6)
-    assert [axes.get_ylabel() for axes in picture.axes[::3]] == list(rows)
-    for axes in picture.axes:
+    rows, image = drawn
+    grid = image.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols, len(image.axes)) == (2, 3, 6)
+    assert [axes.get_ylabel() for axes in image.axes[::3]] == list(rows)
+    for axes in image.axes:
         assert (axes.get_xlim(), axes.get_ylim()) == ((-REACH, REACH), (-REACH, REACH))
 
 
 def test_each_path_is_drawn_up_to_its_episodes_end_with_its_start_and_its_goal(drawn):
-    rows, picture = drawn
+    rows, image = drawn
     for row, walked in enumerate(rows.values()):
         for column, goal in enumerate(GOALS):
-            *lines, cross = picture.axes[3 * row + column].lines
+            *lines, cross = image.axes[3 * row + column].lines
             assert len(lines) == 4
             for number, (path, ring) in enumerate(zip(lines[::2], lines[1::2], strict=True)):
                 length = int(walked.mask[column, number].sum())
@@ -48,8 +48,8 @@ def test_each_path_is_drawn_up_to_its_episodes_end_with_its_start_and_its_goal(d
 
 
 def test_moments_have_colours_of_their_own(drawn):
-    _, picture = drawn
-    rows = picture.axes[:3], picture.axes[3:]
+    _, image = drawn
+    rows = image.axes[:3], image.axes[3:]
     before, after = ({axes.lines[0].get_color() for axes in row} for row in rows)
     assert len(before) == len(after) == 1 and before != after
 

@@ -107,7 +107,7 @@ def test_of_a_file_that_was_cut_off_the_rest_counts_and_so_do_later_files(tmp_pa
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] if cut == "half" else content[:-cut])
     early = curves.read(run).points["after"]
-    # At the end there is a picture: of the scores themselves, half a file loses about half.
+    # At the end there is an image: of the scores themselves, half a file loses about half.
     assert len(early) == 10 or (cut == "half" and 4 <= len(early) <= 6)
     assert early == {step: 1.0 + step for step in list(range(10, 110, 10))[: len(early)]}
     write_events(tmp_path, "1000000002", {"mse/before": {110: 9.0}, "mse/after": {110: 0.5}})

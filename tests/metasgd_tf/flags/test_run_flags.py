@@ -67,7 +67,7 @@ def test_what_is_written_is_read_back(tmp_path):
             "--alpha_init=0.1",
             "--clip_norm=1e-07",
             "--fixed_frequency",
-            "--image_dir=pictures of 'cats', and dogs",
+            "--image_dir=images of 'cats', and dogs",
             "--image_channels=1",
             f"--seed={2**31 - 1}",
         ]

@@ -1,4 +1,4 @@
-"""Tasks made of pictures, checked on pictures that say which class and which picture they are."""
+"""Tasks made of images, checked on images that say which class and which image they are."""
 
 import hashlib
 
@@ -6,30 +6,30 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from metasgd_tf.images.classification import PictureClassification
-from metasgd_tf.images.images_by_class import Pictures
+from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.tasks.mini_imagenet import MiniImagenetTasks
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, stream
 
-CLASSES, PICTURES = 30, 20
+CLASSES, IMAGES = 30, 20
 
 
-class Coded(PictureClassification):
-    """Pictures of two pixels, the number of the class and the number of the picture."""
+class Coded(ImageClassification):
+    """Images of two pixels, the number of the class and the number of the image."""
 
     def model(self, seed):
         raise NotImplementedError
 
 
-def coded_pictures(classes=CLASSES, pictures=PICTURES):
-    numbers = np.indices([classes, pictures]).astype(np.uint8)
+def coded_images(classes=CLASSES, images=IMAGES):
+    numbers = np.indices([classes, images]).astype(np.uint8)
     return np.moveaxis(numbers, 0, -1)[:, :, np.newaxis, :, np.newaxis]
 
 
 def coded(ways, shots, queries):
-    return Coded({"train": coded_pictures(), "test": coded_pictures()}, ways, shots, queries)
+    return Coded({"train": coded_images(), "test": coded_images()}, ways, shots, queries)
 
 
 def decode(inputs):
@@ -37,10 +37,10 @@ def decode(inputs):
 
 
 def check_task(episode, ways, shots, queries):
-    support_class, support_picture = decode(episode.support_inputs)
-    query_class, query_picture = decode(episode.query_inputs)
-    support = set(zip(support_class, support_picture, strict=True))
-    query = set(zip(query_class, query_picture, strict=True))
+    support_class, support_image = decode(episode.support_inputs)
+    query_class, query_image = decode(episode.query_inputs)
+    support = set(zip(support_class, support_image, strict=True))
+    query = set(zip(query_class, query_image, strict=True))
     assert len(support) == ways * shots and len(query) == ways * queries
     assert not support & query
     classes = {}
@@ -59,24 +59,24 @@ def check_task(episode, ways, shots, queries):
 @pytest.mark.parametrize(
     ("ways", "shots", "queries"), [(5, 1, 1), (5, 5, 15), (20, 1, 15), (30, 1, 1), (1, 10, 10)]
 )
-def test_support_and_query_are_different_pictures_of_the_same_classes(ways, shots, queries):
+def test_support_and_query_are_different_images_of_the_same_classes(ways, shots, queries):
     family = coded(ways, shots, queries)
     for number in range(10):
         episode = family.episode(fold_in(stream(0, "train"), number), "train")
         check_task(episode, ways, shots, queries)
 
 
-def test_every_class_picture_and_order_comes_up():
+def test_every_class_image_and_order_comes_up():
     sampler = tf.function(coded(5, 1, 15).sampler("train"))
     first, drawn = [], set()
     for number in range(300):
         episode = sampler(fold_in(stream(0, "train"), number))
-        classes, pictures = check_task(episode, 5, 1, 15)
+        classes, images = check_task(episode, 5, 1, 15)
         first.append(classes[0])
-        drawn |= pictures
+        drawn |= images
     assert set(first) == set(range(CLASSES))
     assert np.bincount(first).max() < 30  # 10 are expected of each.
-    assert len(drawn) == CLASSES * PICTURES
+    assert len(drawn) == CLASSES * IMAGES
 
 
 def test_evaluation_has_fifteen_queries_a_class_or_what_is_left():
@@ -90,9 +90,9 @@ def test_evaluation_has_fifteen_queries_a_class_or_what_is_left():
 
 
 def test_pixels_become_numbers_between_0_and_1():
-    pictures = np.zeros([2, 2, 1, 2, 1], np.uint8)
-    pictures[..., 1, 0] = 255
-    family = Coded({"train": pictures}, 2, 1, 1)
+    images = np.zeros([2, 2, 1, 2, 1], np.uint8)
+    images[..., 1, 0] = 255
+    family = Coded({"train": images}, 2, 1, 1)
     inputs = family.episode(stream(0, "train"), "train").support_inputs
     np.testing.assert_array_equal(inputs[..., 0], [[[0, 1]], [[0, 1]]])
 
@@ -109,24 +109,24 @@ def test_more_ways_than_classes_are_refused():
         coded(31, 1, 1)
 
 
-def test_more_pictures_than_a_class_has_are_refused():
-    with pytest.raises(InputError, match="shots=6 and queries=15: .*20 pictures"):
+def test_more_images_than_a_class_has_are_refused():
+    with pytest.raises(InputError, match="shots=6 and queries=15: .*20 images"):
         coded(5, 6, 15)
 
 
-# Classes of 8 to 40 pictures, in no order of size.
+# Classes of 8 to 40 images, in no order of size.
 UNEVEN = (9, 40, 8, 17, 25, 12)
 
 
-def uneven_pictures():
-    """The pictures of all classes, each two pixels as those of `coded_pictures`."""
-    codes = [(number, picture) for number, count in enumerate(UNEVEN) for picture in range(count)]
+def uneven_images():
+    """The images of all classes, each two pixels as those of `coded_images`."""
+    codes = [(number, image) for number, count in enumerate(UNEVEN) for image in range(count)]
     images = np.array(codes, np.uint8)[:, np.newaxis, :, np.newaxis]
-    return Pictures(images, UNEVEN, tuple(f"kind {number}" for number in range(len(UNEVEN))))
+    return ImagesByClass(images, UNEVEN, tuple(f"kind {number}" for number in range(len(UNEVEN))))
 
 
 def uneven(ways, shots, queries):
-    return Coded({"train": uneven_pictures(), "test": uneven_pictures()}, ways, shots, queries)
+    return Coded({"train": uneven_images(), "test": uneven_images()}, ways, shots, queries)
 
 
 def codes(inputs):
@@ -162,15 +162,15 @@ def test_tasks_of_even_classes_are_so_to_the_last_bit(compiled):
 @pytest.mark.parametrize(
     ("ways", "shots", "queries"), [(3, 1, 1), (6, 1, 7), (6, 5, 3), (1, 4, 4), (2, 1, 5)]
 )
-def test_tasks_of_uneven_classes_keep_to_the_pictures_of_each(ways, shots, queries):
+def test_tasks_of_uneven_classes_keep_to_the_images_of_each(ways, shots, queries):
     sampler = tf.function(uneven(ways, shots, queries).sampler("train"))
     for number in range(50):
         episode = sampler(fold_in(stream(0, "train"), number))
-        _, pictures = check_task(episode, ways, shots, queries)
-        assert all(picture < UNEVEN[kind] for kind, picture in pictures)
+        _, images = check_task(episode, ways, shots, queries)
+        assert all(image < UNEVEN[kind] for kind, image in images)
 
 
-def test_classes_come_up_alike_whatever_their_size_and_so_do_the_pictures_of_a_class():
+def test_classes_come_up_alike_whatever_their_size_and_so_do_the_images_of_a_class():
     tasks, ways, shown = 1200, 2, 4
     sampler = tf.function(uneven(ways, 1, shown - 1).sampler("train"))
     drawn = np.zeros([len(UNEVEN), max(UNEVEN)], int)
@@ -182,15 +182,15 @@ def test_classes_come_up_alike_whatever_their_size_and_so_do_the_pictures_of_a_c
     expected = tasks * ways / len(UNEVEN)
     # Five standard deviations of a binomial count, here and below.
     assert np.abs(of_class - expected).max() < 5 * np.sqrt(expected * (1 - ways / len(UNEVEN)))
-    for count, pictures, times in zip(UNEVEN, drawn, of_class, strict=True):
+    for count, images, times in zip(UNEVEN, drawn, of_class, strict=True):
         expected = times * shown / count
-        assert np.abs(pictures[:count] - expected).max() < 5 * np.sqrt(expected)
-        assert not pictures[count:].any()
+        assert np.abs(images[:count] - expected).max() < 5 * np.sqrt(expected)
+        assert not images[count:].any()
 
 
 def test_the_smallest_class_of_a_split_bounds_the_queries_of_evaluation():
-    large = Pictures(np.zeros([60, 1, 2, 1], np.uint8), (30, 30), ("one", "other"))
-    family = Coded({"train": uneven_pictures(), "test": large}, 2, 1, 1)
+    large = ImagesByClass(np.zeros([60, 1, 2, 1], np.uint8), (30, 30), ("one", "other"))
+    family = Coded({"train": uneven_images(), "test": large}, 2, 1, 1)
     for split, shots, queries in (("train", 1, 7), ("train", 5, 3), ("test", 1, 15)):
         episode = family.evaluation_episode(
             stream(0, split), split, Protocol(shots, 4, 1), tf.constant(2), tf.constant(0)
@@ -199,33 +199,33 @@ def test_the_smallest_class_of_a_split_bounds_the_queries_of_evaluation():
         np.testing.assert_array_equal(np.bincount(episode.query_targets), [queries] * 2)
 
 
-def test_pictures_are_no_part_of_a_graph():
+def test_images_are_no_part_of_a_graph():
     images = np.zeros([4, 50, 40, 40, 3], np.uint8)
     family = Coded({"train": images}, 2, 1, 1)
     traced = tf.function(family.sampler("train")).get_concrete_function(
         tf.TensorSpec([2], tf.int32)
     )
     assert traced.graph.as_graph_def().ByteSize() < images.nbytes / 10
-    assert any(tensor is family._pictures["train"].images for tensor in traced.captured_inputs)
+    assert any(tensor is family._images["train"].images for tensor in traced.captured_inputs)
 
 
-def test_classes_with_too_few_pictures_are_named():
+def test_classes_with_too_few_images_are_named():
     with pytest.raises(InputError, match="shots=3 and queries=7: a class needs 10 .*train") as info:
         uneven(3, 3, 7)
-    assert "kind 0 (9 pictures), kind 2 (8 pictures);" in str(info.value)
+    assert "kind 0 (9 images), kind 2 (8 images);" in str(info.value)
 
 
 def test_no_more_than_ten_classes_are_named():
-    few = Pictures(np.zeros([40, 1, 2, 1], np.uint8), (2,) * 20, tuple("abcdefghijklmnopqrst"))
+    few = ImagesByClass(np.zeros([40, 1, 2, 1], np.uint8), (2,) * 20, tuple("abcdefghijklmnopqrst"))
     with pytest.raises(InputError) as info:
         Coded({"train": few}, 2, 1, 2)
-    assert "i (2 pictures), j (2 pictures) and 10 others;" in str(info.value)
+    assert "i (2 images), j (2 images) and 10 others;" in str(info.value)
     assert "k (2" not in str(info.value)
 
 
 def test_mini_imagenet_validates_20_ways_on_its_16_classes():
     splits = {"train": 64, "validation": 16, "test": 20}
-    held = {split: coded_pictures(classes) for split, classes in splits.items()}
+    held = {split: coded_images(classes) for split, classes in splits.items()}
     family = MiniImagenetTasks(held, ways=20, shots=1, queries=2)
     for split, ways in (("train", 20), ("validation", 16), ("test", 20)):
         check_task(family.episode(stream(0, split), split), ways, 1, 2)

@@ -1,4 +1,4 @@
-"""Pictures decoded in a graph, beside what training's own decoders make of the same files."""
+"""ImagesByClass decoded in a graph, beside what training's own decoders make of the same files."""
 
 import io
 
@@ -89,12 +89,12 @@ def assert_equal_to_pillow(in_graph, data, channels, tolerance=0):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folders_pictures_are_those_of_training(in_graph, kind, shape, channels):
+def test_a_folders_images_are_those_of_training(in_graph, kind, shape, channels):
     assert_equal_to_pillow(in_graph, KINDS[kind](*shape), channels)
 
 
 @pytest.mark.parametrize("shape", [(300, 30), (400, 300), (170, 90), (61, 47)], ids=str)
-def test_tall_pictures_differ_by_one_at_most(in_graph, shape):
+def test_tall_images_differ_by_one_at_most(in_graph, shape):
     """Pillow 13 resizes the columns of some first, which rounds otherwise."""
     assert_equal_to_pillow(in_graph, KINDS["png"](*shape), 3, tolerance=1)
 
@@ -179,7 +179,7 @@ def test_the_real_drawings_are_those_of_training(real_omniglot_dir):
         np.testing.assert_array_equal(family.decode(data), shrink(example["image"]))
 
 
-def test_served_pictures_are_the_inputs_of_training(served):
+def test_served_images_are_the_inputs_of_training(served):
     """The same task as files and as numbers."""
     from tests.serving_exports import Loaded
 

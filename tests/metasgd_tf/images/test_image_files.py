@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from metasgd_tf.images import image_files
-from metasgd_tf.images.image_files import UnusablePictureError, decode, find, read
+from metasgd_tf.images.image_files import UnusableImageError, decode, find, read
 from trainers.errors import InputError
 
 RED, WHITE = (200, 0, 0), (255, 255, 255)
@@ -90,7 +90,7 @@ def test_fine_detail_becomes_its_mean_and_no_pattern():
         assert np.abs(found[2:-2, 2:-2] - 127.5).max() < 4
 
 
-def test_small_pictures_are_enlarged():
+def test_small_images_are_enlarged():
     ramp = np.uint8(np.indices([8, 8])[1] * 30)
     found = decoded(encoded(Image.fromarray(ramp)), 32, channels=1)[..., 0]
     expected = 30 * np.clip((np.arange(32) + 0.5) / 4 - 0.5, 0, 7)
@@ -140,7 +140,7 @@ def noise(kind):
 
 BAD = {
     "empty.png": (b"", "no PNG, JPEG, BMP or GIF"),
-    "words.jpg": (b"not a picture at all, whatever its name says", "no PNG, JPEG, BMP or GIF"),
+    "words.jpg": (b"not an image at all, whatever its name says", "no PNG, JPEG, BMP or GIF"),
     "other.png": (noise("TIFF"), "no PNG, JPEG, BMP or GIF"),
     "cut.jpg": (noise("JPEG")[:-1000], "damaged: .*truncated"),
     "cut.png": (noise("PNG")[:-1000], "damaged: "),
@@ -157,12 +157,12 @@ BAD = {
 def test_a_file_that_cannot_be_used_is_described(name):
     data, reason = BAD[name]
     start = time.monotonic()
-    with pytest.raises(UnusablePictureError, match=f"^({reason})"):
+    with pytest.raises(UnusableImageError, match=f"^({reason})"):
         decode(io.BytesIO(data), 84, 3)
     assert time.monotonic() - start < 1  # Nothing of a claimed size was made.
 
 
-def test_a_picture_of_the_least_size_is_good():
+def test_a_image_of_the_least_size_is_good():
     assert decoded(encoded(plain("L", 9, 8, 8))).shape == (10, 10, 3)
 
 
@@ -241,18 +241,18 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         find(str(tmp_path / "file"))
 
 
-def test_pictures_are_read_class_after_class(tmp_path):
+def test_images_are_read_class_after_class(tmp_path):
     for number, name in enumerate(["a/1.png", "a/2.png", "b/1.png", "c/1.png", "c/2.png"]):
         touch(tmp_path, name, data=encoded(plain("L", 10 * number)))
     files = find(str(tmp_path))
-    pictures = read(
+    images = read(
         str(tmp_path), {"train": {n: files[n] for n in "ca"}, "test": {"b": files["b"]}}, 9, 3
     )
-    assert pictures["train"][1:] == ((2, 2), ("c", "a"))
-    assert pictures["test"][1:] == ((1,), ("b",))
-    assert pictures["train"].images.shape == (4, 9, 9, 3)
-    assert pictures["train"].images[:, 4, 4, 0].tolist() == [30, 40, 0, 10]
-    assert pictures["test"].images[:, 4, 4, 0].tolist() == [20]
+    assert images["train"][1:] == ((2, 2), ("c", "a"))
+    assert images["test"][1:] == ((1,), ("b",))
+    assert images["train"].images.shape == (4, 9, 9, 3)
+    assert images["train"].images[:, 4, 4, 0].tolist() == [30, 40, 0, 10]
+    assert images["test"].images[:, 4, 4, 0].tolist() == [20]
 
 
 def test_all_bad_files_are_found_at_once(tmp_path):
@@ -277,7 +277,7 @@ def test_all_bad_files_are_found_at_once(tmp_path):
 
 
 def test_ten_bad_files_are_named_and_the_others_counted(tmp_path):
-    touch(tmp_path, *(f"a/{number:04}.png" for number in range(1300)), data=b"no picture")
+    touch(tmp_path, *(f"a/{number:04}.png" for number in range(1300)), data=b"no image")
     with pytest.raises(InputError) as info:
         read(str(tmp_path), {"train": find(str(tmp_path))}, 20, 3)
     assert "a/0009.png (no PNG, JPEG, BMP or GIF) and 1,290 others; repair" in str(info.value)

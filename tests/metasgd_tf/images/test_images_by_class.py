@@ -1,9 +1,9 @@
-"""Pictures kept by class, and whether TensorFlow has a copy of them."""
+"""ImagesByClass kept by class, and whether TensorFlow has a copy of them."""
 
 import numpy as np
 import pytest
 
-from metasgd_tf.images.images_by_class import ALIGNMENT, Pictures, as_tensor, empty
+from metasgd_tf.images.images_by_class import ALIGNMENT, ImagesByClass, as_tensor, empty
 
 
 def numbered(shape):
@@ -12,10 +12,10 @@ def numbered(shape):
 
 def test_even_classes_lie_one_after_the_other():
     images = numbered([3, 4, 2, 5, 1])
-    pictures = Pictures.of_even_classes(images)
-    assert pictures.counts == (4, 4, 4) and pictures.names == ("class 0", "class 1", "class 2")
-    assert pictures.images.shape == (12, 2, 5, 1)
-    np.testing.assert_array_equal(pictures.images[4 * 2 + 3], images[2, 3])
+    held = ImagesByClass.of_even_classes(images)
+    assert held.counts == (4, 4, 4) and held.names == ("class 0", "class 1", "class 2")
+    assert held.images.shape == (12, 2, 5, 1)
+    np.testing.assert_array_equal(held.images[4 * 2 + 3], images[2, 3])
 
 
 @pytest.mark.parametrize("shape", [[1, 1, 1, 1], [7, 3, 5, 3], [100, 20, 20, 1]])
@@ -29,7 +29,7 @@ def test_a_tensor_has_the_bytes_of_its_array_and_no_copy_of_them(shape):
 
 
 def elsewhere(images):
-    """The same pictures at an address that no tensor may have."""
+    """The same images at an address that no tensor may have."""
     buffer = empty([images.size + 1])[1:]
     buffer[:] = images.ravel()
     return buffer.reshape(images.shape)

@@ -30,19 +30,19 @@ def config_dir(data_dir, config):
     return pathlib.Path(data_dir) / "mini_imagenet" / config
 
 
-def check_split(pictures, split):
-    """Checks that a loaded split has each of its pictures once, at the right class."""
+def check_split(images, split):
+    """Checks that a loaded split has each of its images once, at the right class."""
     names = synthetic.CLASSES[split]
-    assert pictures.class_names == names
-    assert pictures.images.shape == (3 * len(names), 84, 84, 3)
-    assert pictures.images.dtype == np.uint8 and pictures.labels.dtype == np.int64
-    np.testing.assert_array_equal(pictures.labels, np.repeat(np.arange(len(names)), 3))
+    assert images.class_names == names
+    assert images.images.shape == (3 * len(names), 84, 84, 3)
+    assert images.images.dtype == np.uint8 and images.labels.dtype == np.int64
+    np.testing.assert_array_equal(images.labels, np.repeat(np.arange(len(names)), 3))
     expected = {
         synthetic.colour(name, number): name
         for name in names
         for number in synthetic.TAKEN.values()
     }
-    for image, label in zip(pictures.images, pictures.labels, strict=True):
+    for image, label in zip(images.images, images.labels, strict=True):
         # JPEG changes a colour by a little, and the next colour is 30 away.
         distance = {colour: np.abs(image - np.float32(colour)).max() for colour in expected}
         nearest = min(distance, key=distance.__getitem__)
@@ -91,15 +91,15 @@ def test_what_is_lacking_is_refused_or_taken_knowingly(tmp_path, caplog):
         mini_imagenet.load(*arguments)
     assert str(raised.value) == (
         f"manual_dir={manual_dir}: mini-ImageNet is incomplete there: classes that have not the "
-        "right number of pictures (1): n01558993 (2 instead of 3); complete it, or ask for "
+        "right number of images (1): n01558993 (2 instead of 3); complete it, or ask for "
         "mini_imagenet/incomplete (allow_incomplete=True)"
     )
     assert "is incomplete there: classes that have not the right number" in caplog.text
     caplog.clear()
-    pictures = mini_imagenet.load(*arguments, allow_incomplete=True)["train"]
-    np.testing.assert_array_equal(pictures.labels, [0, 0, 0, 1, 1, 2, 2, 2])
+    images = mini_imagenet.load(*arguments, allow_incomplete=True)["train"]
+    np.testing.assert_array_equal(images.labels, [0, 0, 0, 1, 1, 2, 2, 2])
     assert caplog.text.count("is incomplete there: classes that have not the right number") == 1
-    assert len(pictures.images) == 8
+    assert len(images.images) == 8
     assert config_dir(tmp_path, "incomplete").exists()
     assert not (config_dir(tmp_path, "complete") / "1.0.0").exists()
     with pytest.raises(InputError, match="is incomplete there"):
@@ -121,7 +121,7 @@ def test_all_that_is_lacking_is_in_one_error(tmp_path, manual_dir):
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_unreadable_pictures_are_reported_together(tmp_path, manual_dir, caplog):
+def test_unreadable_images_are_reported_together(tmp_path, manual_dir, caplog):
     images = manual_dir / "images"
     cut, empty, text = (
         images / f"{name}.jpg"
@@ -134,15 +134,13 @@ def test_unreadable_pictures_are_reported_together(tmp_path, manual_dir, caplog)
     with pytest.raises(InputError) as raised:
         mini_imagenet.load(*arguments)
     message = str(raised.value)
-    assert "pictures that cannot be read or decoded (3): " in message and "\n" not in message
+    assert "images that cannot be read or decoded (3): " in message and "\n" not in message
     assert message.index(str(cut)) < message.index(f"{empty} (Input is empty.)")
     assert message.index(str(empty)) < message.index(f"{text} (Unknown image file format")
     assert not list(config_dir(tmp_path, "complete").iterdir())
     caplog.clear()
     loaded = mini_imagenet.load(*arguments, allow_incomplete=True)
-    assert (
-        caplog.text.count("is incomplete there: pictures that cannot be read or decoded (3)") == 1
-    )
+    assert caplog.text.count("is incomplete there: images that cannot be read or decoded (3)") == 1
     np.testing.assert_array_equal(loaded["train"].labels, [0, 0, 1, 1, 1, 2, 2, 2])
     np.testing.assert_array_equal(loaded["test"].labels, [0, 0])
 
@@ -151,9 +149,9 @@ def test_unreadable_pictures_are_reported_together(tmp_path, manual_dir, caplog)
 def test_an_incomplete_set_may_lack_a_class(tmp_path, manual_dir):
     for path in (manual_dir / "images").glob("n01558993*"):
         path.unlink()
-    pictures = mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir), True)["train"]
-    assert pictures.class_names == ("n01532829", "n01704323")
-    np.testing.assert_array_equal(pictures.labels, [0, 0, 0, 1, 1, 1])
+    images = mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir), True)["train"]
+    assert images.class_names == ("n01532829", "n01704323")
+    np.testing.assert_array_equal(images.labels, [0, 0, 0, 1, 1, 1])
 
 
 @pytest.mark.usefixtures("small_contents")
@@ -161,7 +159,7 @@ def test_an_incomplete_set_may_lack_a_split(tmp_path, manual_dir):
     arguments = (str(tmp_path), ["test"], str(manual_dir), True)
     for path in (manual_dir / "images").glob("n01930112*"):
         path.unlink()
-    with pytest.raises(InputError, match=r"splits=test: .* without any of its pictures"):
+    with pytest.raises(InputError, match=r"splits=test: .* without any of its images"):
         mini_imagenet.load(*arguments)
     check_split(mini_imagenet.load(str(tmp_path), ["train"], None, True)["train"], "train")
 
@@ -171,7 +169,7 @@ def test_an_incomplete_set_of_nothing_is_refused(tmp_path):
     manual_dir = tmp_path / "manual"
     (manual_dir / "images").mkdir(parents=True)
     synthetic.write_csv(manual_dir)
-    with pytest.raises(InputError, match=f"manual_dir={manual_dir}: holds none of the pictures"):
+    with pytest.raises(InputError, match=f"manual_dir={manual_dir}: holds none of the images"):
         mini_imagenet.load(str(tmp_path), ["test"], str(manual_dir), allow_incomplete=True)
 
 

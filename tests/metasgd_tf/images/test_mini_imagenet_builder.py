@@ -1,4 +1,4 @@
-"""MiniImagenet as a builder of TensorFlow Datasets: its pictures, its name, and TFDS' own tests."""
+"""MiniImagenet as a builder of TensorFlow Datasets: its images, its name, and TFDS' own tests."""
 
 import pathlib
 import tempfile
@@ -26,7 +26,7 @@ def lanczos(size, side=84):
 
 
 @pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 333), (84, 168)])
-def test_pictures_are_shrunk_by_lanczos(height, width):
+def test_images_are_shrunk_by_lanczos(height, width):
     noise = np.random.default_rng(0).integers(0, 256, [height, width, 3])
     image = (noise * np.linspace(0.5, 1, width)[:, np.newaxis]).astype(np.uint8)
     channels = [lanczos(height) @ image[..., channel] @ lanczos(width).T for channel in range(3)]
@@ -36,12 +36,12 @@ def test_pictures_are_shrunk_by_lanczos(height, width):
     assert np.abs(found - expected).max() < 0.51
 
 
-def test_pictures_of_the_right_size_stay_as_they_are():
+def test_images_of_the_right_size_stay_as_they_are():
     image = np.random.default_rng(0).integers(0, 256, [84, 84, 3], np.uint8)
     np.testing.assert_array_equal(builder.shrink(tf.io.encode_png(image).numpy()), image)
 
 
-def test_grey_pictures_become_coloured():
+def test_grey_images_become_coloured():
     grey = np.random.default_rng(0).integers(0, 256, [84, 84, 1], np.uint8)
     np.testing.assert_array_equal(
         builder.shrink(tf.io.encode_png(grey).numpy()), np.repeat(grey, 3, axis=2)

@@ -21,9 +21,9 @@ def find(folder):
 
 def stored(found):
     return {
-        (split, picture.label, picture.name): picture.stored.read()
-        for split, pictures in found.pictures.items()
-        for picture in pictures
+        (split, image.label, image.name): image.stored.read()
+        for split, images in found.images.items()
+        for image in images
     }
 
 
@@ -39,7 +39,7 @@ def test_the_class_lists_are_those_of_ravi_and_larochelle():
     assert all(re.fullmatch(r"n\d{8}", name) for name in names)
     # The first of each of their CSV files.
     assert [split[0] for split in classes.values()] == ["n01532829", "n01855672", "n01930112"]
-    assert complete().pictures == 600
+    assert complete().images == 600
 
 
 def test_the_sizes_of_the_ilsvrc_classes():
@@ -53,10 +53,10 @@ def test_the_sizes_of_the_ilsvrc_classes():
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_holds_the_same_pictures(tmp_path, layout):
+def test_every_layout_holds_the_same_images(tmp_path, layout):
     LAYOUTS[layout](tmp_path)
     found = find(tmp_path)
-    assert stored(found) == synthetic.pictures()
+    assert stored(found) == synthetic.images()
     assert found.lacking == {}
 
 
@@ -65,20 +65,20 @@ def test_ilsvrc_may_lie_in_a_folder_beside_the_csv_files(tmp_path, place):
     (tmp_path / place).mkdir()
     synthetic.write_ilsvrc_folders(tmp_path / place)
     synthetic.write_csv(tmp_path)
-    assert stored(find(tmp_path)) == synthetic.pictures()
+    assert stored(find(tmp_path)) == synthetic.images()
 
 
 def test_validation_may_be_spelt_out(tmp_path):
     synthetic.write_class_folders(tmp_path)
     (tmp_path / "val").rename(tmp_path / "validation")
-    assert stored(find(tmp_path)) == synthetic.pictures()
+    assert stored(find(tmp_path)) == synthetic.images()
 
 
 def test_a_folder_mini_imagenet_is_taken_instead(tmp_path):
     (tmp_path / "mini_imagenet").mkdir()
     synthetic.write_images(tmp_path / "mini_imagenet")
     (tmp_path / "images").mkdir()
-    assert stored(find(tmp_path)) == synthetic.pictures()
+    assert stored(find(tmp_path)) == synthetic.images()
 
 
 def test_other_files_do_not_matter(tmp_path):
@@ -93,7 +93,7 @@ def test_other_files_do_not_matter(tmp_path):
     (tmp_path / "ilsvrc" / "n01440764").mkdir()
     for folder in ("folders", "ilsvrc"):
         found = find(tmp_path / folder)
-        assert stored(found) == synthetic.pictures() and not found.lacking
+        assert stored(found) == synthetic.images() and not found.lacking
 
 
 def test_a_class_without_a_folder_is_taken_from_its_tar(tmp_path):
@@ -104,14 +104,14 @@ def test_a_class_without_a_folder_is_taken_from_its_tar(tmp_path):
     for name, data in synthetic.ilsvrc("n01930112").items():
         (folder / name).write_bytes(data)
     found = find(tmp_path)
-    assert stored(found) == synthetic.pictures()
-    paths = {picture.label: picture.stored.path.name for picture in found.pictures["train"]}
+    assert stored(found) == synthetic.images()
+    paths = {image.label: image.stored.path.name for image in found.images["train"]}
     assert paths == {
         "n01532829": "ILSVRC2012_img_train.tar",
         "n01558993": "n01558993.tar",
         "n01704323": "ILSVRC2012_img_train.tar",
     }
-    assert found.pictures["test"][0].stored.path == folder / "n01930112_9.JPEG"
+    assert found.images["test"][0].stored.path == folder / "n01930112_9.JPEG"
 
 
 @pytest.mark.parametrize(("rank", "number"), [(1, 4), (2, 9), (4, 123), (6, 34094)])
@@ -119,9 +119,9 @@ def test_ranks_count_from_1_in_the_order_of_numbers(tmp_path, rank, number):
     synthetic.write_ilsvrc_tars(tmp_path)
     name = f"n01855672{rank:08d}.jpg"
     (tmp_path / "val.csv").write_text(f"filename,label\n{name},n01855672\n")
-    [picture] = find(tmp_path).pictures["validation"]
-    assert picture.name == name
-    assert picture.stored.read() == synthetic.jpeg("n01855672", number)
+    [image] = find(tmp_path).images["validation"]
+    assert image.name == name
+    assert image.stored.read() == synthetic.jpeg("n01855672", number)
 
 
 @pytest.mark.parametrize(
@@ -131,11 +131,11 @@ def test_names_that_are_no_rank_of_the_class_are_missing(tmp_path, name):
     synthetic.write_ilsvrc_tars(tmp_path)
     (tmp_path / "val.csv").write_text(f"filename,label\n{name},n01855672\n")
     found = find(tmp_path)
-    assert found.pictures["validation"] == []
+    assert found.images["validation"] == []
     assert found.lacking[layouts.MISSING_FILES] == [f"val.csv {name}"]
 
 
-def test_a_missing_ilsvrc_picture_is_noticed_since_ranks_shift(tmp_path):
+def test_a_missing_ilsvrc_image_is_noticed_since_ranks_shift(tmp_path):
     synthetic.write_ilsvrc_folders(tmp_path)
     (tmp_path / "n01558993" / "n01558993_4.JPEG").unlink()
     assert find(tmp_path).lacking == {
@@ -156,7 +156,7 @@ def test_a_missing_file_is_named(tmp_path):
     }
 
 
-def test_missing_and_surplus_pictures_and_classes_are_named(tmp_path):
+def test_missing_and_surplus_images_and_classes_are_named(tmp_path):
     synthetic.write_class_folders(tmp_path)
     train = tmp_path / "train"
     (train / "n01532829" / "one_more.png").write_bytes(b"")
@@ -179,7 +179,7 @@ def test_what_is_lacking_is_said_in_bounded_length():
     items = [f"n{number:08d}" for number in range(60_000)]
     text = layouts.complaint({layouts.MISSING_CLASSES: items[:2], layouts.MISSING_FILES: items})
     assert text.startswith(
-        "classes without a picture (2): n00000000, n00000001; "
+        "classes without an image (2): n00000000, n00000001; "
         "names in the CSV files without a file (60,000): n00000000, n00000001, n00000002, "
     )
     assert text.endswith("n00000009 and 59,990 others")
@@ -205,7 +205,7 @@ def test_a_byte_order_mark_and_empty_lines_are_read_over(tmp_path):
     synthetic.write_images(tmp_path)
     data = (tmp_path / "val.csv").read_bytes()
     (tmp_path / "val.csv").write_bytes(b"\xef\xbb\xbf" + data + b"\r\n")
-    assert stored(find(tmp_path)) == synthetic.pictures()
+    assert stored(find(tmp_path)) == synthetic.images()
 
 
 @pytest.mark.parametrize(

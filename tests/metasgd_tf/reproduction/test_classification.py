@@ -159,7 +159,7 @@ def known(monkeypatch):
         learner = types.SimpleNamespace(alpha=alpha)
         return types.SimpleNamespace(settings=run_flags.parse(flags), learner=learner)
 
-    def judge(run, *, inner_steps):
+    def evaluate(run, *, inner_steps):
         task = np.array([[0.5], [0.7]])
         better = 0.125 if run.settings.algorithm == "meta_sgd" else 0.0
         accuracy = task + better + np.arange(inner_steps + 1) / 64
@@ -171,7 +171,11 @@ def known(monkeypatch):
         report |= {"batch_norm": "transductive", "results": rows}
         return Evaluation(report, {run.settings.shots: {"accuracy": accuracy}})
 
-    for name, stand_in in {"train_run": train_run, "load_run": loaded, "judge": judge}.items():
+    for name, stand_in in {
+        "train_run": train_run,
+        "load_run": loaded,
+        "evaluate": evaluate,
+    }.items():
         monkeypatch.setattr(classification, name, stand_in)
     monkeypatch.setattr(classification, "write", lambda model_dir, evaluation: None)
     monkeypatch.setattr(run_flags, "CONFIGS", CONFIGS)

@@ -21,7 +21,7 @@ from trainers.checkpoints import Origin, RunCheckpoints
 from trainers.errors import InputError
 from trainers.supervised.meta_trainer import MetaTrainer
 
-PICTURES = [
+IMAGES = [
     "--task=image_folder",
     "--ways=3",
     "--shots=1",
@@ -48,10 +48,10 @@ def save_untrained(settings, model_dir):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs on the same pictures: one step and two."""
+    """Two runs on the same images: one step and two."""
     path = tmp_path_factory.mktemp("runs")
-    synthetic_folder.write(path / "pictures", {f"kind {n}": 6 + n % 3 for n in range(10)})
-    shared = [*PICTURES, f"--image_dir={path / 'pictures'}"]
+    synthetic_folder.write(path / "images", {f"kind {n}": 6 + n % 3 for n in range(10)})
+    shared = [*IMAGES, f"--image_dir={path / 'images'}"]
     save_untrained(run_flags.parse([*shared, "--alpha_init=0.05"]), str(path / "one"))
     save_untrained(
         run_flags.parse([*shared, "--algorithm=maml", "--inner_steps=2", "--seed=1"]),
@@ -84,10 +84,10 @@ def test_each_run_counts_after_its_own_last_step():
     run, other = (LoadedRun(name, *shared) for name in ("runs/a", "runs/b"))
     a = {5: {"mse": np.array([[9.0, 1.0], [9.0, 4.0]])}, 10: {"mse": np.array([[1.0, 2.0]] * 2)}}
     b = {5: {"mse": np.array([[8.0, 8.0, 2.0]] * 2)}, 10: {"mse": np.array([[0.0, 0.0, 0.5]] * 2)}}
-    judged = Evaluation({"algorithm": "meta_sgd"}, a)
+    evaluated = Evaluation({"algorithm": "meta_sgd"}, a)
     others = Evaluation({"algorithm": "maml", "checkpoint": "last", "iteration": 7, "seed": 3}, b)
-    comparison.compare(run, judged, other, others)
-    found = judged.report["comparison"]
+    comparison.compare(run, evaluated, other, others)
+    found = evaluated.report["comparison"]
     assert {name: value for name, value in found.items() if name != "differences"} == {
         "model_dir": "b",
         "algorithm": "maml",
@@ -122,7 +122,7 @@ def test_each_run_counts_after_its_own_last_step():
         ("--task=omniglot", "--task=omniglot instead of image_folder"),
     ],
 )
-def test_a_run_that_is_judged_on_other_tasks_is_refused(runs, one, tmp_path, flag, said):
+def test_a_run_that_is_evaluated_on_other_tasks_is_refused(runs, one, tmp_path, flag, said):
     settings = run_flags.read(str(runs / "two"))
     name, _, value = flag[2:].partition("=")
     settings[name].parse(value)
@@ -130,7 +130,7 @@ def test_a_run_that_is_judged_on_other_tasks_is_refused(runs, one, tmp_path, fla
     with pytest.raises(InputError) as refused:
         comparison.load_other(one, str(tmp_path))
     assert str(refused.value) == (
-        f"compare_with={tmp_path}: is judged on other tasks than model_dir={one.model_dir} "
+        f"compare_with={tmp_path}: is evaluated on other tasks than model_dir={one.model_dir} "
         f"({said}); name a run of the same task and protocol"
     )
 
@@ -158,7 +158,7 @@ def test_sinusoids_compare_whatever_their_shots_in_training(tmp_path):
         comparison.load_other(run, str(tmp_path), {"fixed_frequency": False})
 
 
-def test_both_runs_are_judged_on_the_tasks_of_the_first(one, runs):
+def test_both_runs_are_evaluated_on_the_tasks_of_the_first(one, runs):
     assert comparison.load_other(one, str(runs / "two")).family is one.family
 
 
@@ -170,7 +170,7 @@ def test_evaluate_compares_and_counts(runs):
     assert done.returncode == 0, done.stderr
     assert {path.name for path in (runs / "two").iterdir()} == before
     first, second, third, fourth = done.stdout.strip().split("\n\n")
-    task = f"image_folder {runs / 'pictures'}"
+    task = f"image_folder {runs / 'images'}"
     assert first.startswith(f"{runs / 'one'}: {task}, meta_sgd, iteration 2\n")
     assert second.startswith(f"{runs / 'two'}: {task}, maml, iteration 2\n")
     assert (len(first.splitlines()), len(second.splitlines())) == (4, 5)
@@ -202,4 +202,4 @@ def test_flags_that_only_say_where_data_lie_may_differ():
     assert "data_dir" in set(task_flags.TASK_FLAGS) & set(run_flags.FREE_FLAGS)
     defined = flags.FlagValues()
     run_flags.define_run_flags(defined)
-    assert set(comparison.PICTURE_FLAGS) <= set(defined)
+    assert set(comparison.IMAGE_FLAGS) <= set(defined)

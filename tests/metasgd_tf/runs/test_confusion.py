@@ -1,4 +1,4 @@
-"""Which classes are taken for which, counted by hand on pictures that say which class they are."""
+"""Which classes are taken for which, counted by hand on images that say which class they are."""
 
 import csv
 
@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images.classification import PictureClassification
-from metasgd_tf.images.images_by_class import Pictures
+from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.runs import confusion
 from metasgd_tf.runs.confusion import Confusion
 from metasgd_tf.runs.evaluation import LoadedRun
@@ -22,8 +22,8 @@ COUNTS = (4, 5, 6, 7, 8, 9, 10)
 WAYS, SHOTS, QUERIES, TASKS = 3, 1, 3, 20
 
 
-class Coded(PictureClassification):
-    """Pictures of two pixels, the number of the class and the number of the picture."""
+class Coded(ImageClassification):
+    """Images of two pixels, the number of the class and the number of the image."""
 
     def model(self, seed):
         raise NotImplementedError
@@ -33,7 +33,7 @@ class Coded(PictureClassification):
 def family():
     numbers = [(label, number) for label, count in enumerate(COUNTS) for number in range(count)]
     images = np.array(numbers, np.uint8).reshape(-1, 1, 2, 1)
-    return Coded({"test": Pictures(images, COUNTS, NAMES)}, WAYS, SHOTS, 1)
+    return Coded({"test": ImagesByClass(images, COUNTS, NAMES)}, WAYS, SHOTS, 1)
 
 
 def classes_of(inputs):
@@ -41,7 +41,7 @@ def classes_of(inputs):
 
 
 class Learner:
-    """Takes bees for the task's target 0, dogs from their third picture on for 2; else it is right.
+    """Takes bees for the task's target 0, dogs from their third image on for 2; else it is right.
 
     After no step at all it answers 1.
     """
@@ -78,7 +78,7 @@ def episodes(family, eval_seed):
         )
 
 
-def test_the_classes_of_a_task_are_those_that_its_pictures_show(family):
+def test_the_classes_of_a_task_are_those_that_its_images_show(family):
     for number, episode in episodes(family, eval_seed=4):
         classes = family.evaluation_classes(stream(4, "test"), "test", tf.constant(number))
         assert classes.dtype == tf.int32

@@ -10,7 +10,7 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images.classification import PictureClassification
+from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.runs.summaries import Summaries
 from metasgd_tf.runs.training import build_learner
 from models.conv4 import conv4
@@ -112,7 +112,7 @@ def run(tmp_path_factory):
         made.rates[step] = [rate.numpy().ravel() for rate in learner.alpha.rates]
         summaries.training(step, SCORES, 12.5)
         made.returned[step] = summaries.evaluation(step)
-        summaries.picture(step)
+        summaries.task(step)
         summaries.flush()
         if step == 10:
             made.flushed = {s: read(path / s) for s in ("train", "validation")}
@@ -179,14 +179,14 @@ def test_the_learned_direction_is_measured_on_validation_tasks(run, step):
         assert cosine == pytest.approx(expected, abs=1e-4)
 
 
-def test_the_picture_of_a_task_is_a_png(run):
-    pictures = []
+def test_the_image_of_a_task_is_a_png(run):
+    images = []
     for step in (10, 20):
         width, height, png = run.found["validation"]["task", step].tensor.string_val
-        pictures.append(tf.io.decode_png(png).numpy())
-        assert pictures[-1].shape == (int(height), int(width), 3)
-    assert all(picture.std() > 10 for picture in pictures)
-    assert not np.array_equal(*pictures)  # The learner was another one.
+        images.append(tf.io.decode_png(png).numpy())
+        assert images[-1].shape == (int(height), int(width), 3)
+    assert all(image.std() > 10 for image in images)
+    assert not np.array_equal(*images)  # The learner was another one.
 
 
 def test_what_is_flushed_is_on_disk_though_the_files_are_open(run):
@@ -240,7 +240,7 @@ def test_maml_has_no_alpha_to_show(tmp_path, uncompiled):
     summaries = Summaries(tmp_path, learner, family, settings)
     summaries.training(10, SCORES, 12.5)
     summaries.evaluation(10)
-    summaries.picture(10)
+    summaries.task(10)
     summaries.close()
     found = {tag for tag, _ in read(tmp_path / "train")}
     assert found == {tag for tag in tags("train") if tag.startswith(("loss", "mse", "training"))}
@@ -249,20 +249,20 @@ def test_maml_has_no_alpha_to_show(tmp_path, uncompiled):
 
 def test_a_drawing_that_fails_is_not_lost(tmp_path, uncompiled):
     settings, family, learner = parts("--algorithm=maml")
-    family.picture = lambda *task: 1 / 0
+    family.image = lambda *task: 1 / 0
     summaries = Summaries(tmp_path, learner, family, settings)
     summaries.evaluation(10)
-    summaries.picture(10)
+    summaries.task(10)
     with pytest.raises(ZeroDivisionError):
         summaries.close()
     assert ("loss/after", 10) in read(tmp_path / "validation")
 
 
-class Characters(PictureClassification):
+class Characters(ImageClassification):
     """Made-up characters of Omniglot's size, for its network."""
 
     def __init__(self):
-        # As many pictures a class as Omniglot has, of three characters.
+        # As many images a class as Omniglot has, of three characters.
         ink = np.stack([drawings(label) for label in range(24)]).reshape(8, -1, 105, 105)[:, :20]
         wide = np.pad(ink, [(0, 0), (0, 0), (0, 7), (0, 7)]).reshape(8, 20, 28, 4, 28, 4)
         small = np.uint8(255 * wide.mean((3, 5)))[..., np.newaxis]
@@ -287,10 +287,10 @@ def test_a_whole_run_on_omniglot_stays_below_50_megabytes(tmp_path):
     sizes.append(size())
     for step in range(3):
         summaries.evaluation(step)
-        summaries.picture(step)
+        summaries.task(step)
     summaries.close()
     sizes.append(size())
     a_training, an_evaluation = np.diff(sizes) / 3
     whole = sizes[0] + 60_000 / 100 * a_training + 60_000 / 1000 * an_evaluation
-    assert an_evaluation > 10_000  # The pictures were written too.
+    assert an_evaluation > 10_000  # The images were written too.
     assert whole < 50e6, whole

@@ -53,7 +53,7 @@ def files(*contents):
     return np.array([contents], object)
 
 
-PICTURES = {
+IMAGES = {
     "support_inputs": files(png(), png()),
     "support_targets": np.array([[0, 1]], np.int32),
     "query_inputs": files(png()),
@@ -145,8 +145,8 @@ def test_a_state_that_is_none_is_refused(ask):
     assert_refused(ask, "predict", request, "state: is of a task without classes")
 
 
-BAD_PICTURES = {
-    "no picture": (b"nothing of the kind", "no PNG or JPEG"),
+BAD_IMAGES = {
+    "no image": (b"nothing of the kind", "no PNG or JPEG"),
     "empty": (b"", "no PNG or JPEG"),
     "a header alone": (png()[:16], "no PNG or JPEG"),
     "another format": (gif(), "no PNG or JPEG"),
@@ -161,25 +161,25 @@ BAD_PICTURES = {
 
 
 @pytest.mark.parametrize("place", ["support_inputs", "query_inputs"])
-@pytest.mark.parametrize("name", BAD_PICTURES)
-def test_bytes_that_are_no_usable_picture_are_refused(ask, name, place):
-    data, message = BAD_PICTURES[name]
-    request = PICTURES | {place: files(*[data] * PICTURES[place].size)}
-    assert_refused(ask, "classify_images", request, message, PICTURES, "classify_images")
+@pytest.mark.parametrize("name", BAD_IMAGES)
+def test_bytes_that_are_no_usable_image_are_refused(ask, name, place):
+    data, message = BAD_IMAGES[name]
+    request = IMAGES | {place: files(*[data] * IMAGES[place].size)}
+    assert_refused(ask, "classify_images", request, message, IMAGES, "classify_images")
 
 
-def test_a_large_picture_is_refused_by_its_header(ask):
+def test_a_large_image_is_refused_by_its_header(ask):
     """Decoded, it would be 1.2 GB."""
-    ask("classify_images", **PICTURES)
+    ask("classify_images", **IMAGES)
     start = time.monotonic()
     for claim in (claiming, jpeg_claiming):
-        request = PICTURES | {"query_inputs": files(claim(20_000, 20_000))}
+        request = IMAGES | {"query_inputs": files(claim(20_000, 20_000))}
         with pytest.raises(tf.errors.InvalidArgumentError):
             ask("classify_images", **request)
     assert time.monotonic() - start < 0.5
 
 
-def test_requests_for_pictures_are_checked_like_others(ask):
+def test_requests_for_images_are_checked_like_others(ask):
     for change, message in (
         ({"support_targets": np.array([[0, 5]], np.int32)}, r"from 0 to 4"),
         ({"support_targets": np.array([[0]], np.int32)}, "one for each of support_inputs"),
@@ -187,8 +187,8 @@ def test_requests_for_pictures_are_checked_like_others(ask):
         ({"query_inputs": np.array([[png()], [png()]], object)}, "as many tasks"),
         ({"support_inputs": np.zeros([1, 0], object)}, "support_inputs: holds nothing"),
     ):
-        request = PICTURES | change
-        assert_refused(ask, "classify_images", request, message, PICTURES, "classify_images")
+        request = IMAGES | change
+        assert_refused(ask, "classify_images", request, message, IMAGES, "classify_images")
 
 
 def test_regression_refuses_targets_that_are_no_numbers(served):

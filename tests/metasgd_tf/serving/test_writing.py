@@ -25,7 +25,7 @@ from tests.serving_exports import (
     softmax,
 )
 
-PICTURES = ["classify_images", "classify_images_steps"]
+IMAGES = ["classify_images", "classify_images_steps"]
 ALONE = ["transductive", "support", "sinusoid", "grey folder"]
 OTHERS = ["adapt", "adapt_steps", "predict", "serving_default", "serving_default_steps"]
 
@@ -83,7 +83,7 @@ def test_saved_model_cli_shows_the_signatures(exports):
         timeout=120,
     ).stdout
     parts = {part.split("'")[0]: part for part in shown.split("signature_def['")[1:]}
-    assert set(PICTURES + OTHERS) <= set(parts)
+    assert set(IMAGES + OTHERS) <= set(parts)
     lines = " ".join(parts["serving_default"].split())
     for text in (
         "inputs['support_inputs'] tensor_info: dtype: DT_FLOAT shape: (-1, -1, 28, 28, 1)",
@@ -98,7 +98,7 @@ def test_saved_model_cli_shows_the_signatures(exports):
     assert "DT_STRING" in parts["classify_images"]
 
 
-def test_regression_has_no_signature_for_pictures(exports):
+def test_regression_has_no_signature_for_images(exports):
     (meta_graph,) = saved_model(exports("sinusoid")[1]).meta_graphs
     names = {name for name in meta_graph.signature_def if not name.startswith("__")}
     assert names == set(OTHERS)
@@ -113,7 +113,7 @@ def test_the_graph_has_neither_xla_nor_python(exports, name):
 
 def test_warm_up_requests_are_good_ones(exports):
     for name, signatures in (
-        ("transductive", PICTURES + OTHERS),
+        ("transductive", IMAGES + OTHERS),
         ("sinusoid", OTHERS),
         ("navigation", ["serving_default"]),
     ):

@@ -1,4 +1,4 @@
-"""A folder of pictures as a family of tasks, from flags to a trained and evaluated learner."""
+"""A folder of images as a family of tasks, from flags to a trained and evaluated learner."""
 
 import csv
 
@@ -20,7 +20,7 @@ SIZES = ["--ways=3", "--shots=1", "--queries=2", "--image_size=16"]
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures")
+    path = tmp_path_factory.mktemp("images")
     synthetic_folder.write(path, COUNTS)
     return path
 
@@ -30,8 +30,8 @@ def family(folder, *arguments, splits=SPLITS):
     return image_folder.from_flags(settings, splits)
 
 
-def test_each_split_has_its_classes_with_all_their_pictures(folder):
-    held = family(folder)._pictures
+def test_each_split_has_its_classes_with_all_their_images(folder):
+    held = family(folder)._images
     names = {split: held[split].names for split in SPLITS}
     assert {split: len(names[split]) for split in SPLITS} == {
         "train": 6,
@@ -39,17 +39,17 @@ def test_each_split_has_its_classes_with_all_their_pictures(folder):
         "test": 3,
     }
     assert sorted(sum(names.values(), ())) == list(COUNTS)
-    for pictures in held.values():
-        assert pictures.counts == tuple(COUNTS[name] for name in pictures.names)
-        assert pictures.images.shape == (sum(pictures.counts), 16, 16, 3)
+    for images in held.values():
+        assert images.counts == tuple(COUNTS[name] for name in images.names)
+        assert images.images.shape == (sum(images.counts), 16, 16, 3)
 
 
-def test_pictures_are_those_of_their_class(folder):
-    for pictures in family(folder, "--image_size=18")._pictures.values():
+def test_images_are_those_of_their_class(folder):
+    for images in family(folder, "--image_size=18")._images.values():
         start = 0
-        for name, count in zip(pictures.names, pictures.counts, strict=True):
-            made = synthetic_folder.pictures(list(COUNTS).index(name), count)
-            found = pictures.images[start : start + count].numpy()
+        for name, count in zip(images.names, images.counts, strict=True):
+            made = synthetic_folder.images(list(COUNTS).index(name), count)
+            found = images.images[start : start + count].numpy()
             # Resizing keeps the mean of each; there are fewer than ten, as 10 comes before 2.
             order = sorted(range(count), key=str)
             expected = made[order].mean((1, 2))
@@ -60,21 +60,21 @@ def test_pictures_are_those_of_their_class(folder):
 def test_flags_choose_size_channels_and_split(folder):
     made = family(folder, "--image_size=10", "--image_channels=1", "--split_seed=1")
     assert made.input_shape == (10, 10, 1) == made.model(0).input_shape[1:]
-    assert made._pictures["test"].names != family(folder)._pictures["test"].names
+    assert made._images["test"].names != family(folder)._images["test"].names
 
 
 def test_a_file_divides_the_classes(folder, tmp_path):
     path = tmp_path / "splits.csv"
     rows = [f"kind {letter},{'train' if letter < 'f' else 'test'}" for letter in "abcdefgh"]
     path.write_text("\n".join(["class,split", *rows]), encoding="utf-8")
-    held = family(folder, f"--class_splits={path}", splits=("train", "test"))._pictures
+    held = family(folder, f"--class_splits={path}", splits=("train", "test"))._images
     assert held["train"].names == tuple(f"kind {letter}" for letter in "abcde")
     assert held["test"].names == tuple(f"kind {letter}" for letter in "fgh")
     with pytest.raises(InputError, match="ways=3: the validation split has 0 classes"):
         family(folder, f"--class_splits={path}")
 
 
-def test_the_same_pictures_give_the_same_tasks_wherever_they_lie(folder, tmp_path):
+def test_the_same_images_give_the_same_tasks_wherever_they_lie(folder, tmp_path):
     synthetic_folder.write(tmp_path, dict(reversed(COUNTS.items())))
     for number, name in enumerate(COUNTS):  # As `folder` has them, in another order of writing.
         for path in sorted((tmp_path / name).iterdir(), reverse=True):
@@ -87,9 +87,9 @@ def test_the_same_pictures_give_the_same_tasks_wherever_they_lie(folder, tmp_pat
             np.testing.assert_array_equal(a, b)
 
 
-def test_pictures_of_other_splits_are_not_opened(tmp_path):
+def test_images_of_other_splits_are_not_opened(tmp_path):
     synthetic_folder.write(tmp_path, COUNTS)
-    (tmp_path / family(tmp_path)._pictures["test"].names[0] / "bad.png").write_bytes(b"bad")
+    (tmp_path / family(tmp_path)._images["test"].names[0] / "bad.png").write_bytes(b"bad")
     family(tmp_path, splits=("train", "validation"))
     with pytest.raises(InputError, match=f"image_dir={tmp_path}: .*/bad.png"):
         family(tmp_path, splits=("test",))
@@ -99,7 +99,7 @@ def test_pictures_of_other_splits_are_not_opened(tmp_path):
     ("arguments", "named"),
     [
         (["--ways=5"], "ways=5: image_dir=.* has 12 classes, too few for 5 each"),
-        (["--shots=4", "--queries=5"], r"shots=4 and queries=5: .*needs 9 .*kind \w \(\d pictures"),
+        (["--shots=4", "--queries=5"], r"shots=4 and queries=5: .*needs 9 .*kind \w \(\d images"),
         (["--class_splits=gone.csv"], "class_splits=gone.csv: cannot be read"),
         (["--image_dir=gone"], "image_dir=gone: .*No such file"),
     ],
@@ -122,7 +122,7 @@ def test_the_flag_that_is_missing_is_named():
 @pytest.fixture(scope="module")
 def trained(folder, tmp_path_factory):
     # Scores on both splits come from one graph, and their tasks differ in size.
-    held = family(folder, "--split_seed=1", splits=("train", "validation"))._pictures
+    held = family(folder, "--split_seed=1", splits=("train", "validation"))._images
     assert min(held["train"].counts) != min(held["validation"].counts)
     path = tmp_path_factory.mktemp("run")
     flags = ["--task=image_folder", f"--image_dir={folder}", *SIZES, "--split_seed=1"]
@@ -131,10 +131,10 @@ def trained(folder, tmp_path_factory):
     return path
 
 
-def test_a_learner_is_judged_on_classes_it_was_not_trained_on(folder, trained, capsys):
+def test_a_learner_is_evaluated_on_classes_it_was_not_trained_on(folder, trained, capsys):
     report, per_task = evaluate_run(str(trained), num_tasks=120)
-    test = family(folder, "--split_seed=1", splits=("test",))._pictures["test"]
-    assert f"note: reading {sum(test.counts)} pictures of {folder}" in capsys.readouterr().err
+    test = family(folder, "--split_seed=1", splits=("test",))._images["test"]
+    assert f"note: reading {sum(test.counts)} images of {folder}" in capsys.readouterr().err
     before, after = (row["mean"] for row in report["results"])
     assert 0.2 < before < 0.5 < 0.6 < after  # Three classes, told apart by their colours.
     # Before adaptation a hundred tasks are scored.
@@ -152,12 +152,12 @@ def test_a_learner_is_judged_on_classes_it_was_not_trained_on(folder, trained, c
     np.testing.assert_allclose(right, np.rint(right), atol=1e-3)
 
 
-def test_a_learner_is_judged_on_another_folder(trained, tmp_path, capsys):
+def test_a_learner_is_evaluated_on_another_folder(trained, tmp_path, capsys):
     synthetic_folder.write(tmp_path / "other", {f"new {n}": 4 for n in range(4)})
     path = tmp_path / "all.csv"
     path.write_text("class,split\n" + "".join(f"new {n},test\n" for n in range(4)))
     other = {"image_dir": str(tmp_path / "other"), "class_splits": str(path)}
     _, per_task = evaluate_run(str(trained), num_tasks=101, inner_steps=0, other_task=other)
-    assert f"note: reading 16 pictures of {tmp_path / 'other'}" in capsys.readouterr().err
+    assert f"note: reading 16 images of {tmp_path / 'other'}" in capsys.readouterr().err
     assert per_task[1]["accuracy"].shape == (101, 1)
     assert np.isfinite(per_task[1]["accuracy"]).all()

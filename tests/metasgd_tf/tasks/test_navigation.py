@@ -44,15 +44,15 @@ def part():
 
 @pytest.fixture(scope="module")
 def evaluate(family, learner):
-    """Judges the learner on parts, five tasks at once and not forty, which take longer to trace."""
+    """Evaluates the learner on parts, five tasks at once: forty take longer to trace."""
     (protocol,) = family.protocols(5)
 
-    def judged(parts, **settings):
+    def evaluated(parts, **settings):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(navigation, "TOGETHER", 5)
             return family.evaluation(learner, protocol, parts, **settings)()
 
-    return judged
+    return evaluated
 
 
 def test_it_is_a_family_without_episodes_that_needs_no_data(family):
@@ -122,10 +122,10 @@ def test_evaluation_starts_from_the_policy_as_it_is_and_serves_several_parts(
     family, learner, part, evaluate
 ):
     parts = [part, Part("validation", stream(3, "validation"))]
-    judged = evaluate(parts, steps=0)
+    evaluated = evaluate(parts, steps=0)
     weights = [tf.repeat(weight.value[tf.newaxis], 5, axis=0) for weight in learner.theta]
     collect = Collector(family.environment(5), learner.pure_model)
-    for (_, seed), scores in zip(parts, judged, strict=True):
+    for (_, seed), scores in zip(parts, evaluated, strict=True):
         assert scores["return"].shape == (5, 1)
         task_seeds = tf.stack([fold_in(seed, 0, task) for task in range(5)])
         met = collect(weights, task_seeds, fold_in(seed, 1, 0, 0))
@@ -173,9 +173,9 @@ def test_what_is_shown_are_paths_before_and_after_the_update_and_can_be_drawn(
         assert np.abs(walked.positions[:, :, 0]).max() <= 0.5
         assert np.abs(np.diff(walked.positions, axis=2)).max() <= 0.1 + 1e-6
     assert not np.isclose(before.positions[:, :, 1:], after.positions[:, :, 1:]).all()
-    picture = family.picture(*shown)
-    assert [axes.get_ylabel() for axes in picture.axes[::4]] == ["before", "after"]
-    assert len(picture.axes) == 8
+    image = family.draw(*shown)
+    assert [axes.get_ylabel() for axes in image.axes[::4]] == ["before", "after"]
+    assert len(image.axes) == 8
 
 
 def test_it_is_trained_by_trust_regions_where_no_optimizer_is_given(family, learner):

@@ -41,7 +41,7 @@ def test_rotations_are_further_classes():
 
 
 def area_mean(ink):
-    """Shrinks a picture of 105 × 105 to 28 × 28: each pixel is the mean over its area."""
+    """Shrinks an image of 105 × 105 to 28 × 28: each pixel is the mean over its area."""
     edges = np.arange(29) * 105 / 28
     low = np.maximum(edges[:-1, np.newaxis], np.arange(105))
     high = np.minimum(edges[1:, np.newaxis], np.arange(105) + 1)
@@ -66,24 +66,24 @@ def family_from_flags(monkeypatch, drawings, splits, *arguments):
 
 
 def numbered_drawings():
-    """Pictures of one colour for each character: its number in the pixels' two top bytes."""
+    """Images of one colour for each character: its number in the pixels' two top bytes."""
     numbers = np.arange(1623)
-    pictures = np.zeros([1623, 20, 4, 4, 1], np.uint8)
-    pictures[:, :, :2] = (numbers // 256)[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
-    pictures[:, :, 2:] = (numbers % 256)[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
-    return pictures
+    images = np.zeros([1623, 20, 4, 4, 1], np.uint8)
+    images[:, :, :2] = (numbers // 256)[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
+    images[:, :, 2:] = (numbers % 256)[:, np.newaxis, np.newaxis, np.newaxis, np.newaxis]
+    return images
 
 
 def characters_of(family, split):
     """Returns the numbers of the upright characters among a split's classes."""
-    pictures = family._pictures[split].images.numpy()[::20].astype(int)
-    return pictures[:, 0, 0, 0] * 256 + pictures[:, -1, 0, 0]
+    images = family._images[split].images.numpy()[::20].astype(int)
+    return images[:, 0, 0, 0] * 256 + images[:, -1, 0, 0]
 
 
-def test_training_holds_no_test_pictures(monkeypatch):
+def test_training_holds_no_test_images(monkeypatch):
     family = family_from_flags(monkeypatch, numbered_drawings(), ("train", "validation"))
     split = omniglot.split_characters(0)
-    assert set(family._pictures) == {"train", "validation"}
+    assert set(family._images) == {"train", "validation"}
     np.testing.assert_array_equal(characters_of(family, "train")[:1100], split["train"])
     np.testing.assert_array_equal(characters_of(family, "validation"), split["validation"])
     with pytest.raises(KeyError):
@@ -93,12 +93,12 @@ def test_training_holds_no_test_pictures(monkeypatch):
 def test_only_training_classes_are_rotated(monkeypatch, omniglot_drawings):
     drawings = omniglot_drawings
     family = family_from_flags(monkeypatch, drawings, ("train", "validation", "test"))
-    counts = {split: pictures.counts for split, pictures in family._pictures.items()}
+    counts = {split: images.counts for split, images in family._images.items()}
     assert counts == {"train": (8,) * 4400, "validation": (8,) * 100, "test": (8,) * 423}
     character = omniglot.split_characters(0)["train"][7]
     for turns in range(4):
         np.testing.assert_array_equal(
-            family._pictures["train"].images[8 * (1100 * turns + 7) + 3, :, :, 0],
+            family._images["train"].images[8 * (1100 * turns + 7) + 3, :, :, 0],
             np.rot90(drawings[character, 3, :, :, 0], turns),
         )
 

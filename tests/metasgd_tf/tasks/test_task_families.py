@@ -68,21 +68,21 @@ WITHOUT_EPISODES = ("navigation",)
 
 @pytest.fixture(scope="module")
 def image_dir(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures")
+    path = tmp_path_factory.mktemp("images")
     synthetic_folder.write(path, {f"kind {number}": 6 + number % 3 for number in range(10)})
     return path
 
 
 @pytest.fixture(scope="module")
 def photographs():
-    """What `mini_imagenet.load` gives, of few classes with pictures of noise."""
+    """What `mini_imagenet.load` gives, of few classes with images of noise."""
     rng = np.random.default_rng(0)
     loaded = {}
     for split in SPLITS:
         labels = np.repeat(np.arange(4), 21)
         images = rng.integers(0, 256, (len(labels), 84, 84, 3), np.uint8)
         names = tuple(f"n{number:08d}" for number in range(4))
-        loaded[split] = mini_imagenet.LabelledPictures(images, labels, names)
+        loaded[split] = mini_imagenet.LabelledImages(images, labels, names)
     return loaded
 
 

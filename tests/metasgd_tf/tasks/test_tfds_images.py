@@ -47,26 +47,24 @@ def family(data_dir, *arguments, splits=SPLITS):
 
 
 def test_the_classes_of_all_its_splits_are_divided_anew(data_dir):
-    held = family(data_dir)._pictures
-    assert {split: len(pictures.names) for split, pictures in held.items()} == dict.fromkeys(
-        SPLITS, 3
-    )
+    held = family(data_dir)._images
+    assert {split: len(images.names) for split, images in held.items()} == dict.fromkeys(SPLITS, 3)
     counts = {}
-    for pictures in held.values():
-        assert list(pictures.names) == sorted(pictures.names)
-        counts |= dict(zip(pictures.names, pictures.counts, strict=True))
+    for images in held.values():
+        assert list(images.names) == sorted(images.names)
+        counts |= dict(zip(images.names, images.counts, strict=True))
     assert counts == TOTALS
 
 
-def test_every_labelled_picture_is_in_its_class(data_dir):
+def test_every_labelled_image_is_in_its_class(data_dir):
     examples = [
         example for split in synthetic_tfds.COUNTS for example in synthetic_tfds.examples(split)
     ]
-    for pictures in family(data_dir)._pictures.values():
+    for images in family(data_dir)._images.values():
         start = 0
-        for name, count in zip(pictures.names, pictures.counts, strict=True):
+        for name, count in zip(images.names, images.counts, strict=True):
             label = "abcdefghi".index(name[-1])
-            found = pictures.images[start : start + count].numpy().mean((1, 2))
+            found = images.images[start : start + count].numpy().mean((1, 2))
             # Resizing keeps means. TFDS has an order of its own.
             made = np.array([pixels.mean((0, 1)) for of, pixels in examples if of == label])
             np.testing.assert_allclose(np.sort(found, 0), np.sort(made, 0), atol=2)
@@ -78,19 +76,19 @@ def test_small_batches_make_no_difference(data_dir, monkeypatch):
     monkeypatch.setattr(tfds_images, "BATCH", 7)
     parts = family(data_dir)
     for split in SPLITS:
-        np.testing.assert_array_equal(whole._pictures[split].images, parts._pictures[split].images)
+        np.testing.assert_array_equal(whole._images[split].images, parts._images[split].images)
 
 
 def test_flags_choose_size_channels_and_split(data_dir):
     made = family(data_dir, "--image_size=10", "--image_channels=1", "--split_seed=1")
     assert made.input_shape == (10, 10, 1) == made.model(0).input_shape[1:]
-    assert made._pictures["test"].names != family(data_dir)._pictures["test"].names
+    assert made._images["test"].names != family(data_dir)._images["test"].names
 
 
 def test_a_file_divides_the_classes(data_dir, tmp_path):
     path = tmp_path / "splits.csv"
     path.write_text("class,split\nflag c,test\nflag h,test\nflag b,test\nflag a,train\n")
-    held = family(data_dir, f"--class_splits={path}", splits=("test",))._pictures
+    held = family(data_dir, f"--class_splits={path}", splits=("test",))._images
     assert held["test"].names == ("flag b", "flag c", "flag h")
     assert held["test"].counts == (5, 12, 10)
 
@@ -114,7 +112,7 @@ def test_data_that_were_prepared_elsewhere_are_read_by_their_files(data_dir, tmp
         (copy / name).write_bytes(data)
     found = family(tmp_path, "--dataset=unknown_flags")
     np.testing.assert_array_equal(
-        found._pictures["test"].images, family(data_dir)._pictures["test"].images
+        found._images["test"].images, family(data_dir)._images["test"].images
     )
 
 
@@ -122,7 +120,7 @@ def test_data_that_were_prepared_elsewhere_are_read_by_their_files(data_dir, tmp
     ("arguments", "named"),
     [
         (["--ways=4"], "ways=4: dataset=striped_flags has 9 classes, too few for 4 each"),
-        (["--shots=3", "--queries=3"], r"shots=3 and queries=3: .*flag b \(5 pictures\)"),
+        (["--shots=3", "--queries=3"], r"shots=3 and queries=3: .*flag b \(5 images\)"),
         (["--class_splits=gone.csv"], "class_splits=gone.csv: cannot be read"),
         (["--dataset=striped_flag"], r"dataset=striped_flag: .*nothing of this name \(Dataset"),
         (["--dataset=striped flags"], r"dataset=striped flags: .*nothing of this name \(ValueE"),
@@ -146,12 +144,12 @@ def test_the_flag_that_is_missing_is_named():
         tfds_images.from_flags(run_flags.parse(["--task=tfds_images"]), SPLITS)
 
 
-def test_pictures_that_cannot_be_used_are_numbered(data_dir, monkeypatch):
+def test_images_that_cannot_be_used_are_numbered(data_dir, monkeypatch):
     monkeypatch.setattr("metasgd_tf.images.image_files.MIN_SIDE", 19)
     with pytest.raises(InputError) as info:
         family(data_dir)
     message = str(info.value)
-    assert message.startswith("dataset=striped_flags: pictures that cannot be used: number ")
+    assert message.startswith("dataset=striped_flags: images that cannot be used: number ")
     assert "(24 × 18 pixels, smaller than 19 × 19)" in message and "73 others" in message
 
 
@@ -209,7 +207,7 @@ def test_files_fetched_by_hand_need_no_network(tmp_path, monkeypatch):
         tfds_preparation.prepare(builder, "*.zip", "four zips")
 
 
-def test_pictures_of_one_byte_a_channel_only_are_taken(data_dir, monkeypatch):
+def test_images_of_one_byte_a_channel_only_are_taken(data_dir, monkeypatch):
     builder = tfds.builder("striped_flags", data_dir=str(data_dir))
     floats = tfds.features.FeaturesDict(
         {

@@ -1,4 +1,4 @@
-"""Returns by which policies are judged, against trajectories collected here."""
+"""Returns by which policies are evaluated, against trajectories collected here."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def learner():
 
 @pytest.fixture(scope="module")
 def evaluate(learner):
-    """Judges the learner on seven tasks, three at once."""
+    """Evaluates the learner on seven tasks, three at once."""
     evaluate = policy_evaluation(learner, environment(), ADVANTAGES, 7, STEPS)
     return lambda: evaluate(SEED)
 
@@ -76,7 +76,7 @@ def test_tasks_stay_the_same_however_many_are_asked_for(learner, returns):
     np.testing.assert_allclose(fewer, returns[:4, :1], rtol=1e-5)
 
 
-def test_a_learner_is_judged_as_it_is_when_asked_and_alike_each_time(learner, evaluate, returns):
+def test_a_learner_is_evaluated_as_it_is_when_asked_and_alike_each_time(learner, evaluate, returns):
     np.testing.assert_array_equal(evaluate(), returns)
     kept = [rate.numpy() for rate in learner.alpha.rates]
     for rate in learner.alpha.rates:
@@ -88,7 +88,7 @@ def test_a_learner_is_judged_as_it_is_when_asked_and_alike_each_time(learner, ev
     assert not np.isclose(still[:, 1:], returns[:, 1:]).any()
 
 
-def test_judging_changes_nothing(learner, evaluate):
+def test_evaluating_changes_nothing(learner, evaluate):
     before = [variable.numpy() for variable in [*learner.theta, *learner.alpha.rates]]
     evaluate()
     for old, new in zip(before, [*learner.theta, *learner.alpha.rates], strict=True):

@@ -86,11 +86,13 @@ def met_by(learner):
         assert 0 < np.mean(met.mask) < 1
         returns.append(np.mean(met.returns()))
         counts = met.mask.numpy().reshape(TASKS, -1) > 0
-        learned_from, judged_by = (
+        learned_from, evaluated_by = (
             zip(*(part.numpy().astype(np.float64) for part in estimated.examples(met)), strict=True)
             for estimated in (INNER, OUTER)
         )
-        for task, support, query, own in zip(tasks, learned_from, judged_by, counts, strict=True):
+        for task, support, query, own in zip(
+            tasks, learned_from, evaluated_by, counts, strict=True
+        ):
             if number < learner.inner_steps:
                 task.support.append(support)
                 task.walked_by.append(adapted(values, task))
@@ -173,7 +175,7 @@ def test_the_fisher_information_is_symmetric_and_positive(stepped):
     assert one @ products[0] > 0 and other @ products[1] > 0
 
 
-def test_a_step_is_judged_by_the_ratios_surrogate_and_the_divergence(stepped):
+def test_a_step_is_evaluated_by_the_ratios_surrogate_and_the_divergence(stepped):
     beside = [value + 0.01 for value in stepped.before]
     expected = [ratio_surrogate(beside, stepped.tasks), divergence(beside, stepped.tasks)]
     np.testing.assert_allclose(stepped.evaluated, expected, rtol=1e-3, atol=1e-5)

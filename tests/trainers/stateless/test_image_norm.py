@@ -1,4 +1,4 @@
-"""Batch normalisation of pictures, against what it is defined by, and central differences."""
+"""Batch normalisation of images, against what it is defined by, and central differences."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def draw(*shape):
 
 @pytest.fixture(params=[0, image_norm.LARGE], ids=["kernel", "operations"])
 def way(request, monkeypatch):
-    """Lets small pictures be normalised in either way."""
+    """Lets small images be normalised in either way."""
     monkeypatch.setattr(image_norm, "LARGE", request.param)
 
 
@@ -36,7 +36,7 @@ def tensors(arrays):
 
 def test_outputs_and_statistics(inputs):
     for got, expected in zip(
-        image_norm.picture_norm(*tensors(inputs), EPSILON), by_definition(*inputs), strict=True
+        image_norm.image_norm(*tensors(inputs), EPSILON), by_definition(*inputs), strict=True
     ):
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
@@ -80,7 +80,7 @@ def differentiated(arrays, weights):
         outer.watch([x, gamma, beta])
         with tf.GradientTape() as inner:
             inner.watch([x, gamma, beta])
-            y, _, _ = image_norm.picture_norm(x, gamma, beta, EPSILON)
+            y, _, _ = image_norm.image_norm(x, gamma, beta, EPSILON)
             value = tf.reduce_sum(scale * tf.sin(y))
         first = inner.gradient(value, [x, gamma, beta])
         total = tf.add_n(
@@ -116,7 +116,7 @@ def test_a_scale_of_zero_is_differentiated_twice(inputs):
 
 def test_the_statistics_of_one_entry(way):
     x = tf.ones([1, 1, 1, 3])
-    y, mean, variance = image_norm.picture_norm(x, tf.ones([3]), tf.zeros([3]), EPSILON)
+    y, mean, variance = image_norm.image_norm(x, tf.ones([3]), tf.zeros([3]), EPSILON)
     np.testing.assert_allclose(y, np.zeros([1, 1, 1, 3]))
     np.testing.assert_allclose(mean, [1, 1, 1])
     np.testing.assert_allclose(variance, [0, 0, 0])
@@ -136,10 +136,10 @@ def test_what_it_is_for(shape, axis, dtype, fits):
     assert image_norm.fits(tf.zeros(shape, dtype), axis) is fits
 
 
-def test_the_kernel_is_for_large_pictures_of_known_number():
+def test_the_kernel_is_for_large_images_of_known_number():
     def operations(shape):
         spec = tf.TensorSpec(shape, tf.float32)
-        traced = tf.function(lambda x: image_norm.picture_norm(x, tf.ones([2]), tf.zeros([2]), 0.1))
+        traced = tf.function(lambda x: image_norm.image_norm(x, tf.ones([2]), tf.zeros([2]), 0.1))
         return {node.type for node in traced.get_concrete_function(spec).graph.get_operations()}
 
     assert "FusedBatchNormV3" in operations([32, 32, 32, 2])

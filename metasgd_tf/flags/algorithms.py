@@ -1,0 +1,29 @@
+"""The values of `--algorithm`: what each sets, and what it is called in tables and figures."""
+
+from typing import NamedTuple
+
+
+class Algorithm(NamedTuple):
+    """One value of `--algorithm`.
+
+    Attributes:
+      title: its name in tables and figures.
+      alpha: one of `trainers.learners.alpha.KINDS`.
+      first_order: whether the outer gradient ignores second derivatives.
+      alpha_init: where α starts; drawn by seed if None.
+    """
+
+    title: str
+    alpha: str
+    first_order: bool = False
+    alpha_init: float | None = None
+
+
+ALGORITHMS = {
+    "meta_sgd": Algorithm("Meta-SGD", "per_weight"),
+    "meta_sgd_first_order": Algorithm("first-order Meta-SGD", "per_weight", first_order=True),
+    "layer_rates": Algorithm("one rate a layer", "per_layer"),
+    "scalar_rate": Algorithm("one rate", "scalar"),
+    "maml": Algorithm("MAML", "fixed", alpha_init=0.01),
+    "maml_first_order": Algorithm("first-order MAML", "fixed", first_order=True, alpha_init=0.01),
+}
