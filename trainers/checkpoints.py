@@ -14,7 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.learner import Learner
 from trainers.supervised.meta_trainer import MetaTrainer
 
 KEPT = 5
@@ -158,7 +158,7 @@ def _is_whole(path: str) -> bool:
     return True
 
 
-def restore_learner(learner: MetaLearner, path: str) -> Origin:
+def restore_learner(learner: Learner, path: str) -> Origin:
     """Sets θ and α, and the model's other variables, to those of a checkpoint.
 
     Args:

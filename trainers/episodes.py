@@ -1,13 +1,16 @@
 """Tasks as data: the episode, and the sizes by which learners are evaluated."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 
 class Episode(NamedTuple):
     """One task: examples to learn from, and examples that show what was learned.
+
+    Inputs and targets are tensors, or dicts, lists or tuples of tensors that have the same first
+    size, as the model and the loss take them.
 
     Attributes:
       support_inputs: [N, ...].
@@ -16,10 +19,10 @@ class Episode(NamedTuple):
       query_targets: [M, ...].
     """
 
-    support_inputs: tf.Tensor
-    support_targets: tf.Tensor
-    query_inputs: tf.Tensor
-    query_targets: tf.Tensor
+    support_inputs: Any
+    support_targets: Any
+    query_inputs: Any
+    query_targets: Any
 
 
 Sampler = Callable[[tf.Tensor], Episode]
@@ -46,3 +49,13 @@ class Protocol(NamedTuple):
         if step or self.before is None:
             return self.num_tasks
         return min(self.before, self.num_tasks)
+
+
+def is_finite(values: Any) -> bool:
+    """Tells whether all numbers in a nested structure of tensors are finite."""
+    tensors = [tf.convert_to_tensor(value) for value in tf.nest.flatten(values)]
+    return all(
+        bool(tf.reduce_all(tf.math.is_finite(tensor)))
+        for tensor in tensors
+        if tensor.dtype.is_floating
+    )

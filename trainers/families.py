@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.episodes import Episode, Protocol, Sampler
+from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.direction import direction_cosines
 from trainers.supervised.evaluation import Scores, evaluation
@@ -72,7 +73,7 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def trainer(
         self,
-        learner: MetaLearner,
+        learner: Learner,
         optimizer: keras.optimizers.Optimizer,
         *,
         meta_batch_size: int,
@@ -83,7 +84,7 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def evaluation(
         self,
-        learner: MetaLearner,
+        learner: Learner,
         protocol: Protocol,
         parts: Sequence[Part],
         *,
@@ -104,12 +105,12 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def direction(
-        self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
+        self, learner: Learner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
         """Prepares measuring the learned direction on tasks, see `supervised.direction`."""
 
     @abc.abstractmethod
-    def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
+    def shown(self, learner: Learner, protocol: Protocol, part: Part) -> Callable[[], Any]:
         """Prepares an example of what a learner does in a task, as arguments of `draw`."""
 
     @abc.abstractmethod
@@ -154,7 +155,7 @@ class TaskFamily(Family):
 
     def trainer(
         self,
-        learner: MetaLearner,
+        learner: Learner,
         optimizer: keras.optimizers.Optimizer,
         *,
         meta_batch_size: int,
@@ -167,7 +168,7 @@ class TaskFamily(Family):
 
     def evaluation(
         self,
-        learner: MetaLearner,
+        learner: Learner,
         protocol: Protocol,
         parts: Sequence[Part],
         *,
@@ -207,14 +208,18 @@ class TaskFamily(Family):
         return by_part
 
     def direction(
-        self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
+        self, learner: Learner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
         """Prepares measuring the learned direction, see `Family.direction`."""
+        if not isinstance(learner, MetaLearner):
+            return dict
         draw = tf.function(self._numbered(protocol, part), autograph=False)
 
         def supports() -> tuple[tf.Tensor, tf.Tensor]:
             drawn = draw.get_concrete_function(tf.TensorSpec([], tf.int32))
-            inputs, targets = (tf.TensorSpec.from_tensor(t) for t in drawn.structured_outputs[:2])
+            inputs, targets = tf.nest.map_structure(
+                tf.TensorSpec.from_tensor, tuple(drawn.structured_outputs[:2])
+            )
             return tf.map_fn(
                 lambda number: drawn(number)[:2],
                 tf.range(count),
@@ -223,7 +228,7 @@ class TaskFamily(Family):
 
         return direction_cosines(learner, supports)
 
-    def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
+    def shown(self, learner: Learner, protocol: Protocol, part: Part) -> Callable[[], Any]:
         """Prepares a task with the outputs for its query set before adaptation and after it."""
         draw = self._numbered(protocol, part)
 

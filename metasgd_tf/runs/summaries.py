@@ -21,6 +21,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from metasgd_tf.drawing.episodes import rasterised
 from metasgd_tf.flags import run_flags
 from trainers.families import Family, Part
+from trainers.learners.alpha import Alpha
+from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, stream
 
@@ -35,7 +37,7 @@ class Summaries:
     def __init__(
         self,
         model_dir: pathlib.Path,
-        learner: MetaLearner,
+        learner: Learner,
         family: Family,
         settings: flags.FlagValues,
     ):
@@ -75,8 +77,8 @@ class Summaries:
         Returns:
           The family's metric on the validation tasks after adaptation.
         """
-        if self._learner.alpha.learned:
-            self._write_alpha(step)
+        if isinstance(self._learner, MetaLearner) and self._learner.alpha.learned:
+            self._write_alpha(step, self._learner.alpha)
         return self._write_scores(step)
 
     def task(self, step: int) -> None:
@@ -114,8 +116,7 @@ class Summaries:
             self._write(split, step, means)
         return float(scores[self._family.metric][:, -1].mean())
 
-    def _write_alpha(self, step: int) -> None:
-        alpha = self._learner.alpha
+    def _write_alpha(self, step: int, alpha: Alpha) -> None:
         layers = alpha.by_layer(alpha.per_weight(alpha.rates))
         rates = {layer: values.numpy() for layer, values in layers.items()}
         scalars = {f"direction_cosine/{name}": cosine for name, cosine in self._cosines().items()}

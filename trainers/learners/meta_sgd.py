@@ -1,22 +1,27 @@
 """What meta-learning learns, a model's initial weights θ and its rates α, and how it is used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
 from trainers.learners.alpha import Alpha, draw_initial_value
+from trainers.learners.learner import Learner, Score
 from trainers.seeds import fold_in
 from trainers.stateless.pure_model import Output, PureModel
 from trainers.update_rule import Tensors, adapt, gradients
 
 BATCH_NORMS = ("transductive", "support")
-Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-class MetaLearner(tf.Module):
+class MetaLearner(Learner):
     """A Keras model that learns a task in a step or a few, by `trainers.update_rule`.
+
+    Meta-SGD, MAML and their relatives (Li et al. 2017; Finn et al. 2017): what is meta-trained is θ
+    and, where it is learned, α; the state of a task is its fast weights θ'.
 
     Attributes:
       model: the Keras model; its trainable variables are θ.
@@ -44,7 +49,8 @@ class MetaLearner(tf.Module):
 
         Args:
           model: any built Keras 3 model.
-          loss: a Keras loss by name, function or object, of (targets, outputs).
+          loss: a Keras loss by name, function or object, of (targets, outputs). For a model of
+            several outputs it is a function that takes them in the model's own structure.
           metrics: further scores of (targets, outputs) by name.
           alpha: one of `trainers.learners.alpha.KINDS`; `per_weight` is Meta-SGD, `fixed` is MAML.
           alpha_init: where all of α starts; drawn from [0.005, 0.1] by `seed` if not given.
@@ -73,21 +79,37 @@ class MetaLearner(tf.Module):
         if alpha_init is None:
             alpha_init = draw_initial_value(seed)
         self.alpha = Alpha(alpha, self.pure_model.weights, alpha_init)
-        self.scores: dict[str, Score] = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self._refuse_keras_losses_of_several_outputs(loss)
 
     @property
     def theta(self) -> list[keras.Variable]:
         """The model's trainable variables."""
         return self.pure_model.weights
 
+    @property
+    def meta_variables(self) -> list[keras.Variable | tf.Variable]:
+        """θ, and those of α's variables that are learned."""
+        return [*self.theta, *self.alpha.learned]
+
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """The model's other variables, such as the moving averages of batch normalisation."""
+        return self.pure_model.state
+
+    @property
+    def normalises_together(self) -> bool:
+        """Whether batch normalisation uses the statistics of the queries."""
+        return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
+
     def adapt(
         self,
-        inputs: tf.Tensor,
-        targets: tf.Tensor,
+        inputs: Any,
+        targets: Any,
         *,
         steps: int | None = None,
+        values: Sequence[tf.Tensor] | None = None,
         theta: Tensors | None = None,
-        rates: Tensors | None = None,
         training: bool = False,
         seed: tf.Tensor | None = None,
     ) -> Tensors:
@@ -96,11 +118,11 @@ class MetaLearner(tf.Module):
         A pure function of its arguments, or of θ and α as they are where those are not given.
 
         Args:
-          inputs: the support set's inputs, [N, ...].
+          inputs: the support set's inputs, [N, ...], in the structure that the model takes.
           targets: the support set's targets, [N, ...].
           steps: updates to make; `inner_steps` if not given.
-          theta: the weights to start from, or what this function returned before.
-          rates: values of `alpha.rates`.
+          values: θ and the learned α to use, one tensor for each of `meta_variables`.
+          theta: other weights to start from, such as what this function returned before.
           training: whether dropout is active. It is so in meta-training only, so that what is
             learned from a support set, and predicted by it, does not depend on chance.
           seed: [2], what dropout draws from.
@@ -109,10 +131,13 @@ class MetaLearner(tf.Module):
           One tensor for each weight. Where batch normalisation uses the support set's statistics,
           these follow, as they are under the fast weights.
         """
+        count = len(self.theta)
+        start = theta or values or [weight.value for weight in self.theta]
+        rates = values[count:] if values and self.alpha.learned else self.alpha.rates
         weights = adapt(
             self._support_loss(inputs, targets, training, seed),
-            (theta or [weight.value for weight in self.theta])[: len(self.theta)],
-            self.alpha.per_weight(rates or self.alpha.rates),
+            start[:count],
+            self.alpha.per_weight(rates),
             self.inner_steps if steps is None else steps,
             first_order=self.first_order,
             names=self.pure_model.names,
@@ -121,7 +146,14 @@ class MetaLearner(tf.Module):
             return weights
         return weights + self.pure_model(weights, inputs, training=False).statistics
 
-    def support_gradient(self, inputs: tf.Tensor, targets: tf.Tensor) -> Tensors:
+    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
+        """Returns the fast weights before adaptation and after each of `steps` updates."""
+        states = [self.adapt(inputs, targets, steps=0)]
+        for _ in range(steps):
+            states.append(self.adapt(inputs, targets, steps=1, theta=states[-1]))
+        return states
+
+    def support_gradient(self, inputs: Any, targets: Any) -> Tensors:
         """Returns ∇L(θ) on a support set, from which the first inner step starts.
 
         Args:
@@ -133,7 +165,7 @@ class MetaLearner(tf.Module):
         return gradients(lambda weights: loss(weights, 0), theta, self.pure_model.names)
 
     def _support_loss(
-        self, inputs: tf.Tensor, targets: tf.Tensor, training: bool, seed: tf.Tensor | None
+        self, inputs: Any, targets: Any, training: bool, seed: tf.Tensor | None
     ) -> Callable[[Tensors, int], tf.Tensor]:
         def loss(weights: Tensors, step: int) -> tf.Tensor:
             step_seed = None if seed is None else fold_in(seed, step)
@@ -142,15 +174,15 @@ class MetaLearner(tf.Module):
 
         return loss
 
-    def predict(self, weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
+    def predict(self, state: Tensors, inputs: Any) -> Any:
         """Returns the model's outputs [M, ...] for inputs [M, ...] with weights that `adapt` gave.
 
         Where batch normalisation uses the statistics of these inputs, they are answered together.
         """
-        return self._call(weights, inputs, training=False, seed=None).outputs
+        return self._call(state, inputs, training=False, seed=None).outputs
 
     def _call(
-        self, weights: Tensors, inputs: tf.Tensor, training: bool, seed: tf.Tensor | None
+        self, weights: Tensors, inputs: Any, training: bool, seed: tf.Tensor | None
     ) -> Output:
         count = len(self.theta)
         return self.pure_model(
@@ -163,9 +195,9 @@ class MetaLearner(tf.Module):
 
     def score(
         self,
-        weights: Tensors,
-        inputs: tf.Tensor,
-        targets: tf.Tensor,
+        state: Tensors,
+        inputs: Any,
+        targets: Any,
         *,
         training: bool = False,
         seed: tf.Tensor | None = None,
@@ -173,7 +205,7 @@ class MetaLearner(tf.Module):
         """Returns the loss and the metrics on some examples, and the model's new state.
 
         Args:
-          weights: one tensor for each weight of the model, or what `adapt` gave.
+          state: one tensor for each weight of the model, or what `adapt` gave.
           inputs: [N, ...].
           targets: [N, ...].
           training: whether dropout is active.
@@ -181,11 +213,43 @@ class MetaLearner(tf.Module):
 
         Returns:
           Scalars by name, the means over the examples, where `loss` includes the model's own
-          losses; and new values of `pure_model.state`.
+          losses; and new values of `moving_variables`.
         """
-        output = self._call(weights, inputs, training, seed)
+        output = self._call(state, inputs, training, seed)
         scores = {
             name: tf.reduce_mean(tf.cast(score(targets, output.outputs), output.penalty.dtype))
             for name, score in self.scores.items()
         }
         return scores | {"loss": scores["loss"] + output.penalty}, output.state
+
+    def _refuse_keras_losses_of_several_outputs(self, loss: str | Score) -> None:
+        outputs = getattr(self.model, "outputs", None) or [None]
+        several = len(outputs) > 1
+        if several and (isinstance(loss, str) or type(loss).__module__.startswith("keras.")):
+            raise InputError(
+                f"loss={loss!r}: model={self.model.name!r} has {len(outputs)} outputs and a Keras "
+                "loss takes one; give a function of (targets, outputs) that takes them all and "
+                "returns one number an example"
+            )
+
+    def diagnose(self, episode: Episode) -> str | None:
+        """Names the first quantity of a task that is not finite, see `trainers.supervised`."""
+        support = episode.support_inputs, episode.support_targets
+        weights = self.adapt(*support, steps=0)[: len(self.theta)]
+        for step in range(self.inner_steps + 1):
+            where = f"after {step} inner step(s)" if step else "before adaptation"
+            adapted = self.adapt(*support, steps=0, theta=weights)
+            for part, state, examples in (
+                ("support", weights, support),
+                ("query", adapted, (episode.query_inputs, episode.query_targets)),
+            ):
+                loss = self.score(state, *examples)[0]["loss"]
+                if not is_finite(loss):
+                    advice = "; try a smaller alpha_init or meta_learning_rate" if step else ""
+                    return f"the {part} loss is {float(loss)} {where}{advice}"
+            slope = gradients(lambda w: self.score(w, *support)[0]["loss"], weights)
+            for name, gradient in zip(self.pure_model.names, slope, strict=True):
+                if not is_finite(gradient):
+                    return f"the gradient of the support loss by {name} is not finite {where}"
+            weights = self.adapt(*support, steps=1, theta=weights)[: len(self.theta)]
+        return None

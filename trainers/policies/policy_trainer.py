@@ -142,10 +142,10 @@ class PolicyTrainer:
           [n, 2 A].
         """
         count = len(self.learner.theta)
-        weights, rates = values[:count], values[count:]
+        weights, values = values[:count], self._learned(values)
         for step in range(self.learner.inner_steps):
             support = task.support_inputs[step], task.support_targets[step]
-            weights = self.learner.adapt(*support, steps=1, theta=weights, rates=rates)
+            weights = self.learner.adapt(*support, steps=1, theta=weights, values=values)
         return self.learner.predict(weights, task.query_inputs)
 
     def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):

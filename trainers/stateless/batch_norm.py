@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from unittest import mock
 
 import keras
 import tensorflow as tf
@@ -23,9 +22,6 @@ def batch_statistics(
     Keras has no argument for this: a functional model hands its own `training` to each layer. As
     in training, a layer that is frozen by `trainable=False` uses its moving averages.
 
-    Meanwhile every normalising layer has right second derivatives. `tf.nn.moments` stops the
-    gradient from the variance to the mean, which is zero, but whose own derivative is not.
-
     Args:
       layers: the layers.
       given: what an earlier context of the same model yielded, to be used in place of the batch's;
@@ -39,8 +35,7 @@ def batch_statistics(
     for layer in layers:
         layer.call = _in_training(layer, remaining, used)
     try:
-        with mock.patch.object(tf.nn, "moments", _moments):
-            yield used
+        yield used
     finally:
         for layer in layers:
             del layer.call
@@ -95,11 +90,3 @@ def _normalise(
         kept = tf.cast(average, x.dtype) * layer.momentum
         average.assign(kept + tf.reshape(value, [-1]) * (1.0 - layer.momentum))
     return tf.cast(outputs, layer.compute_dtype)
-
-
-def _moments(x, axes, shift=None, keepdims=False, name=None, **_):
-    """`tf.nn.moments` without its `stop_gradient`."""
-    del shift, name
-    mean = tf.reduce_mean(x, axes, keepdims=True)
-    variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axes, keepdims=True)
-    return (mean, variance) if keepdims else (tf.squeeze(mean, axes), tf.squeeze(variance, axes))

@@ -4,13 +4,14 @@ This is `keras.Model.stateless_call` with what meta-learning needs beyond it:
 
 * Dropout masks that differ by seed. The state of a seed generator is a variable like any other, so
   a call that changes no variable would repeat one mask for ever.
-* Batch normalisation that uses the statistics of its batch outside training too, and has right
-  second derivatives (`trainers.stateless.batch_norm`).
+* Batch normalisation that uses the statistics of its batch outside training too
+  (`trainers.stateless.batch_norm`).
+* Second derivatives that TensorFlow leaves out (`trainers.stateless.second_derivatives`).
 * A model whose `call` takes no `training`.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -18,19 +19,21 @@ import tensorflow as tf
 from trainers.errors import InputError
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import Statistics, batch_statistics
+from trainers.stateless.second_derivatives import exact_second_derivatives
 
 
 class Output(NamedTuple):
     """What one call gives.
 
     Attributes:
-      outputs: the model's outputs, [N, ...].
+      outputs: the model's outputs, tensors [N, ...] in the structure that the model gives; those of
+        half precision are float32, so that losses are.
       penalty: scalar, the sum of the model's own losses (regularisers and `add_loss`).
       state: new values of `PureModel.state`, such as moving averages.
       statistics: what batch normalisation used, of the inputs unless it was given.
     """
 
-    outputs: tf.Tensor
+    outputs: Any
     penalty: tf.Tensor
     state: list[tf.Tensor]
     statistics: Statistics
@@ -75,7 +78,7 @@ class PureModel:
     def __call__(
         self,
         weights: Sequence[tf.Tensor],
-        inputs: tf.Tensor,
+        inputs: Any,
         *,
         training: bool,
         seed: tf.Tensor | None = None,
@@ -85,7 +88,7 @@ class PureModel:
 
         Args:
           weights: one tensor for each of `self.weights`.
-          inputs: [N, ...].
+          inputs: a tensor [N, ...], or a dict, list or tuple of such tensors, as the model takes.
           training: whether layers such as dropout are active. Batch normalisation uses the
             statistics of `inputs` in either case, as few-shot learners do, unless its layer is
             frozen by `trainable=False`.
@@ -98,9 +101,13 @@ class PureModel:
             for number, variable in enumerate(self._seeds):
                 replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
         with keras.StatelessScope(replaced, collect_losses=True) as scope:
-            with batch_statistics(self.batch_norms, statistics) as used:
-                outputs = self.model(inputs, training=training)
-            penalty = tf.add_n([tf.zeros((), outputs.dtype), *self.model.losses])
+            with batch_statistics(self.batch_norms, statistics) as used, exact_second_derivatives():
+                outputs = tf.nest.map_structure(
+                    _no_half_precision, self.model(inputs, training=training)
+                )
+            kind = tf.nest.flatten(outputs)[0].dtype
+            kind = kind if kind.is_floating else tf.float32
+            penalty = tf.add_n([tf.zeros((), kind), *(tf.cast(v, kind) for v in self.model.losses)])
         state = [scope.get_current_value(v) for v in self.state]
         return Output(
             outputs,
@@ -108,3 +115,7 @@ class PureModel:
             [v.value if s is None else s for v, s in zip(self.state, state, strict=True)],
             used,
         )
+
+
+def _no_half_precision(output: tf.Tensor) -> tf.Tensor:
+    return tf.cast(output, tf.float32) if output.dtype in (tf.bfloat16, tf.float16) else output

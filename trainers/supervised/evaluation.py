@@ -5,16 +5,16 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from trainers.compiling import compiled_where_possible
 from trainers.devices import TASKS_IN_FLIGHT, xla_pays
 from trainers.episodes import Episode
-from trainers.learners.meta_sgd import MetaLearner
-from trainers.update_rule import Tensors
+from trainers.learners.learner import Learner, State
 
 Scores = dict[str, np.ndarray]
 
 
 def evaluation(
-    learner: MetaLearner,
+    learner: Learner,
     episodes: Callable[[tf.Tensor], Episode],
     count: int,
     *,
@@ -42,25 +42,21 @@ def evaluation(
         episode = episodes(number)
         support = episode.support_inputs, episode.support_targets
 
-        def scores(weights: Tensors) -> dict[str, tf.Tensor]:
-            given, _ = learner.score(weights, episode.query_inputs, episode.query_targets)
+        def scores(state: State) -> dict[str, tf.Tensor]:
+            given, _ = learner.score(state, episode.query_inputs, episode.query_targets)
             return {name: tf.cast(given[name], tf.float32) for name in learner.scores}
 
-        def unadapted() -> dict[str, tf.Tensor]:
-            return scores(learner.adapt(*support, steps=0))
-
-        if before is None:
-            columns = [unadapted()]
+        unadapted, *adapted = learner.adapt_stepwise(*support, last)
+        unknown = {name: tf.constant(np.nan, tf.float32) for name in learner.scores}
+        if not learner.predicts_unadapted:
+            columns = [unknown]
+        elif before is None:
+            columns = [scores(unadapted)]
         else:
-            unknown = {name: tf.constant(np.nan, tf.float32) for name in learner.scores}
-            columns = [tf.cond(before(number), unadapted, lambda: unknown)]
-        weights = None
-        for _ in range(last):
-            weights = learner.adapt(*support, steps=1, theta=weights)
-            columns.append(scores(weights))
+            columns = [tf.cond(before(number), lambda: scores(unadapted), lambda: unknown)]
+        columns += [scores(state) for state in adapted]
         return {name: tf.stack([column[name] for column in columns]) for name in learner.scores}
 
-    @tf.function(autograph=False, jit_compile=xla_pays(learner.model))
     def all_tasks() -> dict[str, tf.Tensor]:
         return tf.map_fn(
             one_task,
@@ -69,7 +65,10 @@ def evaluation(
             fn_output_signature={name: tf.float32 for name in learner.scores},
         )
 
-    return lambda: {name: value.numpy() for name, value in all_tasks().items()}
+    evaluate = compiled_where_possible(
+        all_tasks, learner.model, "evaluation", jit_compile=xla_pays(learner.model)
+    )
+    return lambda: {name: value.numpy() for name, value in evaluate().items()}
 
 
 def mean_and_ci95(values: np.ndarray) -> tuple[float, float]:

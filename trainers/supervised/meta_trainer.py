@@ -9,58 +9,60 @@ The paper sums over tasks; here it is the mean, so that the outer learning rate 
 depend on the meta-batch. The outer step is any Keras optimizer's.
 """
 
-import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trainers.compiling import first_that_works
 from trainers.devices import sum_in_chunks, xla_pays
 from trainers.episodes import Episode, Sampler
 from trainers.errors import DivergedError, InputError
-from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.learner import Learner
 from trainers.seeds import fold_in, split_seed, stream
+from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised.diagnosis import explain_divergence
 from trainers.supervised.pace import Pace
 from trainers.update_rule import Tensors
 
+WAYS = ("compiled, tasks side by side in each operation", "compiled, task by task", "uncompiled")
+"""Ways to run iterations, the fastest first for small models."""
+
 
 def meta_gradient(
-    learner: MetaLearner, theta: Tensors, rates: Tensors, episode: Episode, seed: tf.Tensor
+    learner: Learner, values: Tensors, episode: Episode, seed: tf.Tensor
 ) -> tuple[Tensors, dict[str, tf.Tensor], Tensors]:
     """Differentiates one task's query loss after adaptation: ∇_(θ,α) L_test(T)(θ').
 
     Args:
       learner: what is trained.
-      theta: the weights θ.
-      rates: values of `learner.alpha.rates`.
+      values: of `learner.meta_variables`.
       episode: the task.
       seed: [2], what dropout draws from.
 
     Returns:
-      The gradient, by θ and then by those of α's variables that are learned; the query set's
-      scores; and the model's state after the query set.
+      The gradient by each of `values`; the query set's scores; and the model's state after the
+      query set.
     """
-    learned = theta + rates if learner.alpha.learned else theta
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(learned)
-        fast = learner.adapt(
+        tape.watch(values)
+        state = learner.adapt(
             episode.support_inputs,
             episode.support_targets,
-            theta=theta,
-            rates=rates,
+            values=values,
             training=True,
             seed=fold_in(seed, 0),
         )
-        scores, state = learner.score(
-            fast,
+        scores, moving = learner.score(
+            state,
             episode.query_inputs,
             episode.query_targets,
             training=True,
             seed=fold_in(seed, 1),
         )
-    gradient = tape.gradient(scores["loss"], learned)
-    return [tf.convert_to_tensor(g) for g in gradient], scores, state
+    gradient = tape.gradient(scores["loss"], values)
+    return [tf.convert_to_tensor(g) for g in gradient], scores, moving
 
 
 class MetaTrainer:
@@ -74,11 +76,12 @@ class MetaTrainer:
       learner: what is trained.
       optimizer: the outer optimizer.
       iteration: meta-iterations done, an int64 `tf.Variable`.
+      way: how iterations are run, one of `WAYS`; None before the first.
     """
 
     def __init__(
         self,
-        learner: MetaLearner,
+        learner: Learner,
         tasks: Sampler,
         optimizer: keras.optimizers.Optimizer | None = None,
         *,
@@ -95,6 +98,7 @@ class MetaTrainer:
           meta_batch_size: tasks of an iteration, over all replicas.
           seed: what tasks and dropout masks are drawn by.
           jit_compile: whether XLA compiles the loop over iterations; if not given, where it pays.
+            A model that cannot be compiled is trained uncompiled, which is logged.
 
         Raises:
           InputError: if the replicas cannot share the tasks equally.
@@ -112,7 +116,7 @@ class MetaTrainer:
                 f"{replicas} replica(s)"
             )
         self._meta_batch_size = meta_batch_size
-        self._variables = [*learner.theta, *learner.alpha.learned]
+        self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         if jit_compile is None:
             jit_compile = replicas == 1 and xla_pays(learner.model)
@@ -122,8 +126,9 @@ class MetaTrainer:
             autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        self._jit_compile = jit_compile
-        self._iterate = tf.function(self._trace_iterations, jit_compile=jit_compile)
+        self._ways = WAYS if jit_compile else WAYS[-1:]
+        self._iterate: Callable[..., Any] | None = None
+        self.way: str | None = None
         self._pace = Pace()
 
     def train(
@@ -140,24 +145,62 @@ class MetaTrainer:
           name, and of `meta_gradient_norm`.
 
         Raises:
-          InputError: for fewer than one iteration.
+          InputError: for fewer than one iteration, or a model that cannot be meta-trained.
           DivergedError: at the first iteration whose loss or gradient is not finite. Everything
             stays as the iteration before left it.
         """
         if iterations < 1:
             raise InputError(f"iterations={iterations}: should be at least 1")
         first = done = int(self.iteration.numpy())
-        totals = {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
+        iterate = self.prepare()
+        totals = self._no_totals()
         while done == first or (done < first + iterations and not stop()):
             upto = min(done + self._pace.burst, first + iterations)
             with self._pace.timed(upto - done):
-                reached, totals = self._iterate(tf.constant(done), tf.constant(upto), totals)
+                reached, totals = iterate(tf.constant(done), tf.constant(upto), totals)
                 done = int(reached)
             self.iteration.assign(done)
             if done < upto:
                 cause = explain_divergence(self.learner, self._tasks, self._task_seeds(reached))
                 raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
         return {name: float(total) / (done - first) for name, total in totals.items()}
+
+    def prepare(self) -> Callable[..., Any]:
+        """Finds the fastest way to run iterations of this model, and compiles it.
+
+        Returns:
+          A function from the first iteration, the last one and totals to how far it came and
+          totals.
+
+        Raises:
+          InputError: if the model cannot be meta-trained; the layer is named where possible.
+        """
+        if self._iterate is not None:
+            return self._iterate
+        # As many iterations as none tell whether a way works, and change nothing.
+        none = tf.constant(int(self.iteration.numpy()))
+
+        def trying(way: str) -> Callable[[], Callable[..., Any]]:
+            def run() -> Callable[..., Any]:
+                self.way = way
+                iterate = tf.function(self._trace_iterations, jit_compile=way != WAYS[-1])
+                iterate(none, none, self._no_totals())
+                return iterate
+
+            return run
+
+        ways = {way: trying(way) for way in self._ways}
+        self.way, iterate = first_that_works(ways, self.learner.model, "training", self._blame)
+        self._iterate = iterate
+        return iterate
+
+    def _blame(self) -> str | None:
+        """Returns the first layer that cannot be differentiated twice."""
+        episode = self._tasks(self._task_seeds(tf.constant(0, tf.int64))[0])
+        return next(iter(untrusted_layers(self.learner.model, episode.support_inputs)), None)
+
+    def _no_totals(self) -> dict[str, tf.Tensor]:
+        return {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
 
     def _trace_iterations(self, first: tf.Tensor, last: tf.Tensor, totals: dict[str, tf.Tensor]):
         step = first
@@ -168,7 +211,7 @@ class MetaTrainer:
             finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
             if finite:
                 self.optimizer.apply(gradient, self._variables)
-                for variable, value in zip(self.learner.pure_model.state, state, strict=True):
+                for variable, value in zip(self.learner.moving_variables, state, strict=True):
                     variable.assign(value)
                 totals = {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
                 step += 1
@@ -188,33 +231,30 @@ class MetaTrainer:
         replica = tf.distribute.get_replica_context()
         count = self._meta_batch_size // replica.num_replicas_in_sync
         first = replica.replica_id_in_sync_group * count
-        theta = [tf.convert_to_tensor(weight.value) for weight in self.learner.theta]
-        rates = [tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates]
+        values = [tf.convert_to_tensor(variable) for variable in self._variables]
         seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])
-        total = sum_in_chunks(lambda chunk: self._sum_over_tasks(theta, rates, chunk), seeds)
+        total = sum_in_chunks(lambda chunk: self._sum_over_tasks(values, chunk), seeds)
         return tf.nest.map_structure(lambda value: value / count, total)
 
-    def _sum_over_tasks(self, theta: Tensors, rates: Tensors, seeds: tf.Tensor):
-        if self._jit_compile:
-            # What cannot be vectorised says so by ValueError, and is done side by side.
-            with contextlib.suppress(ValueError):
-                return self._vectorised_sum(theta, rates, seeds)
-        results = [self._task_gradient(theta, rates, seed) for seed in tf.unstack(seeds)]
+    def _sum_over_tasks(self, values: Tensors, seeds: tf.Tensor):
+        if self.way == WAYS[0]:
+            return self._vectorised_sum(values, seeds)
+        results = [self._task_gradient(values, seed) for seed in tf.unstack(seeds)]
         return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
 
-    def _vectorised_sum(self, theta: Tensors, rates: Tensors, seeds: tf.Tensor):
+    def _vectorised_sum(self, values: Tensors, seeds: tf.Tensor):
         # Episodes are drawn one by one: vectorised random numbers would be compiled at every call.
         drawn = [self._tasks(seed) for seed in tf.unstack(seeds)]
         episodes = tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
         results = tf.vectorized_map(
-            lambda task: meta_gradient(self.learner, theta, rates, *task),
+            lambda task: meta_gradient(self.learner, values, *task),
             (episodes, seeds),
             fallback_to_while_loop=False,
         )
         return tf.nest.map_structure(lambda values: tf.reduce_sum(values, axis=0), results)
 
-    def _trace_task_gradient(self, theta: Tensors, rates: Tensors, seed: tf.Tensor):
-        return meta_gradient(self.learner, theta, rates, self._tasks(seed), seed)
+    def _trace_task_gradient(self, values: Tensors, seed: tf.Tensor):
+        return meta_gradient(self.learner, values, self._tasks(seed), seed)
 
     def _task_seeds(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the seeds of an iteration's tasks, [meta_batch_size, 2] (int32)."""

@@ -65,17 +65,16 @@ def learner_and_episode(build, alpha, steps, batch_norm="transductive"):
 
 
 def assert_equals_central_differences(learner, episode):
-    theta = [tf.convert_to_tensor(w.value) for w in learner.theta]
-    rates = [tf.convert_to_tensor(r) for r in learner.alpha.rates]
-    gradient, _, _ = meta_gradient(learner, theta, rates, episode, SEED)
-    learned = len(theta) + len(learner.alpha.learned)
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    gradient, _, _ = meta_gradient(learner, values, episode, SEED)
+    learned = len(learner.theta) + len(learner.alpha.learned)
     assert len(gradient) == learned
 
     @tf.function
-    def loss(theta, rates):
-        return meta_gradient(learner, theta, rates, episode, SEED)[1]["loss"]
+    def loss(values):
+        return meta_gradient(learner, values, episode, SEED)[1]["loss"]
 
-    point = [tensor.numpy() for tensor in theta + rates]
+    point = [tensor.numpy() for tensor in values]
     random = np.random.default_rng(7)
     for which in range(learned):
         # One random direction tests all entries of a weight at once.
@@ -84,7 +83,7 @@ def assert_equals_central_differences(learner, episode):
             [p + sign * STEP * direction if i == which else p for i, p in enumerate(point)]
             for sign in (1, -1)
         ]
-        up, down = (loss(values[: len(theta)], values[len(theta) :]).numpy() for values in shifted)
+        up, down = (loss(moved).numpy() for moved in shifted)
         expected = (up - down) / (2 * STEP)
         found = np.sum(gradient[which].numpy() * direction)
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-9)
@@ -105,11 +104,10 @@ def test_so_it_does_through_the_support_sets_statistics():
 
 def test_first_order_leaves_second_derivatives_out_of_theta_only():
     learner, episode = learner_and_episode(mlp, "per_weight", 1)
-    theta = [tf.convert_to_tensor(w.value) for w in learner.theta]
-    rates = [tf.convert_to_tensor(r) for r in learner.alpha.rates]
-    second, _, _ = meta_gradient(learner, theta, rates, episode, SEED)
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    second, _, _ = meta_gradient(learner, values, episode, SEED)
     learner.first_order = True
-    first, _, _ = meta_gradient(learner, theta, rates, episode, SEED)
+    first, _, _ = meta_gradient(learner, values, episode, SEED)
     fast = learner.adapt(episode.support_inputs, episode.support_targets)
     with tf.GradientTape() as tape:
         tape.watch(fast)

@@ -36,14 +36,12 @@ def state(made):
 def test_one_iteration_is_a_step_along_the_mean_of_the_tasks_gradients():
     made = trainer(optimizer=keras.optimizers.SGD(0.5), meta_batch_size=11, seed=9)
     before = state(made)
-    theta, rates = before[:6], before[6:]
     gradients = []
     for seed in split_seed(fold_in(stream(9, "train"), 0), 11):
         gradients.append(
             meta_gradient(
                 made.learner,
-                [tf.constant(t) for t in theta],
-                [tf.constant(r) for r in rates],
+                [tf.constant(value) for value in before],
                 TASKS(seed),
                 seed,
             )[0]

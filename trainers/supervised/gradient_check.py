@@ -1,0 +1,116 @@
+"""Whether a model's meta-gradient can be trusted: compared with central differences.
+
+With L(v) the query loss after adaptation as a function of the values v that are meta-trained, and
+directions d, the slope ∇L(v) · d is compared with
+
+    (L(v + h d) − L(v − h d)) / 2h
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from trainers.episodes import Episode
+from trainers.learners.learner import Learner
+from trainers.stateless.layer_check import untrusted_layers
+from trainers.update_rule import Tensors
+
+DIRECTIONS = 3
+TOLERANCE = 0.1
+"""Of the difference. Rounding in float32 and ReLU's kinks stay below it; what a layer leaves out may
+do so too, where second derivatives matter little, so that layers are looked at one by one."""
+STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4)
+"""Lengths of h d. Curvature spoils the first and rounding the last, by how much none can tell."""
+SEED = (0, 0)
+
+
+class GradientCheck(NamedTuple):
+    """What a check found.
+
+    Attributes:
+      trusted: whether the meta-gradient equals the differences and each layer's second derivative
+        is right.
+      error: the largest difference from them, as a share of the slope.
+      layers: the layers that have wrong second derivatives or none, and what is wrong with each.
+    """
+
+    trusted: bool
+    error: float
+    layers: dict[str, str]
+
+    def __str__(self) -> str:
+        """Says it in one sentence."""
+        if self.trusted:
+            return (
+                "the meta-gradient agrees with central differences in "
+                f"{DIRECTIONS} directions, to {100 * self.error:.2g} %"
+            )
+        blamed = ", ".join(f"{name}: {problem}" for name, problem in self.layers.items())
+        blamed = blamed or "no layer on its own is the cause"
+        return (
+            f"the meta-gradient is not to be trusted ({blamed}): "
+            f"it differs by {100 * self.error:.2g} % from central differences"
+        )
+
+
+def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
+    """Compares the meta-gradient of a task with central differences in some random directions.
+
+    Half of each direction follows the meta-gradient, so that there is a slope to compare, and half
+    is random, so that what the meta-gradient leaves out shows too.
+
+    Args:
+      learner: as it is to be trained. One of first order leaves second derivatives out on purpose
+        and is not to be trusted by this measure.
+      episode: a task.
+    """
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+
+    def loss(moved: Tensors) -> float:
+        state = learner.adapt(episode.support_inputs, episode.support_targets, values=moved)
+        scores, _ = learner.score(state, episode.query_inputs, episode.query_targets)
+        return float(scores["loss"])
+
+    layers = untrusted_layers(learner.model, episode.support_inputs)
+    try:
+        gradient = _gradient(learner, values, episode)
+    except Exception:
+        # Whatever TensorFlow raises where it has no derivative.
+        return GradientCheck(False, 1.0, layers)
+    random = np.random.default_rng(0)
+    error = max(_error(loss, values, gradient, random) for _ in range(DIRECTIONS))
+    return GradientCheck(error <= TOLERANCE and not layers, error, layers)
+
+
+def _gradient(learner: Learner, values: Tensors, episode: Episode) -> Tensors:
+    """Returns the meta-gradient without dropout, which the differences are without too."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        state = learner.adapt(episode.support_inputs, episode.support_targets, values=values)
+        scores, _ = learner.score(state, episode.query_inputs, episode.query_targets)
+    return tape.gradient(scores["loss"], values, unconnected_gradients="zero")
+
+
+def _error(loss, values: Tensors, gradient: Tensors, random: np.random.Generator) -> float:
+    """Returns by how much the slope in a direction differs from the differences' at best."""
+    noise = [tf.constant(random.standard_normal(v.shape), v.dtype) for v in values]
+    size = tf.linalg.global_norm(gradient) / tf.linalg.global_norm(noise)
+    along = [
+        g * tf.constant(random.uniform(0.5, 1.5, g.shape), g.dtype) + tf.cast(size, n.dtype) * n
+        for g, n in zip(gradient, noise, strict=True)
+    ]
+    length = tf.linalg.global_norm(along)
+    along = [d / tf.cast(length, d.dtype) for d in along]
+    slope = float(
+        sum(tf.reduce_sum(tf.cast(g * d, tf.float64)) for g, d in zip(gradient, along, strict=True))
+    )
+    errors = []
+    for step in STEPS:
+        up, down = (
+            loss([v + sign * step * d for v, d in zip(values, along, strict=True)])
+            for sign in (1, -1)
+        )
+        difference = (up - down) / (2 * step)
+        errors.append(abs(slope - difference) / max(abs(difference), 1e-12))
+    return min(errors)
