@@ -229,7 +229,11 @@ class TaskFamily(Family):
         return direction_cosines(learner, supports)
 
     def shown(self, learner: Learner, protocol: Protocol, part: Part) -> Callable[[], Any]:
-        """Prepares a task with the outputs for its query set before adaptation and after it."""
+        """Prepares a task with the outputs for its query set before adaptation and after it.
+
+        Of a learner that cannot answer before, both are those after it.
+        """
+        before_and_after = (0 if learner.predicts_unadapted else None, None)
         draw = self._numbered(protocol, part)
 
         @tf.function(autograph=False)
@@ -238,7 +242,7 @@ class TaskFamily(Family):
             support = episode.support_inputs, episode.support_targets
             before, after = (
                 learner.predict(learner.adapt(*support, steps=steps), episode.query_inputs)
-                for steps in (0, None)
+                for steps in before_and_after
             )
             return episode, before, after
 

@@ -21,6 +21,7 @@ from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.families import Family, Part
+from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import stream
 from trainers.supervised.evaluation import mean_and_ci95
@@ -58,7 +59,7 @@ class LoadedRun(NamedTuple):
     settings: flags.FlagValues
     trained_on: str
     family: Family
-    learner: MetaLearner
+    learner: Learner
     checkpoint: str
     origin: Origin
 
@@ -142,7 +143,7 @@ def evaluate(
         "cross_domain": task_name(settings) != run.trained_on,
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
-        "batch_norm": learner.batch_norm if learner.pure_model.batch_norms else None,
+        "batch_norm": batch_norm_of(learner),
         "checkpoint": run.checkpoint,
         "iteration": run.origin.iteration,
         "training_seconds": round(run.origin.seconds, 1),
@@ -152,6 +153,13 @@ def evaluate(
         **provenance(),
     }
     return Evaluation(report, per_task)
+
+
+def batch_norm_of(learner: Learner) -> str | None:
+    """Returns whose statistics a learner's batch normalisation uses; None if it has none."""
+    if isinstance(learner, MetaLearner) and learner.pure_model.batch_norms:
+        return learner.batch_norm
+    return None
 
 
 def task_name(settings: flags.FlagValues) -> str:
@@ -165,7 +173,7 @@ def task_name(settings: flags.FlagValues) -> str:
 
 def restored_learner(
     family: Family, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
-) -> tuple[MetaLearner, Origin]:
+) -> tuple[Learner, Origin]:
     """Returns the learner of a run, and which moment of the training it is from.
 
     Args:
@@ -193,7 +201,7 @@ def restored_learner(
 
 
 def _scores(
-    learner: MetaLearner,
+    learner: Learner,
     family: Family,
     protocol: Protocol,
     eval_seed: int,
@@ -213,6 +221,8 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
     for metric, values in scores.items():
         for step in range(values.shape[1]):
             tasks = protocol.scored(step)
+            if np.isnan(values[:tasks, step]).all():
+                continue  # Not before adaptation, for a learner that cannot answer there.
             mean, ci95 = mean_and_ci95(values[:tasks, step])
             cells = (metric, protocol.shots, step, mean, ci95, tasks, protocol.repeats)
             rows.append(dict(zip(COLUMNS, cells, strict=True)))

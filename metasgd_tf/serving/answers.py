@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from metasgd_tf.serving.prediction import prediction
 from trainers.devices import TASKS_IN_FLIGHT
+from trainers.learners.learner import Learner, State
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.update_rule import Tensors
 
@@ -23,10 +24,10 @@ class Answers(NamedTuple):
     Attributes:
       answer: maps support inputs [B, N, ...], support targets [B, N, ...], query inputs
         [B, M, ...] and the number of inner steps to outputs [B, M, outputs]. That number is an
-        int, or an int32 tensor, with which a task takes a third longer.
-      adapt: maps support inputs, support targets and inner steps to fast weights [B, size].
+        int, or for a `MetaLearner` an int32 tensor, with which a task takes a third longer.
+      adapt: maps support inputs, support targets and inner steps to states [B, size].
       predict: maps what `adapt` gave and query inputs to outputs [B, M, outputs].
-      size: numbers that a task's fast weights are.
+      size: numbers that a task's state is, such as its fast weights.
     """
 
     answer: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Steps], tf.Tensor]
@@ -36,7 +37,7 @@ class Answers(NamedTuple):
 
 
 def answers(
-    learner: MetaLearner, input_spec: tf.TensorSpec, target_spec: tf.TensorSpec, outputs: int
+    learner: Learner, input_spec: tf.TensorSpec, target_spec: tf.TensorSpec, outputs: int
 ) -> Answers:
     """Prepares a learner's answers; it reads θ and α as they are when these are asked for.
 
@@ -46,55 +47,65 @@ def answers(
       target_spec: a task's targets, [None, ...].
       outputs: the model's outputs for an input.
     """
-    theta_count = len(learner.theta)
     answer_spec = tf.TensorSpec([None, outputs], tf.float32)
     predict = prediction(learner, input_spec, answer_spec)
 
     # These are functions of their own so that an export holds once what several signatures share.
     @tf.function(autograph=False)
-    def fast_weights(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> Tensors:
+    def adapted(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> State:
         if isinstance(steps, int):
             return learner.adapt(inputs, targets, steps=steps)
+        assert isinstance(learner, MetaLearner), "no signature asks others for a number of steps"
+        return _steps_at_run_time(learner, inputs, targets, steps)
 
-        def step(done: tf.Tensor, weights: Tensors) -> tuple[tf.Tensor, Tensors]:
-            return done + 1, learner.adapt(inputs, targets, steps=1, theta=weights)[:theta_count]
-
-        theta = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
-        _, weights = tf.while_loop(
-            lambda done, _: done < steps, step, (tf.constant(0), theta), parallel_iterations=1
-        )
-        # No further step, but what belongs to weights beside them: the support set's statistics.
-        return learner.adapt(inputs, targets, steps=0, theta=weights)
-
-    parts = fast_weights.get_concrete_function(input_spec, target_spec, learner.inner_steps).outputs
+    traced = adapted.get_concrete_function(input_spec, target_spec, learner.inner_steps)
+    structure = traced.structured_outputs
+    parts = tf.nest.flatten(structure)
     sizes = [part.shape.num_elements() for part in parts]
     state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
 
     @tf.function(autograph=False)
     def answer(inputs: tf.Tensor, targets: tf.Tensor, queries: tf.Tensor, steps: Steps):
         def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            return predict(fast_weights(task[0], task[1], steps), task[2])
+            return predict(adapted(task[0], task[1], steps), task[2])
 
         return _for_each_task(one, (inputs, targets, queries), answer_spec)
 
     def adapt(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> tf.Tensor:
         def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            weights = [tf.cast(part, tf.float32) for part in fast_weights(task[0], task[1], steps)]
-            return tf.concat([tf.reshape(part, [-1]) for part in weights], axis=0)
+            state = tf.nest.flatten(adapted(task[0], task[1], steps))
+            numbers = [tf.reshape(tf.cast(part, tf.float32), [-1]) for part in state]
+            return tf.concat(numbers, axis=0)
 
         return _for_each_task(one, (inputs, targets), state_spec)
 
     def predict_adapted(state: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
         def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
-            weights = [
+            values = [
                 tf.cast(tf.reshape(numbers, part.shape), part.dtype)
                 for numbers, part in zip(tf.split(task[0], sizes), parts, strict=True)
             ]
-            return predict(weights, task[1])
+            return predict(tf.nest.pack_sequence_as(structure, values), task[1])
 
         return _for_each_task(one, (state, queries), answer_spec)
 
     return Answers(answer, adapt, predict_adapted, sum(sizes))
+
+
+def _steps_at_run_time(
+    learner: MetaLearner, inputs: tf.Tensor, targets: tf.Tensor, steps: tf.Tensor
+) -> Tensors:
+    count = len(learner.theta)
+
+    def step(done: tf.Tensor, weights: Tensors) -> tuple[tf.Tensor, Tensors]:
+        return done + 1, learner.adapt(inputs, targets, steps=1, theta=weights)[:count]
+
+    theta = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
+    _, weights = tf.while_loop(
+        lambda done, _: done < steps, step, (tf.constant(0), theta), parallel_iterations=1
+    )
+    # No further step, but what belongs to weights beside them: the support set's statistics.
+    return learner.adapt(inputs, targets, steps=0, theta=weights)
 
 
 def _for_each_task(

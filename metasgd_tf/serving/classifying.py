@@ -5,13 +5,13 @@ import io
 import json
 import pathlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf.images import image_files
+from metasgd_tf.images import image_files, image_listing
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.text_table import aligned
@@ -40,27 +40,30 @@ class Prediction(NamedTuple):
 
 
 def find_support(support_dir: str) -> dict[str, list[pathlib.Path]]:
-    """Lists the images of each class, a sub-folder each; see `image_files.find`."""
-    return image_files.find(support_dir, "support_dir")
+    """Lists the images of each class, a sub-folder each; see `image_listing.find`."""
+    return image_listing.find(support_dir, "support_dir")
 
 
 def find_queries(query_dir: str) -> list[pathlib.Path]:
     """Lists the images in a folder in the order of their names.
 
+    Files that are no images by their names are left out and named in a note.
+
     Raises:
       InputError: if it cannot be read, has none, or has folders.
     """
     try:
-        entries = image_files.visible(query_dir)
-        folders = [entry.name for entry in entries if entry.is_dir()]
+        held = image_listing.contents(query_dir)
     except OSError as error:
         raise InputError(
             f"query_dir={query_dir}: cannot be read ({error.strerror}); name a folder of images"
         ) from error
-    if folders or not entries:
-        problem = f"has folders in it ({listed(folders)})" if folders else "has no files"
+    folders = [entry.name for entry in held.folders]
+    if folders or not held.images:
+        problem = f"has folders in it ({listed(folders)})" if folders else "has no images"
         raise InputError(f"query_dir={query_dir}: {problem}; name a folder of images")
-    return [pathlib.Path(entry) for entry in entries]
+    image_listing.note_left_out(query_dir, "query_dir", held.others)
+    return [pathlib.Path(entry) for entry in held.images]
 
 
 def classify(
@@ -73,7 +76,8 @@ def classify(
 
     Args:
       export_dir: an export; its newest version answers.
-      support: the images of each class by its name, few.
+      support: the images of each class by its name, few. Those of other formats than PNG and JPEG
+        are sent as PNG, which the export makes the same of as training would.
       queries: the images to classify.
       inner_steps: updates that learn the classes; the run's own number if not given.
 
@@ -92,20 +96,24 @@ def classify(
         )
     further = {} if inner_steps is None else {"inner_steps": tf.constant(inner_steps)}
 
+    paths = [path for files in support.values() for path in files]
+    targets = [number for number, files in enumerate(support.values()) for _ in files]
+    contents, problems = _contents([*paths, *queries])
+
     def ask(paths: Sequence[pathlib.Path], targets: Sequence[int], asked: Sequence[pathlib.Path]):
         return signature(
-            support_inputs=_contents(paths),
+            support_inputs=tf.constant([[contents[path] for path in paths]]),
             support_targets=tf.constant([targets], tf.int32),
-            query_inputs=_contents(asked),
+            query_inputs=tf.constant([[contents[path] for path in asked]]),
             **further,
         )["probabilities"].numpy()[0]
 
-    paths = [path for files in support.values() for path in files]
-    targets = [number for number, files in enumerate(support.values()) for _ in files]
+    if problems:
+        _name_unusable(ask, contents, problems)
     try:
         probabilities = ask(paths, targets, queries)
     except tf.errors.InvalidArgumentError as error:
-        _name_unusable(ask, [*paths, *queries])
+        _name_unusable(ask, contents, problems)
         raise InputError(f"the export refuses these images: {_sentence(error)}") from error
     names = list(support)
     return [
@@ -137,20 +145,26 @@ def _loaded(export_dir: str):
     return loaded
 
 
-def _contents(paths: Sequence[pathlib.Path]) -> tf.Tensor:
-    try:
-        return tf.constant([[path.read_bytes() for path in paths]])
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+def _contents(paths: Sequence[pathlib.Path]) -> tuple[dict[pathlib.Path, bytes], list[str]]:
+    """Returns what an export is sent for each image, and what is wrong with those it cannot be."""
+    contents, problems = {}, []
+    for path in paths:
+        try:
+            contents[path] = image_files.png_or_jpeg(path)
+        except image_files.UnusableImageError as error:
+            problems.append(f"{path} ({error})")
+    return contents, problems
 
 
-def _name_unusable(ask: Callable[..., np.ndarray], paths: Sequence[pathlib.Path]) -> None:
-    """Asks for each image by itself, and names those that are refused.
+def _name_unusable(
+    ask: Callable[..., np.ndarray], paths: Iterable[pathlib.Path], problems: Sequence[str]
+) -> None:
+    """Asks for each image by itself, and names those that are refused after `problems`.
 
     Raises:
-      InputError: if there are any.
+      InputError: if there are any of either.
     """
-    problems = []
+    problems = list(problems)
     for path in paths:
         try:
             ask([path], [0], [path])
@@ -158,8 +172,7 @@ def _name_unusable(ask: Callable[..., np.ndarray], paths: Sequence[pathlib.Path]
             problems.append(f"{path} ({_sentence(error)})")
     if problems:
         raise InputError(
-            f"files that cannot be used: {listed(problems)}; give PNG or JPEG files, and take out "
-            "what is none"
+            f"files that cannot be used: {listed(problems)}; give {image_files.NAMED} files alone"
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from trainers.learners.learner import Learner, State
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.update_rule import Tensors
 
@@ -13,12 +14,13 @@ QUERY_NUMBERS = 2**20
 
 
 def prediction(
-    learner: MetaLearner, input_spec: tf.TensorSpec, answer_spec: tf.TensorSpec
-) -> Callable[[Tensors, tf.Tensor], tf.Tensor]:
-    """Prepares `MetaLearner.predict` for any number of queries.
+    learner: Learner, input_spec: tf.TensorSpec, answer_spec: tf.TensorSpec
+) -> Callable[[State, tf.Tensor], tf.Tensor]:
+    """Prepares `Learner.predict` for any number of queries.
 
-    Where queries are normalised together, their statistics are those of all of them: a pass over
-    the parts for each normalising layer, from the first to the last, and one for the answers.
+    Where a `MetaLearner`'s queries are normalised together, their statistics are those of all of
+    them: a pass over the parts for each normalising layer, from the first to the last, and one for
+    the answers.
 
     Args:
       learner: a trained learner.
@@ -26,28 +28,24 @@ def prediction(
       answer_spec: the outputs, [None, ...].
 
     Returns:
-      A function of weights that `MetaLearner.adapt` gave and inputs [M, ...].
+      A function of what `Learner.adapt` gave and inputs [M, ...].
     """
     size = max(1, QUERY_NUMBERS // math.prod(input_spec.shape[1:]))
-    together = learner.batch_norm == "transductive" and bool(learner.pure_model.batch_norms)
+    if learner.normalises_together and not isinstance(learner, MetaLearner):
+        return learner.predict  # Of another learner it is not known how its parts join.
 
     # Called, not inlined, where it is needed: it would be a large part of each signature's graph.
     @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-    def in_parts(inputs: tf.Tensor, *weights: tf.Tensor) -> tf.Tensor:
-        statistics = _statistics(learner, list(weights), inputs, size) if together else None
+    def in_parts(inputs: tf.Tensor, state: State) -> tf.Tensor:
+        if isinstance(learner, MetaLearner) and learner.normalises_together:
+            state = [*state, *_statistics(learner, state, inputs, size)]
+        return rows_in_parts(lambda rows: learner.predict(state, rows), inputs, size, answer_spec)
 
-        def part(rows: tf.Tensor) -> tf.Tensor:
-            if statistics is None:
-                return learner.predict(list(weights), rows)
-            return learner.predict([*weights, *statistics], rows)
-
-        return rows_in_parts(part, inputs, size, answer_spec)
-
-    def predict(weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
+    def predict(state: State, inputs: tf.Tensor) -> tf.Tensor:
         return tf.cond(
             tf.shape(inputs)[0] <= size,
-            lambda: learner.predict(weights, inputs),
-            lambda: in_parts(inputs, *weights),
+            lambda: learner.predict(state, inputs),
+            lambda: in_parts(inputs, state),
         )
 
     return predict

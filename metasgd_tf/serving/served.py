@@ -10,7 +10,7 @@ from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.serving import checks
 from metasgd_tf.serving.answers import Steps, answers
 from trainers.families import TaskFamily
-from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.learner import Learner
 
 IMAGES_AT_ONCE = 2
 """Images that are decoded side by side; each may take some hundred megabytes."""
@@ -30,7 +30,7 @@ class ServedLearner:
       state_size: numbers that `adapt` makes of a task.
     """
 
-    def __init__(self, learner: MetaLearner, family: TaskFamily):
+    def __init__(self, learner: Learner, family: TaskFamily):
         """Traces how the learner adapts and predicts."""
         self.learner = learner
         self.family = family

@@ -3,10 +3,10 @@
 `serving_default` adapts and answers within one request, `classify_images` does so for encoded
 images, `adapt` and `predict` do it in two requests, for clients that ask of one task repeatedly.
 
-They make the run's own number of inner steps. Beside each one that adapts stands another, its name
-followed by `_steps`, which takes the number as a further input, `inner_steps`, with that default.
-There are two because not every loader honours a signature's default, and those that do not would
-demand the input of every client.
+They make the run's own number of inner steps. Of a learner that learns by gradients, beside each
+one that adapts stands another, its name followed by `_steps`, which takes the number as a further
+input, `inner_steps`, with that default. There are two because not every loader honours a
+signature's default, and those that do not would demand the input of every client.
 
 A policy has `serving_default` alone, of trajectories instead of a support set.
 """
@@ -17,6 +17,7 @@ from typing import NamedTuple, TypeAlias
 import tensorflow as tf
 
 from metasgd_tf.serving.served import Reply, ServedLearner
+from trainers.learners.meta_sgd import MetaLearner
 
 STEPS = "_steps"
 Inputs: TypeAlias = dict[str, tuple[Sequence[int | None], tf.DType]]
@@ -55,6 +56,8 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
             "classify_images", served.answer_images, steps, support | queries | files
         )
     made |= _adapting("adapt", served.adapt, steps, support)
+    if not isinstance(served.learner, MetaLearner):
+        made = {name: one for name, one in made.items() if not name.endswith(STEPS)}
     return made | {"predict": _signature(served.predict, state | queries)}
 
 

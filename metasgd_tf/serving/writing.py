@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.provenance import provenance
+from metasgd_tf.runs import evaluation
 from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.serving import versions, warmup
 from metasgd_tf.serving.served import ServedLearner
@@ -58,7 +59,8 @@ def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pat
     def write(folder: pathlib.Path) -> None:
         kept = tf.Module()
         # What the graphs read; the model itself would bring its own functions with it.
-        kept.variables_read = [v.value for v in learner.model.variables] + learner.alpha.rates
+        read = [*(v.value for v in learner.model.variables), *learner.variables]
+        kept.variables_read = list({id(variable): variable for variable in read}.values())
         functions = {name: one.function for name, one in contents.signatures.items()}
         # Answering takes no gradient but those that are in the graph already.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
@@ -140,7 +142,7 @@ def _facts(run: LoadedRun, of_tasks: Mapping[str, Any]) -> dict[str, Any]:
         "input_shape": list(run.family.input_shape),
         **of_tasks,
         "inner_steps": learner.inner_steps,
-        "batch_norm": learner.batch_norm if learner.pure_model.batch_norms else None,
+        "batch_norm": evaluation.batch_norm_of(learner),
         "checkpoint": run.checkpoint,
         "iteration": run.origin.iteration,
         "seed": settings.seed,

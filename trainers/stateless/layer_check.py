@@ -22,8 +22,8 @@ Point = list[tf.Tensor]
 
 TOLERANCE = 0.05
 """Of the second derivative's size; a term that is left out is as large as it, rounding is not."""
-STEPS = (1e-2, 1e-3)
-"""Of the size of p. A kink within the larger step may spoil it, and rounding the smaller one."""
+STEPS = (1e-2, 1e-3, 1e-4)
+"""A kink within a larger step may spoil it, and rounding a smaller one."""
 
 
 def untrusted_layers(model: keras.Model, inputs: Any) -> dict[str, str]:
@@ -139,7 +139,7 @@ def _is_right(layer: keras.Layer, args: Any, kwargs: Any) -> bool:
         missed = tf.linalg.global_norm([f - e for f, e in zip(found, expected, strict=True)])
         size = tf.linalg.global_norm(expected)
         # Of a second derivative that is 0 rounding is all that there is to see.
-        noise = 1e-4 * float(tf.linalg.global_norm(slope(at))) / step
+        noise = 1e-6 * float(tf.linalg.global_norm(slope(at))) / step
         errors.append(float(missed) <= TOLERANCE * float(size) + noise)
     return any(errors)
 

@@ -18,8 +18,8 @@ from trainers.update_rule import Tensors
 
 DIRECTIONS = 3
 TOLERANCE = 0.1
-"""Of the difference. Rounding in float32 and ReLU's kinks stay below it; what a layer leaves out may
-do so too, where second derivatives matter little, so that layers are looked at one by one."""
+"""Of the difference. Rounding in float32 and ReLU's kinks stay below it; what a layer leaves out
+may do so too, where second derivatives matter little, so that layers are looked at one by one."""
 STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4)
 """Lengths of h d. Curvature spoils the first and rounding the last, by how much none can tell."""
 SEED = (0, 0)

@@ -1,0 +1,193 @@
+"""What every learner offers: each one here is trained, evaluated, saved, watched and exported."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metasgd_tf.flags import run_flags
+from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.runs.summaries import Summaries
+from metasgd_tf.serving.served import ServedLearner
+from metasgd_tf.serving.signatures import signatures
+from models.conv4 import conv4
+from trainers.checkpoints import RunCheckpoints
+from trainers.families import Part
+from trainers.learners.learner import Learner
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import stream
+from trainers.stateless.pure_model import PureModel
+from trainers.supervised.meta_trainer import meta_gradient
+
+WAYS = 3
+
+
+class NearestMean(Learner):
+    """A learner without α: the class whose support images' mean output is the nearest."""
+
+    predicts_unadapted = False
+
+    def __init__(self, model, loss, metrics):
+        super().__init__(name="nearest_mean")
+        self.model, self.pure_model = model, PureModel(model)
+        self.scores = {"loss": keras.losses.get(loss), **metrics}
+
+    @property
+    def meta_variables(self):
+        return self.pure_model.weights
+
+    def adapt(self, inputs, targets, *, steps=None, values=None, training=False, seed=None):
+        del steps
+        weights = [tf.convert_to_tensor(v) for v in values or self.meta_variables]
+        outputs = self.pure_model(weights, inputs, training=training, seed=seed).outputs
+        chosen = tf.one_hot(targets, WAYS, dtype=outputs.dtype)
+        means = tf.einsum("nw,nd->wd", chosen, outputs) / tf.reduce_sum(chosen, 0)[:, tf.newaxis]
+        return {"means": means, "weights": weights}
+
+    def predict(self, state, inputs):
+        outputs = self.pure_model(state["weights"], inputs, training=False).outputs
+        apart = outputs[:, tf.newaxis] - state["means"]
+        return -tf.reduce_sum(tf.square(apart), -1)
+
+    def score(self, state, inputs, targets, *, training=False, seed=None):
+        outputs = self.predict(state, inputs)
+        scores = {
+            name: tf.reduce_mean(tf.cast(score(targets, outputs), tf.float32))
+            for name, score in self.scores.items()
+        }
+        return scores, []
+
+
+class Shades(ImageClassification):
+    """Images whose class is their shade."""
+
+    def model(self, seed):
+        return conv4(self.input_shape, self.output_size, seed)
+
+
+def shades():
+    random = np.random.default_rng(0)
+    images = 20 * np.arange(10)[:, None, None, None, None] + random.integers(0, 9, (10, 6, 8, 8, 1))
+    held = {split: images.astype(np.uint8) for split in ("train", "validation", "test")}
+    return Shades(held, WAYS, 2, 2)
+
+
+def dense_model():
+    keras.utils.set_random_seed(1)
+    return keras.Sequential(
+        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(WAYS, "tanh")]
+    )
+
+
+def meta_sgd(family, **options):
+    return MetaLearner(
+        dense_model(), family.loss, metrics=family.metrics, alpha_init=0.05, **options
+    )
+
+
+LEARNERS = {
+    "meta_sgd": meta_sgd,
+    "maml": lambda family: meta_sgd(family, alpha="fixed", inner_steps=2),
+    "nearest_mean": lambda family: NearestMean(dense_model(), family.loss, family.metrics),
+}
+
+
+@pytest.fixture(params=LEARNERS)
+def made(request):
+    family = shades()
+    return LEARNERS[request.param](family), family
+
+
+def trainer_of(made, rate=0.01):
+    learner, family = made
+    return family.trainer(learner, keras.optimizers.Adam(rate), meta_batch_size=2, seed=3)
+
+
+def task(family, seed=5):
+    return family.episode(tf.constant([seed, 1]), "train")
+
+
+def test_the_meta_gradient_equals_central_differences(made):
+    learner, family = made
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    gradient, scores, _ = meta_gradient(learner, values, task(family), tf.constant([1, 2]))
+    assert set(scores) == set(learner.scores) and "loss" in scores
+
+    def loss(moved):
+        return float(meta_gradient(learner, moved, task(family), tf.constant([1, 2]))[1]["loss"])
+
+    random = np.random.default_rng(4)
+    along = [tf.constant(random.normal(size=v.shape), v.dtype) for v in values]
+    up, down = (
+        loss([v + sign * 3e-3 * d for v, d in zip(values, along, strict=True)]) for sign in (1, -1)
+    )
+    slope = sum(float(tf.reduce_sum(g * d)) for g, d in zip(gradient, along, strict=True))
+    np.testing.assert_allclose(slope, (up - down) / 6e-3, rtol=0.03, atol=3e-3)
+
+
+def test_training_moves_every_meta_variable_and_lowers_the_loss(made):
+    learner, _ = made
+    trainer = trainer_of(made)
+    before = [tf.convert_to_tensor(variable).numpy() for variable in learner.meta_variables]
+    first = trainer.train(1)["loss"]
+    trainer.train(60)
+    assert trainer.train(20)["loss"] < first
+    for old, new in zip(before, learner.meta_variables, strict=True):
+        assert not np.allclose(old, tf.convert_to_tensor(new).numpy())
+
+
+def test_a_saved_training_goes_on_as_if_it_had_not_ended(made, tmp_path):
+    family = made[1]
+    trainer = trainer_of(made)
+    trainer.train(3)
+    RunCheckpoints(trainer, str(tmp_path), family.metric_mode).save(0.0)
+    trainer.train(3)
+    expected = [tf.convert_to_tensor(variable).numpy() for variable in made[0].meta_variables]
+    RunCheckpoints(trainer, str(tmp_path), family.metric_mode).restore()
+    assert int(trainer.iteration.numpy()) == 3
+    trainer.train(3)
+    for value, variable in zip(expected, made[0].meta_variables, strict=True):
+        np.testing.assert_array_equal(value, tf.convert_to_tensor(variable))
+
+
+def test_it_is_evaluated_by_the_scores_of_its_states(made):
+    learner, family = made
+    (protocol,) = family.protocols(4)
+    seed = stream(0, "test")
+    (scores,) = family.evaluation(learner, protocol, [Part("test", seed)])()
+    assert scores["accuracy"].shape == (4, learner.inner_steps + 1)
+    assert np.isnan(scores["accuracy"][:, 0]).all() == (not learner.predicts_unadapted)
+    for number in range(4):
+        episode = family.evaluation_episode(
+            seed, "test", protocol, tf.constant(number), tf.constant(0)
+        )
+        state = learner.adapt(episode.support_inputs, episode.support_targets)
+        said = tf.argmax(learner.predict(state, episode.query_inputs), -1, tf.int32)
+        right = np.mean(said.numpy() == episode.query_targets.numpy())
+        np.testing.assert_allclose(scores["accuracy"][number, -1], right, rtol=1e-6)
+
+
+def test_tensorboard_gets_its_scores(made, tmp_path):
+    learner, family = made
+    settings = run_flags.resolve(run_flags.parse(["--task=omniglot", "--validation_tasks=3"]))
+    summaries = Summaries(tmp_path, learner, family, settings)
+    assert 0 <= summaries.evaluation(1) <= 1
+    summaries.task(1)
+    summaries.close()
+
+
+def test_an_export_answers_as_it_does(made):
+    learner, family = made
+    served = signatures(ServedLearner(learner, family))
+    episode = task(family)
+    given = [part[tf.newaxis] for part in episode[:3]]
+    reply = served["serving_default"].function(*given)
+    expected = tf.nn.softmax(
+        learner.predict(learner.adapt(*episode[:2]), episode.query_inputs)
+    ).numpy()
+    np.testing.assert_allclose(reply["probabilities"][0], expected, atol=1e-5)
+    state = served["adapt"].function(*given[:2])["state"]
+    again = served["predict"].function(state, given[2])
+    np.testing.assert_allclose(again["probabilities"][0], expected, atol=1e-5)
+    by_gradients = isinstance(learner, MetaLearner)
+    assert ("serving_default_steps" in served) == by_gradients
