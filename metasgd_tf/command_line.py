@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import shutil
 import signal
+import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
@@ -12,6 +13,9 @@ from absl import app, flags, logging
 
 from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
+
+SHOWN = 64 * 1024
+"""Bytes of what native code wrote last that are shown after a crash."""
 
 
 def run(main: Callable[[], None]) -> None:
@@ -22,7 +26,7 @@ def run(main: Callable[[], None]) -> None:
     """
     prepare_process()
     try:
-        app.run(lambda _: _guarded(main), flags_parser=_parse)
+        app.run(lambda _: _run(main), flags_parser=_parse)
     except KeyboardInterrupt:
         _leave_by(signal.SIGINT, "stopped by SIGINT")
 
@@ -37,11 +41,15 @@ def _parse(arguments: list[str]) -> list[str]:
     return rest
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def _run(main: Callable[[], None]) -> None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)
-    with _silenced_standard_error():
-        import tensorflow as _  # noqa: F401
+    with _native_code_silenced():
+        _guarded(main)
+
+
+def _guarded(main: Callable[[], None]) -> None:
+    import tensorflow as _  # noqa: F401
 
     from trainers.errors import DivergedError, InputError
 
@@ -54,23 +62,57 @@ def _guarded(main: Callable[[], None]) -> None:
 
 
 @contextlib.contextmanager
-def _silenced_standard_error() -> Iterator[None]:
-    """Drops what native code writes to standard error, unless an exception follows.
+def _native_code_silenced() -> Iterator[None]:
+    """Leaves standard error to Python; what native code writes there is shown after a crash only.
 
-    While TensorFlow is being imported its log obeys no setting.
+    TensorFlow's log obeys no setting while it is imported, and later there are XLA's alarms about
+    what takes it long, of which a busy machine has more. So `sys.stderr` goes on with a copy of
+    file descriptor 2, which itself leads to a process that keeps the last of what it is given. It
+    writes that out once no one has the descriptor open: after an exception that nobody foresaw, or
+    when this process has died in the midst of native code, where nothing in it could still act.
+    Being a process of its own it reads whatever this one is doing, so that no pipe fills.
+
+    Who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to see all of it, and does.
     """
-    with tempfile.TemporaryFile() as dropped:
-        kept = os.dup(2)
-        os.dup2(dropped.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            dropped.seek(0)
-            os.write(kept, dropped.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("0", "1")
+    if wanted or sys.stderr is None or not shutil.which("tail"):
+        yield
+        return
+    copy = os.dup(2)
+    _move_python_to(copy)
+    keeper = subprocess.Popen(
+        ["tail", "-c", str(SHOWN)],
+        stdin=subprocess.PIPE,
+        stdout=copy,
+        start_new_session=True,  # Ctrl-C is not for it.
+    )
+    assert keeper.stdin is not None
+    os.dup2(keeper.stdin.fileno(), 2)
+    keeper.stdin.close()
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:
+        os.dup2(copy, 2)
+        # A process that was started from here may have the descriptor too, and go on.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            keeper.wait(10)
+        raise
+    finally:
+        keeper.kill()
+        keeper.wait()
+
+
+def _move_python_to(descriptor: int) -> None:
+    """Makes `sys.stderr`, and the log that has it already, write to a descriptor."""
+    before, handler = sys.stderr, logging.get_absl_handler().python_handler
+    before.flush()
+    sys.stderr = open(  # noqa: SIM115
+        descriptor, "w", buffering=1, encoding=before.encoding, errors=before.errors
+    )
+    if handler.stream is before:
+        handler.setStream(sys.stderr)
 
 
 def _leave_by(number: signal.Signals, message: str) -> NoReturn:

@@ -180,7 +180,7 @@ def answered_elsewhere(
         env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return [dict(np.load(folder / f"given{number}.npz")) for number in range(len(versions))]

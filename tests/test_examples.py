@@ -39,7 +39,7 @@ def run(client, server, folder):
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -98,7 +98,7 @@ def test_rest_wants_the_number_of_steps_where_it_is_an_input(served):
     def ask(server, name, asked):
         body = json.dumps({"signature_name": name, "inputs": asked}).encode()
         url = f"{server}/v1/models/omniglot:predict"
-        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=60) as reply:
+        with urllib.request.urlopen(urllib.request.Request(url, body), timeout=600) as reply:
             return json.load(reply)["outputs"]
 
     with rest_server(served(Served, "transductive")) as server:

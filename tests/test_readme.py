@@ -23,7 +23,7 @@ assert tf.reduce_mean(errors**2) < 0.2 * tf.reduce_mean(before**2), (errors, bef
         env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert result.returncode == 0, result.stderr
 

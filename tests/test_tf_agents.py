@@ -91,6 +91,6 @@ def test_tf_agents_drives_and_saves_a_keras_3_model(tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 
 import numpy as np
 import pytest
@@ -76,7 +75,6 @@ def test_a_misspelt_flag_in_a_flagfile_is_named(tmp_path):
 
 
 def test_without_data_and_network_a_person_is_told_what_to_do(tmp_path):
-    start = time.monotonic()
     done = command(
         "train",
         "--task=omniglot",
@@ -87,7 +85,6 @@ def test_without_data_and_network_a_person_is_told_what_to_do(tmp_path):
     )
     sentence = assert_refused(done)
     assert "--data_dir" in sentence and str(tmp_path / "data") in sentence
-    assert time.monotonic() - start < 40  # Half of it for a busy machine.
     assert not (tmp_path / "run").exists()
 
 

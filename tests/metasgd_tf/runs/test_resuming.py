@@ -13,7 +13,15 @@ import pytest
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
-from tests.metasgd_tf.shell import SMALL, assert_refused, checkpoint_values, command, read, start
+from tests.metasgd_tf.shell import (
+    LIMIT,
+    SMALL,
+    assert_refused,
+    checkpoint_values,
+    command,
+    read,
+    start,
+)
 from trainers.errors import InputError
 
 # Many checkpoints, so that some kills come in the middle of one.
@@ -42,13 +50,29 @@ def started(said, model_dir, *arguments):
         running.join()
 
 
-def wait_for(said, running, pattern, model_dir):
-    """Waits until a file is there, while the command is running."""
-    deadline = time.monotonic() + 100
-    while not list(pathlib.Path(model_dir).glob(pattern)):
-        assert running.is_alive(), read(said, "stderr")
+def wait_until(there, said, running):
+    """Waits until `there()`, while the command is running."""
+    deadline = time.monotonic() + LIMIT
+    while not there():
+        assert running.is_alive() or there(), read(said, "stderr")
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def notices(running, number):
+    """Whether the process has a function of its own for a signal."""
+    status = pathlib.Path(f"/proc/{running.pid}/status").read_text(encoding="ascii")
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def files(model_dir, pattern):
+    return list(pathlib.Path(model_dir).glob(pattern))
+
+
+def events_size(model_dir):
+    """Bytes of the training's curves; some hundreds of iterations are kept back at a time."""
+    return sum(path.stat().st_size for path in files(model_dir, "train/events*"))
 
 
 def assert_same_run(one, other):
@@ -72,9 +96,11 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     }[task]
     for delay, number in enumerate(kills):
         with started(tmp_path, tmp_path / "killed", *arguments) as running:
-            wait_for(tmp_path, running, f"checkpoints/ckpt-{number}.index", tmp_path / "killed")
+            reached = f"checkpoints/ckpt-{number}.index"
+            wait_until(lambda: files(tmp_path / "killed", reached), tmp_path, running)  # noqa: B023
             time.sleep(0.007 * delay)
-        assert running.exitcode == -signal.SIGKILL
+        # On a busy machine it may have ended before it was killed, which makes it no different.
+        assert running.exitcode in (-signal.SIGKILL, 0)
     done = command("train", f"--model_dir={tmp_path / 'killed'}", *arguments)
     assert done.returncode == 0, done.stderr
     train_run(run_flags.parse(arguments), str(tmp_path / "whole"))
@@ -86,14 +112,19 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     assert best[0] == best[1] and len(best[0]) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
+@pytest.mark.parametrize(
+    ("number", "compiled"), [(signal.SIGINT, False), (signal.SIGTERM, True)], ids=["int", "term"]
+)
+def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number, compiled):
     seldom = [*SMALL, "--checkpoint_interval=100000000", "--summary_interval=100"]
     with started(tmp_path, tmp_path / "run", *seldom, "--iterations=100000000") as running:
-        wait_for(tmp_path, running, "train/events*", tmp_path / "run")
-        time.sleep(1)  # In the midst of compiling, or of training.
+        # A training's own function for it comes right before what compiles; Python has none.
+        wait_until(lambda: notices(running, signal.SIGTERM), tmp_path, running)
+        size = events_size(tmp_path / "run")
+        if compiled:
+            wait_until(lambda: events_size(tmp_path / "run") > size, tmp_path, running)
         os.kill(running.pid, number)
-        running.join(30)
+        running.join(LIMIT)
         assert running.exitcode == 128 + number
     (line,) = read(tmp_path, "stderr").splitlines()
     (index,) = (tmp_path / "run" / "checkpoints").glob("ckpt-*.index")
@@ -111,7 +142,7 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number):
 
 def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
     with started(tmp_path, tmp_path, *SMALL, "--iterations=100000000") as running:
-        wait_for(tmp_path, running, "train/events*", tmp_path)
+        wait_until(lambda: files(tmp_path, "train/events*"), tmp_path, running)
         kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
         with pytest.raises(InputError, match=f"model_dir={tmp_path}: another training is at work"):
             train_run(run_flags.parse([*SMALL, "--iterations=9"]), str(tmp_path))

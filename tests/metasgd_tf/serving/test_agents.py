@@ -111,7 +111,7 @@ def test_tensorflow_alone_runs_a_saved_policy(exports, tmp_path):
         env={"PATH": os.environ["PATH"], "TF_CPP_MIN_LOG_LEVEL": "2"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     weights = agents.adapted_to((0.3, 0.3), run.learner, run.family)

@@ -80,7 +80,7 @@ def test_saved_model_cli_shows_the_signatures(exports):
         [cli, "show", "--all", "--dir", str(exports("transductive")[1])],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     ).stdout
     parts = {part.split("'")[0]: part for part in shown.split("signature_def['")[1:]}
     assert set(IMAGES + OTHERS) <= set(parts)

@@ -1,0 +1,153 @@
+"""What reaches standard error: what Python writes there, and native code only after a crash."""
+
+import os
+import pty
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.metasgd_tf.shell import LIMIT, ROOT, SMALL, assert_refused, command
+
+PROGRAM = """
+import os, signal, sys, warnings
+from metasgd_tf import command_line
+from trainers.errors import InputError
+
+def native(text):
+    os.write(2, text)
+
+def main():
+    from absl import logging
+    from metasgd_tf.output.progress import note
+
+    MAIN
+
+command_line.run(main)
+"""
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    """A directory for PYTHONPATH with a TensorFlow that does no more than to log its import."""
+    path = tmp_path_factory.mktemp("stand_in")
+    text = "import os\nos.write(2, b'native: imported\\n')\n"
+    (path / "tensorflow.py").write_text(text, encoding="utf-8")
+    # The package itself imports Keras, which would want the real one.
+    (path / "trainers").mkdir()
+    (path / "trainers" / "__init__.py").touch()
+    shutil.copy(ROOT / "trainers" / "errors.py", path / "trainers")
+    return str(path)
+
+
+@pytest.fixture
+def program(stand_in):
+    """Runs a program whose `main` is these lines, and returns what came of it."""
+
+    def ran(*lines, stderr=subprocess.PIPE, arguments=(), **environment):
+        own = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+        return subprocess.run(
+            [sys.executable, "-P", "-c", PROGRAM.replace("MAIN", "\n    ".join(lines)), *arguments],
+            env=own | {"PYTHONPATH": os.pathsep.join([stand_in, str(ROOT)])} | environment,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            timeout=LIMIT,
+            check=False,
+        )
+
+    return ran
+
+
+def test_native_code_is_not_heard_where_a_command_ends_as_it_should(program):
+    done = program("native(b'native: slow\\n')", "print('done')")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("raise InputError('no such thing')", 1, "error: no such thing\n"),
+        ("signal.raise_signal(signal.SIGINT)", 130, "stopped by SIGINT\n"),
+        ("sys.exit(3)", 3, ""),
+    ],
+)
+def test_nor_where_it_ends_with_a_sentence(program, line, code, said):
+    done = program("native(b'native: slow\\n')", line)
+    assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_what_python_writes_comes_out_in_its_order(program):
+    done = program(
+        "note('a — é')",
+        "native(b'native: slow\\n')",
+        "warnings.warn('a warning')",
+        "logging.error('logged')",
+        "logging.warning('not logged')",
+        "print('printed', file=sys.stderr)",
+        "raise InputError('ends')",
+    )
+    first, warning, logged, printed, last = done.stderr.splitlines()
+    assert (first, printed, last) == ("note: a — é", "printed", "error: ends")
+    assert warning.endswith("UserWarning: a warning") and logged.endswith("logged")
+
+
+def test_after_an_exception_that_nobody_foresaw_all_is_shown(program):
+    done = program("native(b'native: out of memory\\n')", "raise OSError('unforeseen')")
+    first, second, *traceback = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert (first, second) == ("native: imported", "native: out of memory")
+    assert traceback[0].startswith("Traceback") and traceback[-1] == "OSError: unforeseen"
+
+
+def test_the_last_words_of_native_code_that_crashes_are_shown(program):
+    done = program("native(b'native: check failed\\n')", "os.abort()")
+    assert done.returncode < 0
+    first, second, third, *_ = done.stderr.splitlines()
+    assert (first, second) == ("native: imported", "native: check failed")
+    assert third == "Fatal Python error: Aborted"
+
+
+def test_of_much_the_last_is_kept_and_nothing_fills_up(program):
+    done = program(
+        "for number in range(40_000): native(b'native: %d%50s\\n' % (number, b''))",
+        "raise OSError('unforeseen')",
+    )
+    native, _, traceback = done.stderr.partition("Traceback")
+    assert len(native) == 64 * 1024 and traceback
+    assert native.splitlines()[-1].split() == ["native:", "39999"]
+
+
+@pytest.mark.parametrize("level", ["0", "1"])
+def test_who_asks_tensorflow_to_log_sees_it_at_once(program, level):
+    done = program("note('noted')", "native(b'native: slow\\n')", TF_CPP_MIN_LOG_LEVEL=level)
+    assert (done.returncode, done.stderr) == (0, "native: imported\nnote: noted\nnative: slow\n")
+
+
+def test_less_than_the_usual_log_stays_silent(program):
+    assert program("native(b'native: slow\\n')", TF_CPP_MIN_LOG_LEVEL="3").stderr == ""
+
+
+def test_without_the_tool_that_keeps_it_native_code_is_heard(program, tmp_path):
+    done = program("note('noted')", PATH=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "native: imported\nnote: noted\n")
+
+
+def test_a_terminal_stays_one(program):
+    ours, theirs = pty.openpty()
+    done = program("native(b'slow')", "sys.exit(3 if sys.stderr.isatty() else 4)", stderr=theirs)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 3
+
+
+def test_a_network_that_calls_native_code_is_not_heard(tmp_path, monkeypatch):
+    """Nor is TensorFlow: this is the real one."""
+    (tmp_path / "talking.py").write_text(
+        "import os\ndef network(*_):\n    os.write(2, b'native: slow\\n')\n", encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    done = command("train", "--model_dir=run", *SMALL, "--model=talking:network", PYTHONPATH=".")
+    assert "returned a NoneType" in assert_refused(done)
+    assert len(done.stderr.splitlines()) == 1
