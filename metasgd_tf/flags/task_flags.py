@@ -51,7 +51,8 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
     flags.DEFINE_string(
         "image_dir",
         None,
-        "image_folder: the folder, with one sub-folder of PNG, JPEG, BMP or GIF files a class.",
+        "image_folder: the folder, with one sub-folder of PNG, JPEG, BMP, GIF, WebP or TIFF files "
+        "a class; or with such folders in train, val or validation, and test, taken as that split.",
         flag_values=values,
     )
     flags.DEFINE_string(

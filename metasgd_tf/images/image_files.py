@@ -1,84 +1,33 @@
-"""Image files of a folder: found, decoded side by side, and named where they cannot be used."""
+"""Image files: decoded side by side, and named where they cannot be used."""
 
 import concurrent.futures
-import os
+import contextlib
+import io
 import pathlib
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
 
 from metasgd_tf.images.images_by_class import ImagesByClass, empty
 from metasgd_tf.output.listing import listed
 from trainers.devices import cores
 from trainers.errors import InputError
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
+NAMED = "PNG, JPEG, BMP, GIF, WebP or TIFF"
+SERVED = (b"\x89PNG", b"\xff\xd8\xff")
+"""How the files begin that an export decodes: PNG and JPEG."""
+
 MIN_SIDE = 8
 MAX_PIXELS = 2**26
 """More than any camera's; a small file may claim many more, and decoding it would fill memory."""
 
-LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
-"""What file managers leave in folders; all else of that kind has a name that begins with a dot."""
-
 
 class UnusableImageError(ValueError):
     """A file is no usable image; the message says what it is instead, without its name."""
-
-
-def find(image_dir: str, flag: str = "image_dir") -> dict[str, list[pathlib.Path]]:
-    """Lists the files of each class, both in the order of their names.
-
-    A class is a sub-folder. Files beside the classes are left alone, and so is what file managers
-    leave and what a dot hides.
-
-    Args:
-      image_dir: the folder with the sub-folders.
-      flag: what errors call it.
-
-    Raises:
-      InputError: if it cannot be read, has no sub-folders, or one of them has no files or has
-        folders of its own.
-    """
-    try:
-        found = {
-            folder.name: visible(folder.path) for folder in visible(image_dir) if folder.is_dir()
-        }
-        wrong = [f"{name} has no files" for name, entries in found.items() if not entries]
-        wrong += [
-            f"{name}/{entry.name} is a folder"
-            for name, entries in found.items()
-            for entry in entries
-            if entry.is_dir()
-        ]
-    except OSError as error:
-        raise InputError(
-            f"{flag}={image_dir}: {error.filename} cannot be read ({error.strerror}); name a "
-            "folder with one sub-folder of images a class"
-        ) from error
-    if not found:
-        raise InputError(
-            f"{flag}={image_dir}: has no sub-folders; each class's images should lie in one"
-        )
-    if wrong:
-        raise InputError(
-            f"{flag}={image_dir}: each of its folders should be a class with nothing but "
-            f"images in it, but {listed(wrong)}"
-        )
-    return {name: [pathlib.Path(entry) for entry in found[name]] for name in found}
-
-
-def visible(folder: str) -> list[os.DirEntry[str]]:
-    """Returns what lies in a folder by name, without what a dot hides and file managers leave."""
-    with os.scandir(folder) as entries:
-        kept = [
-            entry
-            for entry in entries
-            if not entry.name.startswith(".") and entry.name.lower() not in LEFT_BY_SYSTEMS
-        ]
-    return sorted(kept, key=lambda entry: entry.name)
 
 
 def read(
@@ -140,8 +89,9 @@ def decode_into(
 
 
 def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarray:
-    """Decodes a PNG, JPEG, BMP or GIF (its first frame) to a square of any content.
+    """Decodes a PNG, JPEG, BMP, GIF, WebP or TIFF to a square of any content.
 
+    * Of several frames or pages the first is taken.
     * An image that says which side is up is turned so.
     * Of 16 bits the upper eight are kept.
     * What is transparent is laid over white.
@@ -161,16 +111,57 @@ def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarra
       UnusableImageError: if the file cannot be read or decoded, is of another format, or has too
         few or too many pixels.
     """
+    with _opened(file) as image:
+        # A JPEG is decoded at a fraction of its size, at least twice the one that is needed.
+        image.draft(None, (2 * size, 2 * size))
+        plain = _plain(image).convert("L" if channels == 1 else "RGB")
+    plain = plain.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(plain).reshape(size, size, channels)
+
+
+def png_or_jpeg(file: pathlib.Path) -> bytes:
+    """Returns an image as an export takes it.
+
+    Args:
+      file: a path.
+
+    Returns:
+      The contents of a PNG or JPEG, whatever they are worth; of another format a PNG that `decode`
+      makes the same image of.
+
+    Raises:
+      UnusableImageError: if it cannot be read, or is of another format and cannot be used.
+    """
+    try:
+        contents = file.read_bytes()
+    except OSError as error:
+        raise UnusableImageError(f"cannot be read: {error.strerror}") from error
+    if contents.startswith(SERVED):
+        return contents
+    encoded = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with _opened(io.BytesIO(contents)) as image:
+            _plain(image).convert("RGB").save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+@contextlib.contextmanager
+def _opened(file: pathlib.Path | BinaryIO) -> Iterator[Image.Image]:
+    """Opens an image of a size that can be used.
+
+    Raises:
+      UnusableImageError: in place of whatever goes wrong until it is closed.
+    """
     try:
         with Image.open(file, formats=FORMATS) as image:
             _check_size(*image.size)
-            # A JPEG is decoded at a fraction of its size, at least twice the one that is needed.
-            image.draft(None, (2 * size, 2 * size))
-            return _square(image, size, channels)
+            _check_samples(image)
+            yield image
     except UnusableImageError:
         raise
     except Image.UnidentifiedImageError as error:
-        raise UnusableImageError("no PNG, JPEG, BMP or GIF") from error
+        raise UnusableImageError(f"no {NAMED} that can be read") from error
     except Image.DecompressionBombError as error:
         raise UnusableImageError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:
@@ -187,13 +178,25 @@ def _check_size(width: int, height: int) -> None:
         raise UnusableImageError(f"{width} × {height} pixels, more than {MAX_PIXELS:,} together")
 
 
-def _square(image: Image.Image, size: int, channels: int) -> np.ndarray:
+def _check_samples(image: Image.Image) -> None:
+    """Refuses a TIFF whose numbers do not say what is black and what is white, or not to Pillow."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    bits = image.tag_v2.get(ExifTags.Base.BitsPerSample)
+    black_is_zero = image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 1
+    is_sixteen = image.mode.startswith("I;16") and bits == (16,) and black_is_zero
+    if image.mode == "LAB" or (image.mode[0] in "IF" and not is_sixteen):
+        raise UnusableImageError(
+            "a TIFF of floating-point or other numbers; convert it to 8 or 16 bits, grey or RGB"
+        )
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Returns an image upright, of 8 bits, and laid over white where it is transparent."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("L" if channels == 1 else "RGB")
-    image = image.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(image).reshape(size, size, channels)
+    return image

@@ -1,12 +1,17 @@
-"""Few-shot classification of a folder of images, one sub-folder a class."""
+"""Few-shot classification of a folder of images, one sub-folder a class.
 
-from collections.abc import Sequence
+Which classes are for training, validation and the test a split's own folder says, if the folder
+has such; else it is drawn or read.
+"""
+
+from collections.abc import Mapping, Sequence
 
 import keras
 from absl import flags
 
-from metasgd_tf.images import class_splits, image_files
+from metasgd_tf.images import class_splits, image_files, image_listing
 from metasgd_tf.images.classification import ImageClassification, refuse_too_few
+from metasgd_tf.output.listing import listed
 from metasgd_tf.output.progress import note
 from models.conv4 import conv4
 from trainers.errors import InputError
@@ -26,8 +31,8 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
     Images of other splits are not opened.
 
     Raises:
-      InputError: if there is no such folder, its files cannot be used, or its classes or images
-        are too few.
+      InputError: if there is no such folder, its files cannot be used, a split has no folder among
+        those of others, or classes or images are too few.
     """
     sizes = settings.ways, settings.shots, settings.queries
     if not splits:
@@ -38,15 +43,56 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
             "image_dir: --task=image_folder needs it; name a folder with one sub-folder of "
             "images a class"
         )
-    files = image_files.find(settings.image_dir)
-    classes = class_splits.from_flags(settings, list(files), f"image_dir={settings.image_dir}")
-    chosen = {split: {name: files[name] for name in classes[split]} for split in splits}
+    by_folder = image_listing.find_splits(settings.image_dir)
+    if by_folder is None:
+        chosen = _divided(settings, splits)
+    else:
+        chosen = _as_they_lie(settings, splits, by_folder)
     for split, held in chosen.items():
         counts = {name: len(paths) for name, paths in held.items()}
         refuse_too_few(split, counts, settings.ways, settings.shots, settings.queries)
     total = sum(len(paths) for held in chosen.values() for paths in held.values())
-    note(f"reading {total:,} images of {settings.image_dir}")
+    divided = ", split as its folders are" if by_folder is not None else ""
+    note(f"reading {total:,} images of {settings.image_dir}{divided}")
     images = image_files.read(
         settings.image_dir, chosen, settings.image_size, settings.image_channels
     )
     return ImageFolder(images, *sizes)
+
+
+def _divided(settings: flags.FlagValues, splits: Sequence[str]) -> dict[str, image_listing.Classes]:
+    """Divides the classes as the flags say."""
+    files = image_listing.find(settings.image_dir)
+    classes = class_splits.from_flags(settings, list(files), f"image_dir={settings.image_dir}")
+    return {split: {name: files[name] for name in classes[split]} for split in splits}
+
+
+def _as_they_lie(
+    settings: flags.FlagValues,
+    splits: Sequence[str],
+    by_folder: Mapping[str, image_listing.Classes],
+) -> dict[str, image_listing.Classes]:
+    """Takes the splits from their folders.
+
+    Raises:
+      InputError: if one of them is not there, or a file divides the classes too.
+    """
+    if settings.class_splits:
+        raise InputError(
+            f"class_splits={settings.class_splits}: image_dir={settings.image_dir} is split by its "
+            f"own folders ({listed(list(by_folder))}); give it empty or not at all, or name a "
+            "folder with one sub-folder of images a class"
+        )
+    names = image_listing.SPLIT_FOLDERS
+    missing = [
+        "no " + " or ".join(name for name in names if names[name] == split)
+        for split in splits
+        if split not in by_folder
+    ]
+    if missing:
+        raise InputError(
+            f"image_dir={settings.image_dir}: has folders for splits ({listed(list(by_folder))}), "
+            f"but {' and '.join(missing)} folder, which is needed here; add it, or name a folder "
+            "with one sub-folder of images a class, to have a split drawn"
+        )
+    return {split: by_folder[split] for split in splits}

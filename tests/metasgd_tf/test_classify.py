@@ -191,13 +191,19 @@ def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
 
 def test_bad_files_are_named_all_at_once(exports, examples, tmp_path):
     shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "query" / "notes.txt").write_text("no image", encoding="utf-8")
-    Image.new("RGB", (30, 20)).save(tmp_path / "support" / "house" / "0.gif")
+    (tmp_path / "query" / "words.webp").write_text("no image", encoding="utf-8")
+    Image.new("F", (30, 20)).save(tmp_path / "support" / "house" / "0.tif")
     cut = (examples / "query" / "house_1.png").read_bytes()[:200]
     (tmp_path / "query" / "cut.png").write_bytes(cut)
+    (tmp_path / "query" / "gone.png").symlink_to(tmp_path / "nowhere")
     done = command("classify", *arguments(exports("transductive")[1].parent, tmp_path))
     sentence = assert_refused(done)
-    for name in ("notes.txt (the bytes are no PNG or JPEG)", "0.gif (the", "cut.png (damaged)"):
+    for name in (
+        "words.webp (no PNG, JPEG, BMP, GIF, WebP or TIFF that can be read)",
+        "0.tif (a TIFF of floating-point",
+        "cut.png (damaged)",
+        "gone.png (cannot be read: No such file or directory)",
+    ):
         assert name in sentence
     assert "house_1.png" not in sentence
 
@@ -223,10 +229,10 @@ def change(folder, what):
     ("what", "message"),
     [
         ("no queries", "query_dir=.*cannot be read"),
-        ("empty queries", "query_dir=.*has no files"),
+        ("empty queries", "query_dir=.*has no images"),
         ("folder in queries", r"query_dir=.*has folders in it \(more\)"),
         ("class too many", "support_dir: holds 6 classes, and this export tells up to 5"),
-        ("empty class", "support_dir=.*hut has no files"),
+        ("empty class", "support_dir=.*hut has no images"),
         ("no classes", "support_dir=.*has no sub-folders"),
     ],
 )

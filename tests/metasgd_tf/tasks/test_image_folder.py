@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
@@ -72,6 +73,69 @@ def test_a_file_divides_the_classes(folder, tmp_path):
     assert held["test"].names == tuple(f"kind {letter}" for letter in "fgh")
     with pytest.raises(InputError, match="ways=3: the validation split has 0 classes"):
         family(folder, f"--class_splits={path}")
+
+
+def as_split_folder(root, classes_of, suffix="png"):
+    """Writes classes "kind a" and so on to the folder of their split."""
+    synthetic_folder.write(root / "all", COUNTS)
+    for part, letters in classes_of.items():
+        (root / "split" / part).mkdir(parents=True)
+        for letter in letters:
+            (root / "all" / f"kind {letter}").rename(root / "split" / part / f"kind {letter}")
+    for path in [] if suffix == "png" else list((root / "split").rglob("*.png")):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(f".{suffix}"), lossless=True)
+        path.unlink()
+    return root / "split"
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+def test_folders_of_splits_are_taken_as_the_split(tmp_path, capsys, suffix):
+    root = as_split_folder(tmp_path, {"train": "lbc", "val": "def", "test": "aghi"}, suffix)
+    (root / "train" / "kind b" / "notes.txt").write_text("no image", encoding="utf-8")
+    made = family(root, "--image_size=18")
+    said = capsys.readouterr().err
+    assert said.count("train/kind b/notes.txt") == 1
+    assert f"images of {root}, split as its folders are\n" in said
+    for split, letters in {"train": "bcl", "validation": "def", "test": "aghi"}.items():
+        names = tuple(f"kind {letter}" for letter in letters)
+        assert made.class_names(split) == names
+        assert made._images[split].counts == tuple(COUNTS[name] for name in names)
+        start = 0
+        for name in names:
+            pixels = synthetic_folder.images(list(COUNTS).index(name), COUNTS[name])
+            pixels = pixels[sorted(range(len(pixels)), key=str)]
+            found = made._images[split].images[start : start + COUNTS[name]].numpy()
+            np.testing.assert_allclose(found.mean((1, 2)), pixels.mean((1, 2)), atol=2)
+            start += COUNTS[name]
+
+
+def test_a_split_without_a_folder_is_missed_where_it_is_needed(tmp_path):
+    root = as_split_folder(tmp_path, {"train": "abc", "test": "def"})
+    assert family(root, splits=("test",)).class_names("test") == ("kind d", "kind e", "kind f")
+    message = (
+        rf"^image_dir={root}: has folders .* \(train, test\), but no val or validation folder,"
+    )
+    with pytest.raises(InputError, match=message):
+        family(root, splits=("train", "validation"))
+
+
+def test_a_file_does_not_divide_what_folders_divide(tmp_path):
+    root = as_split_folder(tmp_path, {"train": "abc", "test": "def"})
+    message = (
+        rf"^class_splits=a.csv: image_dir={root} is split by .* \(train, test\); give it empty"
+    )
+    with pytest.raises(InputError, match=message):
+        family(root, "--class_splits=a.csv", splits=("test",))
+    assert family(root, "--class_splits=", splits=("test",)).class_names("test")
+
+
+def test_a_split_of_too_few_classes_is_named(tmp_path):
+    root = as_split_folder(tmp_path, {"train": "abcd", "val": "e", "test": ""})
+    with pytest.raises(InputError, match="^ways=3: the validation split has 1 class;"):
+        family(root, splits=("train", "validation"))
+    with pytest.raises(InputError, match="^ways=3: the test split has 0 classes;"):
+        family(root, splits=("test",))
 
 
 def test_the_same_images_give_the_same_tasks_wherever_they_lie(folder, tmp_path):
