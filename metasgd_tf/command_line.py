@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from metasgd_tf.output.progress import show_log_as_notes
 from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
 
@@ -52,6 +53,8 @@ def _guarded(main: Callable[[], None]) -> None:
     import tensorflow as _  # noqa: F401
 
     from trainers.errors import DivergedError, InputError
+
+    show_log_as_notes()
 
     try:
         main()

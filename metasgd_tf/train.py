@@ -15,6 +15,12 @@ MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", requi
 PROFILE = flags.DEFINE_bool(
     "profile", False, "Whether to trace a few iterations for TensorBoard's profiler."
 )
+CHECK_GRADIENTS = flags.DEFINE_bool(
+    "check_gradients",
+    False,
+    "Whether to compare the meta-gradient of a task with central differences before training, and "
+    "say whether it can be trusted.",
+)
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
 for module in run_flags.MODULES:  # So that --help lists them.
@@ -28,7 +34,12 @@ def main() -> None:
 
     use_cores_for_tasks()
     print(f"training on {describe()}")
-    trainer = train_run(flags.FLAGS, MODEL_DIR.value, profile=PROFILE.value)
+    trainer = train_run(
+        flags.FLAGS,
+        MODEL_DIR.value,
+        profile=PROFILE.value,
+        check_gradients=CHECK_GRADIENTS.value,
+    )
     print(f"{MODEL_DIR.value}: {int(trainer.iteration.numpy())} meta-iterations done")
 
 

@@ -1,5 +1,6 @@
 """How far a training is: a bar on a terminal, plain lines elsewhere."""
 
+import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -13,6 +14,21 @@ LINES = 20
 def note(text: str) -> None:
     """Tells a person something on standard error, in a line of its own."""
     print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def show_log_as_notes() -> None:
+    """Tells a person what `trainers` logs, such as that a model is run in a slower way."""
+    logger = logging.getLogger("trainers")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers = [_Notes()]
+
+
+class _Notes(logging.Handler):
+    """Hands log records to `note`."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
 
 
 class Progress:

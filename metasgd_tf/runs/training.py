@@ -15,8 +15,11 @@ from metasgd_tf.runs.stopping import Stopped, noticing_signals
 from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
-from trainers.families import Family
+from trainers.families import Family, TaskFamily
+from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import fold_in, stream
+from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
 
 PROFILED = 3
@@ -49,7 +52,13 @@ def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer | None:
     return keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
 
 
-def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = False) -> MetaTrainer:
+def train_run(
+    settings: flags.FlagValues,
+    model_dir: str,
+    *,
+    profile: bool = False,
+    check_gradients: bool = False,
+) -> MetaTrainer:
     """Trains to `settings.iterations`, going on from the last checkpoint in `model_dir`.
 
     Args:
@@ -57,6 +66,7 @@ def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = Fal
         in all of this process from now on.
       model_dir: the run's directory; made where missing.
       profile: whether to write a trace of a few iterations for TensorBoard.
+      check_gradients: whether to say first if the meta-gradient can be trusted.
 
     Returns:
       The trainer, at its last iteration.
@@ -90,10 +100,22 @@ def train_run(settings: flags.FlagValues, model_dir: str, *, profile: bool = Fal
                 f"iterations={settings.iterations}: the run in model_dir={model_dir} has done "
                 f"{done}; ask for as many or more"
             )
+        if check_gradients:
+            note(_check_gradients(learner, family, settings.seed))
+        if done < settings.iterations:
+            trainer.prepare()  # What cannot be trained is refused before anything is written.
         run_flags.write(settings, model_dir)
         if done < settings.iterations:
             _train_to_the_end(trainer, family, saved, settings, claimed, profile)
     return trainer
+
+
+def _check_gradients(learner: Learner, family: Family, seed: int) -> str:
+    if not isinstance(family, TaskFamily):
+        raise InputError("check_gradients: is for supervised tasks; leave it out for navigation")
+    # Not a task that training meets.
+    task = family.episode(fold_in(stream(seed, "train"), -2), "train")
+    return str(check_meta_gradient(learner, task))
 
 
 def _train_to_the_end(

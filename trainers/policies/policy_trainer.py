@@ -75,6 +75,9 @@ class PolicyTrainer:
         self._gradient = tf.function(self._trace_gradient, autograph=False)
         self._step = tf.function(self._trace_trust_region, autograph=False)
 
+    def prepare(self) -> None:
+        """Does nothing: policies are trained in one way."""
+
     def train(
         self, iterations: int, stop: Callable[[], object] = lambda: False
     ) -> dict[str, float]:
