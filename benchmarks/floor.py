@@ -33,7 +33,7 @@ def multiplications(case: cases.Case) -> list[int]:
 def operations(case: cases.Case) -> int:
     """Returns the floating-point operations of a meta-iteration's matrix products.
 
-    In navigation every step of a trajectory is an example. To walk costs nothing more: what the
+    In navigation every step of a trajectory is an example. The rollouts cost nothing more: what the
     policy says in a state for given weights is the product from which the loss starts, too.
     """
     first, *others = multiplications(case)

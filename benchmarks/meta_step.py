@@ -31,7 +31,7 @@ _ROUND_SECONDS = flags.DEFINE_float(
     "round_seconds", 1.5, "Length of a round, about.", lower_bound=0.0
 )
 
-# The mean return of 800 walks to 40 goals has a standard error of 3 %.
+# The mean return of 800 rollouts to 40 goals has a standard error of 3 %.
 RETURN_TOLERANCE = 0.1
 _DISTRIBUTIONS = ("tensorflow", "keras", "torch", "jax", "jaxlib", "numpy")
 
@@ -56,7 +56,7 @@ def warm_up(worker: driver.Worker, round_seconds: float) -> int:
 
 
 def check_returns(case: cases.Case, workers: Sequence[driver.Worker]) -> None:
-    """Checks that the first walks of all systems bring about the same.
+    """Checks that the first rollouts of all systems have the same mean return.
 
     They start by the same policy, so that their mean returns differ by chance alone: by the goals
     that each drew, above all. The losses of other kinds of cases do not lend themselves to this.

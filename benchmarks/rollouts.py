@@ -1,4 +1,4 @@
-"""Measures the walks of 2D navigation alone, as a meta-iteration makes them twice.
+"""Measures the rollouts of 2D navigation alone; a meta-iteration makes them twice.
 
     python -m benchmarks.rollouts
 
@@ -23,14 +23,14 @@ def main(argv: list[str]) -> None:
     from benchmarks.systems import metasgd_tf
 
     case = cases.CASES["navigation"]
-    walk = metasgd_tf.walking(case)
+    roll_out = metasgd_tf.rolling_out(case)
     begin = time.perf_counter()
-    walk(0)
+    roll_out(0)
     print(f"first collection: {time.perf_counter() - begin:.1f} s")
     seconds = []
     for number in range(1, _ROUNDS.value + 1):
         begin = time.perf_counter()
-        walk(number)
+        roll_out(number)
         seconds.append(time.perf_counter() - begin)
     print(
         f"{case.tasks} x {case.shots} x {case.horizon} steps: {statistics.median(seconds):.3f} s "

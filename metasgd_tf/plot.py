@@ -1,7 +1,7 @@
 """Draws runs: `python -m metasgd_tf.plot --figure=KIND --model_dirs=DIR,DIR --output=FILE.png`.
 
 `fits` is what learners of the sinusoid make of one curve from support points on its left half
-(figure 3 of the paper), `paths` is where policies of navigation walk before an update and after it
+(figure 3 of the paper), `paths` is where policies of navigation go before an update and after it
 (figure 4), `curves` is how scores on validation tasks went in training, `updates` is how scores on
 test tasks go with the number of inner steps, as `evaluate` found them, and `alpha` is how each
 layer's learned rates are distributed.

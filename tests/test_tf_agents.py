@@ -26,8 +26,8 @@ def drive(directory: str) -> None:
     observation_spec = tensor_spec.TensorSpec([1], tf.float32, "observation")
     action_spec = tensor_spec.BoundedTensorSpec([1], tf.float32, -1.0, 1.0, "action")
 
-    class Walk(TFEnvironment):
-        """Two walkers without an end; an action is a step and the reward is its length."""
+    class Rollout(TFEnvironment):
+        """Two policies without an end; an action is a step and the reward is its length."""
 
         def __init__(self):
             super().__init__(ts.time_step_spec(observation_spec), action_spec, batch_size=2)
@@ -62,10 +62,10 @@ def drive(directory: str) -> None:
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="zeros")])
     model.layers[-1].bias.assign([0.5])
     policy = Policy(model)
-    walk, steps = Walk(), tf_metrics.EnvironmentSteps()
-    DynamicStepDriver(walk, policy, observers=[steps], num_steps=6).run()
+    rollout, steps = Rollout(), tf_metrics.EnvironmentSteps()
+    DynamicStepDriver(rollout, policy, observers=[steps], num_steps=6).run()
     assert int(steps.result()) == 6
-    assert walk.position.numpy().tolist() == [[1.5], [1.5]]
+    assert rollout.position.numpy().tolist() == [[1.5], [1.5]]
     save_and_load(policy, directory)
 
 

@@ -119,7 +119,7 @@ def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
     return run
 
 
-def walking(case: cases.Case) -> Callable[[int], float]:
+def rolling_out(case: cases.Case) -> Callable[[int], float]:
     """Prepares collecting trajectories by the first weights, as an iteration does before it learns.
 
     Args:
@@ -135,12 +135,12 @@ def walking(case: cases.Case) -> Callable[[int], float]:
     collect = Collector(family.environment(case.tasks), learner.pure_model)
 
     @tf.function(autograph=False)
-    def walked(number: tf.Tensor) -> tf.Tensor:
+    def rolled_out(number: tf.Tensor) -> tf.Tensor:
         seed = fold_in(stream(0, "train"), number)
         weights = [tf.repeat(w.value[tf.newaxis], case.tasks, axis=0) for w in learner.theta]
         return tf.reduce_mean(collect(weights, split_seed(seed, case.tasks), seed).returns())
 
-    return lambda number: float(walked(tf.constant(number)))
+    return lambda number: float(rolled_out(tf.constant(number)))
 
 
 def answering(

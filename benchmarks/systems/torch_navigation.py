@@ -14,7 +14,7 @@ from benchmarks import cases
 from benchmarks.systems import torch_network
 
 
-class Walks(NamedTuple):
+class Rollouts(NamedTuple):
     """The trajectories of a task, float32, steps first: [H, N, ...].
 
     Attributes:
@@ -45,9 +45,9 @@ def _means(weights: torch_network.Weights, states: torch.Tensor) -> torch.Tensor
     return torch.addmm(weights[5], x, weights[4])
 
 
-def walk(
+def roll_out(
     case: cases.Case, weights: torch_network.Weights, goal: np.ndarray, rng: np.random.Generator
-) -> Walks:
+) -> Rollouts:
     """Collects a task's trajectories.
 
     Args:
@@ -73,7 +73,7 @@ def walk(
             offset = position - goal
             rewards[step] = -np.hypot(offset[:, 0], offset[:, 1])
             alive = alive & ~(np.abs(offset) < cases.REACHED).all(axis=1)
-    return Walks(states, actions, rewards * mask, mask)
+    return Rollouts(states, actions, rewards * mask, mask)
 
 
 def _discounted_sums(values: np.ndarray, discount: float) -> np.ndarray:
@@ -83,14 +83,14 @@ def _discounted_sums(values: np.ndarray, discount: float) -> np.ndarray:
     return sums
 
 
-def advantages(walks: Walks) -> np.ndarray:
+def advantages(rollouts: Rollouts) -> np.ndarray:
     """Returns a task's advantages by a linear baseline, float64 `[H, N]`, normalised.
 
     The baseline is fitted to discounted returns on s, s², t, t², t³ and 1. In float64, since powers
     of the time are nearly dependent.
     """
-    mask, rewards = walks.mask.astype(np.float64), walks.rewards.astype(np.float64)
-    states = walks.states.astype(np.float64)
+    mask, rewards = rollouts.mask.astype(np.float64), rollouts.rewards.astype(np.float64)
+    states = rollouts.states.astype(np.float64)
     time = np.arange(len(mask)) / cases.TIME_UNIT
     powers = np.stack([time, time**2, time**3, np.ones_like(time)], axis=-1)[:, np.newaxis]
     powers = np.broadcast_to(powers, (*mask.shape, 4))
@@ -106,10 +106,10 @@ def advantages(walks: Walks) -> np.ndarray:
     return centred / (np.sqrt((centred**2).sum() / mask.sum()) + 1e-8)
 
 
-def examples(walks: Walks) -> Examples:
+def examples(rollouts: Rollouts) -> Examples:
     """Returns the steps of a task's trajectories with their advantages."""
-    states, actions = (torch.from_numpy(rows.reshape(-1, 2)) for rows in walks[:2])
-    return Examples(states, actions, torch.from_numpy(advantages(walks)).float().reshape(-1))
+    states, actions = (torch.from_numpy(rows.reshape(-1, 2)) for rows in rollouts[:2])
+    return Examples(states, actions, torch.from_numpy(advantages(rollouts)).float().reshape(-1))
 
 
 def loss(weights: torch_network.Weights, learned_from: Examples) -> torch.Tensor:
@@ -133,8 +133,9 @@ def build(case: cases.Case, seed: int = 0) -> Callable[[int, int], float]:
 
     What it returns is minus the mean return before the inner step, of the last of them.
     """
-    # The walks' products are too small to share. On two busy cores an iteration took 0.61 s by one
-    # thread, and by two 0.91 s if they wait passively and 4 to 30 s if they spin, as by default.
+    # The rollouts' matrix products are too small to share. On two busy cores an iteration took
+    # 0.61 s by one thread, and by two 0.91 s if they wait passively and 4 to 30 s if they spin, as
+    # by default.
     torch.set_num_threads(1)
     theta = torch_network.first_weights(case)
     alpha = torch_network.first_alpha(theta)
@@ -149,10 +150,10 @@ def build(case: cases.Case, seed: int = 0) -> Callable[[int, int], float]:
             total = 0.0
             for _ in range(case.tasks):
                 goal = rng.uniform(-cases.HALF_SIDE, cases.HALF_SIDE, 2).astype(np.float32)
-                before = walk(case, theta, goal, rng)
+                before = roll_out(case, theta, goal, rng)
                 total += before.rewards.sum()
                 fast = adapt(theta, alpha, examples(before))
-                after = examples(walk(case, fast, goal, rng))
+                after = examples(roll_out(case, fast, goal, rng))
                 # Each task at once, so that only its graph is in memory.
                 (loss(fast, after) / case.tasks).backward()
             optimizer.step()

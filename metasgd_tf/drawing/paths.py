@@ -1,4 +1,4 @@
-"""Images of paths: where policies walk before they have learned a goal and after it."""
+"""Drawings of paths: where policies go before they have learned a goal and after it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

@@ -17,7 +17,7 @@ REACHED = 0.01
 
 
 class Navigation2D(TaskEnvironment):
-    """A point walks in the plane; a task is its goal.
+    """A point moves in the plane; a task is its goal.
 
     * State: the position, [2]. An episode begins at the origin, or anywhere in [−0.5, 0.5]² where
       starts vary.
@@ -106,7 +106,7 @@ class Navigation2D(TaskEnvironment):
 
 def goals(task_seeds: tf.Tensor) -> tf.Tensor:
     """Returns the goals [T, 2] in [−0.5, 0.5]² that belong to seeds [T, 2]."""
-    # A loop, since tracing a copy for each task would take longer than walking.
+    # A loop, since tracing a copy for each task would take longer than the rollouts.
     numbers = tf.map_fn(
         lambda seed: uniform(fold_in(seed, 0), [2]),
         task_seeds,

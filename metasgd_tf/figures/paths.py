@@ -1,4 +1,4 @@
-"""The figure of paths: where runs' policies walk before an update and after it."""
+"""The figure of paths: where runs' policies go before an update and after it."""
 
 from collections.abc import Sequence
 
@@ -46,8 +46,8 @@ def figure_of_paths(
         learner, _ = restored_learner(family, run.settings, run.model_dir, checkpoint)
         (protocol,) = family.protocols(None)
         shown = family.shown(learner, protocol, Part("test", stream(task_seed, "test")))
-        goals, *walked = tf.nest.map_structure(lambda value: value.numpy(), shown())
-        for moment, walk in zip(("before", "after"), walked, strict=True):
-            rows["\n".join([*run.label.split(", "), moment])] = walk
+        goals, *rollouts = tf.nest.map_structure(lambda value: value.numpy(), shown())
+        for moment, paths_of_run in zip(("before", "after"), rollouts, strict=True):
+            rows["\n".join([*run.label.split(", "), moment])] = paths_of_run
     assert goals is not None
     return paths.draw(goals, rows)

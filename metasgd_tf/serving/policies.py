@@ -21,7 +21,7 @@ def acting(learner: MetaLearner, family: Navigation) -> Callable[..., Reply]:
     """Traces how a policy adapts and acts.
 
     It adapts as in training, by the family's advantages, loss and α, except that all of
-    `inner_steps` are made from the same trajectories: a request cannot walk anew before each.
+    `inner_steps` are made from the same trajectories: a request cannot sample new ones before each.
 
     Args:
       learner: a trained policy.

@@ -34,7 +34,7 @@ SHOWN = 4
 
 
 class Navigation(Family):
-    """Walks to goals, of which the rewards of earlier walks tell.
+    """Moving to goals that only the rewards of earlier trajectories tell of.
 
     The splits are the same distribution, drawn from under different seeds.
     """
@@ -57,7 +57,7 @@ class Navigation(Family):
         entropy_weight: float = 0.0,
         trust_region: float = 0.01,
     ):
-        """Says how tasks are met and learned.
+        """Sets the environment, the sampling and the inner and outer losses.
 
         Args:
           environment: makes one for a number of tasks.
@@ -153,7 +153,7 @@ class Navigation(Family):
         learn = learning(learner, self.environment(SHOWN), self.advantages, learner.inner_steps)
 
         @tf.function(autograph=False)
-        def walked() -> tuple[tf.Tensor, paths.Paths, paths.Paths]:
+        def sampled() -> tuple[tf.Tensor, paths.Paths, paths.Paths]:
             seeds = split_seed(part.seed, SHOWN)
             learned = learn(seeds, part.seed)
             before, after = (
@@ -161,7 +161,7 @@ class Navigation(Family):
             )
             return goals(seeds), before, after
 
-        return walked
+        return sampled
 
     def draw(self, goals: np.ndarray, before: paths.Paths, after: paths.Paths) -> figure.Figure:
         """Draws the paths before the update and after it, a column a goal."""

@@ -38,18 +38,18 @@ def network(peer):
 
 @pytest.fixture
 def goals_in_reach(monkeypatch):
-    # Hardly a walk as short as these would end before the horizon otherwise.
+    # Hardly a rollout as short as these would end before the horizon otherwise.
     monkeypatch.setattr(cases, "REACHED", 0.1)
     monkeypatch.setattr("metasgd_tf.environments.navigation.REACHED", 0.1)
 
 
-def walks(peer, network, seed):
+def rollouts(peer, network, seed):
     theta = network.first_weights(ONE_TASK)
-    return peer.walk(ONE_TASK, theta, CLOSE_GOAL, np.random.default_rng(seed))
+    return peer.roll_out(ONE_TASK, theta, CLOSE_GOAL, np.random.default_rng(seed))
 
 
-def as_trajectories(walked):
-    return Trajectories(*(tf.constant(np.swapaxes(rows, 0, 1)[np.newaxis]) for rows in walked))
+def as_trajectories(rollout):
+    return Trajectories(*(tf.constant(np.swapaxes(rows, 0, 1)[np.newaxis]) for rows in rollout))
 
 
 def test_first_returns_agree(peer):
@@ -59,35 +59,35 @@ def test_first_returns_agree(peer):
 
 
 def test_the_plane_is_the_same(peer, network, goals_in_reach):
-    walked = walks(peer, network, seed=1)
-    assert 0 < walked.mask[-1].mean() < 1
+    rollout = rollouts(peer, network, seed=1)
+    assert 0 < rollout.mask[-1].mean() < 1
     environment = Navigation2D(1, ONE_TASK.shots, ONE_TASK.horizon)
     environment.set_goals(tf.constant(CLOSE_GOAL[np.newaxis]), tf.constant([0, 0]))
     now = environment.reset()
     alive = np.ones(ONE_TASK.shots, bool)
-    for step, action in enumerate(walked.actions):
-        np.testing.assert_array_equal(walked.mask[step], alive)
-        # A walk that has ended begins anew in ours and goes on in the peer; neither counts.
+    for step, action in enumerate(rollout.actions):
+        np.testing.assert_array_equal(rollout.mask[step], alive)
+        # A rollout that has ended begins anew in ours and goes on in the peer; neither counts.
         np.testing.assert_allclose(
-            now.observation.numpy()[alive], walked.states[step][alive], atol=1e-6
+            now.observation.numpy()[alive], rollout.states[step][alive], atol=1e-6
         )
         now = environment.step(action)
-        np.testing.assert_allclose(now.reward.numpy() * alive, walked.rewards[step], atol=1e-6)
+        np.testing.assert_allclose(now.reward.numpy() * alive, rollout.rewards[step], atol=1e-6)
         alive &= ~now.is_last().numpy()
 
 
 def test_advantages_agree(peer, network, goals_in_reach):
-    walked = walks(peer, network, seed=2)
-    assert 0 < walked.mask[-1].mean() < 1
-    _, targets = Advantages(cases.DISCOUNT, cases.TRACE).examples(as_trajectories(walked))
+    rollout = rollouts(peer, network, seed=2)
+    assert 0 < rollout.mask[-1].mean() < 1
+    _, targets = Advantages(cases.DISCOUNT, cases.TRACE).examples(as_trajectories(rollout))
     ours = targets[0, :, -1].numpy().reshape(ONE_TASK.shots, ONE_TASK.horizon)
-    np.testing.assert_allclose(peer.advantages(walked).T, ours, atol=1e-4)
+    np.testing.assert_allclose(peer.advantages(rollout).T, ours, atol=1e-4)
 
 
 def test_meta_gradients_agree(peer, network):
     theta = network.first_weights(ONE_TASK)
     alpha = network.first_alpha(theta)
-    support, query = (peer.examples(walks(peer, network, seed)) for seed in (3, 4))
+    support, query = (peer.examples(rollouts(peer, network, seed)) for seed in (3, 4))
     peer.loss(peer.adapt(theta, alpha, support), query).backward()
 
     model = gaussian_mlp((2,), 4, seed=0)
@@ -126,7 +126,7 @@ def test_returns_that_differ_are_refused():
         meta_step.check_returns(CASE, [worker("metasgd_tf", 70.0), worker("torch_loop", 50.0)])
 
 
-def test_every_step_of_every_walk_counts_in_the_floor():
+def test_every_step_of_every_rollout_counts_in_the_floor():
     layers = [2 * 100, 100 * 100, 100 * 2]
     assert floor.multiplications(CASE) == layers
     steps = CASE.tasks * CASE.shots * CASE.horizon

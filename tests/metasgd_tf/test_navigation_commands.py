@@ -33,7 +33,7 @@ LAYERS = ("hidden_1", "hidden_2", "output", "log_std")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run of two iterations made by the command, and what it said."""
-    path = tmp_path_factory.mktemp("runs") / "walk"
+    path = tmp_path_factory.mktemp("runs") / "rollout"
     done = command("train", f"--model_dir={path}", *FLAGS)
     assert done.returncode == 0, done.stderr
     return path, done
@@ -68,7 +68,7 @@ def test_training_says_how_far_it_is_and_nothing_else(trained):
     lines = done.stderr.splitlines()
     assert len(lines) == 2, done.stderr
     for count, line in enumerate(lines, start=1):
-        assert re.fullmatch(rf"walk: {count}/2 \[.*\] return -\d+\.\d+", line)
+        assert re.fullmatch(rf"rollout: {count}/2 \[.*\] return -\d+\.\d+", line)
     settings = run_flags.read(str(path))
     assert (settings.optimizer, settings.alpha) == ("trpo", "per_weight")
 
@@ -106,12 +106,12 @@ def test_tensorboard_gets_the_validation_and_a_image_of_paths(trained):
 
 def test_going_on_after_an_interruption_equals_never_having_stopped(tmp_path, trained):
     path, _ = trained
-    shutil.copytree(path, tmp_path / "walk")
-    for file in (tmp_path / "walk" / "checkpoints").glob("ckpt-2.*"):
+    shutil.copytree(path, tmp_path / "rollout")
+    for file in (tmp_path / "rollout" / "checkpoints").glob("ckpt-2.*"):
         file.unlink()
-    trainer = train_run(run_flags.parse(FLAGS), str(tmp_path / "walk"))
+    trainer = train_run(run_flags.parse(FLAGS), str(tmp_path / "rollout"))
     assert int(trainer.iteration.numpy()) == 2
-    one, other = checkpoint_values(path), checkpoint_values(tmp_path / "walk")
+    one, other = checkpoint_values(path), checkpoint_values(tmp_path / "rollout")
     assert sorted(one) == sorted(other)
     for name, value in one.items():
         np.testing.assert_array_equal(value, other[name], err_msg=name)
@@ -159,7 +159,7 @@ def test_more_trajectories_may_be_given_in_the_test_than_in_training(trained):
     assert [row["shots"] for row in report["results"]] == [5, 5]
     assert report["cross_domain"] is False and list(per_task) == [5]
     usual = evaluate_run(str(path), **options).per_task[3]["return"]
-    # The mean over three walks is not that over five.
+    # The mean over three rollouts is not that over five.
     assert np.all(per_task[5]["return"] != usual)
 
 

@@ -33,13 +33,13 @@ def test_there_is_a_row_a_moment_and_a_column_a_goal(drawn):
 
 def test_each_path_is_drawn_up_to_its_episodes_end_with_its_start_and_its_goal(drawn):
     rows, image = drawn
-    for row, walked in enumerate(rows.values()):
+    for row, rollout in enumerate(rows.values()):
         for column, goal in enumerate(GOALS):
             *lines, cross = image.axes[3 * row + column].lines
             assert len(lines) == 4
             for number, (path, ring) in enumerate(zip(lines[::2], lines[1::2], strict=True)):
-                length = int(walked.mask[column, number].sum())
-                expected = walked.positions[column, number, :length]
+                length = int(rollout.mask[column, number].sum())
+                expected = rollout.positions[column, number, :length]
                 np.testing.assert_array_equal(path.get_xydata(), expected)
                 np.testing.assert_array_equal(ring.get_xydata(), expected[:1])
                 assert ring.get_marker() == "o"

@@ -1,4 +1,4 @@
-"""The plane with a goal, against walks worked out by hand."""
+"""The plane with a goal, against rollouts worked out by hand."""
 
 import numpy as np
 import pytest
@@ -23,14 +23,14 @@ def plane(goal, **settings):
     return environment
 
 
-def walk(environment, actions):
+def roll_out(environment, actions):
     """Returns (kind, x, y, reward, discount) after each action."""
-    walked = []
+    rollout = []
     for action in actions:
         step = environment.step(tf.constant([action]))
         (kind,), (reward,), (discount,), ((x, y),) = (part.numpy() for part in step)
-        walked.append((kind, x, y, reward, discount))
-    return walked
+        rollout.append((kind, x, y, reward, discount))
+    return rollout
 
 
 def test_specs_are_those_of_a_position_and_a_bounded_velocity():
@@ -66,43 +66,50 @@ def test_an_episode_begins_at_the_origin_without_a_reward():
         ("squared_distance", [-0.13, -0.0725, -0.0625]),
     ],
 )
-def test_a_walk_is_the_one_worked_out_by_hand(reward, rewards):
+def test_a_rollout_is_the_one_worked_out_by_hand(reward, rewards):
     environment = plane([0.3, -0.4], reward=reward)
     # The second and the third action are out of bounds, and go no further than 1 would.
-    walked = walk(environment, [[1.0, -1.0], [5.0, -0.5], [-3.0, -1.5]])
+    rollout = roll_out(environment, [[1.0, -1.0], [5.0, -0.5], [-3.0, -1.5]])
     expected = [[0.1, -0.1], [0.2, -0.15], [0.1, -0.25]]
-    np.testing.assert_allclose([step[1:3] for step in walked], expected, rtol=1e-6)
-    np.testing.assert_allclose([step[3] for step in walked], rewards, rtol=1e-5)
-    assert [(step[0], step[4]) for step in walked] == [(MID, 1)] * 3
+    np.testing.assert_allclose([step[1:3] for step in rollout], expected, rtol=1e-6)
+    np.testing.assert_allclose([step[3] for step in rollout], rewards, rtol=1e-5)
+    assert [(step[0], step[4]) for step in rollout] == [(MID, 1)] * 3
 
 
 def test_it_ends_within_a_hundredth_in_both_coordinates_and_begins_anew():
     environment = plane([0.05, 0.05], horizon=3)
-    on_one_line, at_the_goal, anew = walk(environment, [[0.5, 0.2], [0.0, 0.25], [1.0, 1.0]])
+    on_one_line, at_the_goal, anew = roll_out(environment, [[0.5, 0.2], [0.0, 0.25], [1.0, 1.0]])
     assert (on_one_line[0], on_one_line[4]) == (MID, 1)
     assert on_one_line[3] == pytest.approx(-0.03, rel=1e-5)
     assert (at_the_goal[0], at_the_goal[4]) == (LAST, 0)
     assert at_the_goal[3] == pytest.approx(-0.005, rel=1e-4)
     assert anew == (FIRST, 0, 0, 0, 1)  # Whatever the action was.
     # And the new episode has all its three steps.
-    assert [step[0] for step in walk(environment, [[-1.0, -1.0]] * 4)] == [MID, MID, LAST, FIRST]
+    assert [step[0] for step in roll_out(environment, [[-1.0, -1.0]] * 4)] == [
+        MID,
+        MID,
+        LAST,
+        FIRST,
+    ]
 
 
 def test_near_the_goal_in_the_other_coordinate_alone_is_not_there():
-    assert walk(plane([0.05, 0.05]), [[0.2, 0.5]])[0][0] == MID
+    assert roll_out(plane([0.05, 0.05]), [[0.2, 0.5]])[0][0] == MID
 
 
 def test_a_hundredth_and_a_little_more_is_not_there():
-    assert walk(plane([0.05, 0.05]), [[0.391, 0.5]])[0][0] == MID  # 0.0109 away
-    assert walk(plane([0.05, 0.05]), [[0.409, 0.5]])[0][0] == LAST  # 0.0091
+    assert roll_out(plane([0.05, 0.05]), [[0.391, 0.5]])[0][0] == MID  # 0.0109 away
+    assert roll_out(plane([0.05, 0.05]), [[0.409, 0.5]])[0][0] == LAST  # 0.0091
 
 
 def test_it_ends_at_the_horizon():
-    walked = walk(plane([0.4, 0.4], horizon=2), [[0.0, -1.0]] * 5)
-    assert [step[0] for step in walked] == [MID, LAST, FIRST, MID, LAST]
-    assert [step[4] for step in walked] == [1, 0, 1, 1, 0]
-    assert walked[1][3] == pytest.approx(-np.hypot(0.4, 0.6), rel=1e-5)
-    np.testing.assert_allclose([step[2] for step in walked], [-0.1, -0.2, 0, -0.1, -0.2], atol=1e-7)
+    rollout = roll_out(plane([0.4, 0.4], horizon=2), [[0.0, -1.0]] * 5)
+    assert [step[0] for step in rollout] == [MID, LAST, FIRST, MID, LAST]
+    assert [step[4] for step in rollout] == [1, 0, 1, 1, 0]
+    assert rollout[1][3] == pytest.approx(-np.hypot(0.4, 0.6), rel=1e-5)
+    np.testing.assert_allclose(
+        [step[2] for step in rollout], [-0.1, -0.2, 0, -0.1, -0.2], atol=1e-7
+    )
 
 
 def test_the_batch_has_the_trajectories_of_a_task_together():
@@ -133,10 +140,10 @@ def test_varying_starts_lie_in_the_square_and_differ_between_trajectories_and_by
 def test_an_episode_that_begins_anew_begins_where_the_first_one_did():
     environment = plane([0.9, 0.9], start="varying", horizon=1)
     start = environment.current_time_step().observation.numpy()
-    walked = walk(environment, [[1.0, 1.0]] * 2)
-    assert [step[0] for step in walked] == [LAST, FIRST]
-    assert not np.allclose(walked[0][1:3], start[0])
-    np.testing.assert_array_equal(walked[1][1:3], start[0])
+    rollout = roll_out(environment, [[1.0, 1.0]] * 2)
+    assert [step[0] for step in rollout] == [LAST, FIRST]
+    assert not np.allclose(rollout[0][1:3], start[0])
+    np.testing.assert_array_equal(rollout[1][1:3], start[0])
 
 
 def test_goals_are_functions_of_the_tasks_seeds_alone():

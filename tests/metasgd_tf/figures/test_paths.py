@@ -41,7 +41,7 @@ def crosses(axes):
     return np.ravel(line.get_xydata())
 
 
-def test_runs_walk_to_the_same_goals_before_and_after(runs):
+def test_runs_move_to_the_same_goals_before_and_after(runs):
     drawn = paths.figure_of_paths(runs, 3)
     grid = np.reshape(drawn.axes, (4, 4))
     labels = [row[0].get_ylabel().replace("\n", " ") for row in grid]

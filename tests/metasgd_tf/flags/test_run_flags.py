@@ -11,9 +11,10 @@ from absl import flags
 
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags, task_flags
+from metasgd_tf.flags.algorithms import ALGORITHMS
 from trainers.learners import alpha
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
 NAME = re.compile(
     r"(?P<task>[a-z_]+?)_(((?P<ways>\d+)way)?(?P<shots>\d+)shot|(?P<start>fixed|varying))"
@@ -32,7 +33,7 @@ def test_a_configuration_is_what_its_name_says(path):
     said = NAME.fullmatch(path.stem)
     assert said, f"{path.name} should be called TASK_SETTING_ALGORITHM.flags"
     assert settings.task == said["task"] in tasks.NAMES
-    assert settings.algorithm == said["algorithm"] in run_flags.ALGORITHMS
+    assert settings.algorithm == said["algorithm"] in ALGORITHMS
     if said["start"]:
         assert settings.start == said["start"]
     else:
@@ -109,7 +110,7 @@ def test_an_algorithm_is_a_choice_of_alpha_and_order(algorithm, kind, first_orde
 
 
 def test_every_algorithm_is_tested_above():
-    assert len(run_flags.ALGORITHMS) == 6
+    assert len(ALGORITHMS) == 6
 
 
 def test_what_is_given_wins_over_the_algorithm():
@@ -168,7 +169,7 @@ def python(*arguments):
     )
 
 
-@pytest.mark.parametrize("module", ["run_flags", "train", "evaluate", "command_line"])
+@pytest.mark.parametrize("module", ["flags.run_flags", "train", "evaluate", "command_line"])
 def test_importing_a_command_does_not_import_tensorflow(module):
     code = (
         f"import sys, metasgd_tf.{module}\n"

@@ -22,7 +22,7 @@ from trainers.policies.rollouts import outputs_of_tasks
 
 STATES = np.random.default_rng(0).uniform(-0.5, 0.5, (7, 2)).astype(np.float32)
 
-# Walks by the policy without this project, TF-Agents or TensorFlow Probability.
+# Acts by the policy without this project, TF-Agents or TensorFlow Probability.
 FRESH = """
 import collections, importlib.abc, sys
 

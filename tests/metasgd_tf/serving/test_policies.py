@@ -17,7 +17,7 @@ from trainers.seeds import split_seed
 TASKS = 3
 
 
-def walked(run):
+def rollout(run):
     """Returns what the trainer's policy met in some tasks, and the weights that it learned."""
     environment = run.family.environment(TASKS)
     learn = tf.function(
@@ -66,7 +66,7 @@ def assert_acts(run, weights, queries, given):
 
 @pytest.fixture(scope="module")
 def met(exports):
-    return walked(exports("navigation")[0])
+    return rollout(exports("navigation")[0])
 
 
 @pytest.mark.parametrize("loader", [Loaded, Served])
@@ -122,7 +122,7 @@ def test_it_adapts_by_the_settings_of_its_run():
     function = policy_signatures(acting(run.learner, run.family), (2,), 2)[
         "serving_default"
     ].function
-    trajectories = cut(walked(run)[0])
+    trajectories = cut(rollout(run)[0])
     queries = states(TASKS, 5)
     given = function(**request(trajectories, queries))
     assert_acts(

@@ -166,12 +166,12 @@ def test_what_is_shown_are_paths_before_and_after_the_update_and_can_be_drawn(
     )
     there, before, after = shown
     np.testing.assert_array_equal(there, goals(split_seed(part.seed, 4)))
-    for walked in (before, after):
-        assert isinstance(walked, Paths)
-        assert (walked.positions.shape, walked.mask.shape) == ((4, 2, 4, 2), (4, 2, 4))
+    for rollout in (before, after):
+        assert isinstance(rollout, Paths)
+        assert (rollout.positions.shape, rollout.mask.shape) == ((4, 2, 4, 2), (4, 2, 4))
         # A start in the square, and steps of a tenth at most.
-        assert np.abs(walked.positions[:, :, 0]).max() <= 0.5
-        assert np.abs(np.diff(walked.positions, axis=2)).max() <= 0.1 + 1e-6
+        assert np.abs(rollout.positions[:, :, 0]).max() <= 0.5
+        assert np.abs(np.diff(rollout.positions, axis=2)).max() <= 0.1 + 1e-6
     assert not np.isclose(before.positions[:, :, 1:], after.positions[:, :, 1:]).all()
     image = family.draw(*shown)
     assert [axes.get_ylabel() for axes in image.axes[::4]] == ["before", "after"]

@@ -45,17 +45,17 @@ class Query(NamedTuple):
 
 @dataclasses.dataclass
 class Task:
-    """One task's trajectories, and the weights that walked them: before each inner step, after."""
+    """One task: its trajectories, and the weights that sample them before and after each step."""
 
     support: list
-    walked_by: list
+    sampled_by: list
     query: Query | None = None
 
 
 def adapted(values, task, surrogate="plain"):
     """θ' for values of θ and α on the trajectories of a task, after all inner steps."""
     weights, rates = values[:5], values[5:]
-    for (states, targets), then in zip(task.support, task.walked_by, strict=False):
+    for (states, targets), then in zip(task.support, task.sampled_by, strict=False):
         counted = np.ones(len(states))
         if surrogate == "dice":
             ratio = log_prob(weights, states, targets) - log_prob(then, states, targets)
@@ -76,22 +76,22 @@ def query_surrogate(values, tasks, surrogate="plain"):
 
 
 def ratio_surrogate(values, tasks):
-    """The same with the ratio to the policy that walked, which a trust region lowers."""
+    """The same with the ratio to the sampling policy, which a trust region lowers."""
     found = []
     for task in tasks:
         states, targets, _ = task.query
         now = log_prob(adapted(values, task), states, targets)
-        ratio = np.exp(now - log_prob(task.walked_by[-1], states, targets))
+        ratio = np.exp(now - log_prob(task.sampled_by[-1], states, targets))
         found.append(-np.mean(targets[:, 2] * ratio))
     return np.mean(found)
 
 
 def divergence(values, tasks):
-    """The mean over tasks and query states of KL(π that walked ‖ π)."""
+    """The mean over tasks and query states of KL(π that sampled ‖ π)."""
     found = []
     for task in tasks:
         states, _, counts = task.query
-        _, m, ls = forward(task.walked_by[-1], states)
+        _, m, ls = forward(task.sampled_by[-1], states)
         _, n, lt = forward(adapted(values, task), states)
         kl = lt - ls + (np.exp(2 * ls) + (m - n) ** 2) / (2 * np.exp(2 * lt)) - 0.5
         found.append(kl.sum(1)[counts].mean())

@@ -20,7 +20,7 @@ DISCOUNT = 0.9
 
 
 def trajectories():
-    """Walks of different lengths; what is not to count is far from 0."""
+    """Rollouts of different lengths; what is not to count is far from 0."""
     rng = np.random.default_rng(3)
     mask = (np.arange(HORIZON) < LENGTHS[..., np.newaxis]).astype(np.float32)
     observations = rng.normal(size=[TASKS, COUNT, HORIZON, 2]) + 50 * (1 - mask[..., np.newaxis])

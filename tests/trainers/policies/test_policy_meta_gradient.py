@@ -67,7 +67,7 @@ def all_values(learner):
 
 
 def met_by(learner):
-    """Returns the tasks of the first iteration, walked by policies that NumPy adapts.
+    """Returns the tasks of the first iteration, sampled by policies that NumPy adapts.
 
     And the mean return before each update and after the last one.
     """
@@ -80,7 +80,7 @@ def met_by(learner):
     for number in range(learner.inner_steps + 1):
         weights = [
             tf.constant(np.stack(parts), tf.float32)
-            for parts in zip(*(task.walked_by[-1] for task in tasks), strict=True)
+            for parts in zip(*(task.sampled_by[-1] for task in tasks), strict=True)
         ]
         met = collect(weights, task_seeds, fold_in(seed, number))
         assert 0 < np.mean(met.mask) < 1
@@ -95,7 +95,7 @@ def met_by(learner):
         ):
             if number < learner.inner_steps:
                 task.support.append(support)
-                task.walked_by.append(adapted(values, task))
+                task.sampled_by.append(adapted(values, task))
             else:
                 task.query = Query(*query, own)
     return tasks, returns
@@ -116,7 +116,7 @@ def test_the_meta_gradient_is_that_of_the_query_surrogate_by_theta_and_alpha(
     expected = gradient(surrogate)
     np.testing.assert_allclose(moved, expected, rtol=2e-3, atol=2e-5)
     assert (told["return_before"], told["return"]) == pytest.approx((returns[0], returns[-1]))
-    log_stds = np.mean([task.walked_by[-1][4] for task in tasks], axis=0)
+    log_stds = np.mean([task.sampled_by[-1][4] for task in tasks], axis=0)
     entropy = np.sum(log_stds + 0.5 * np.log(2 * np.pi * np.e))
     assert told["entropy"] == pytest.approx(entropy, rel=1e-4)
     assert told["meta_gradient_norm"] == pytest.approx(np.linalg.norm(expected), rel=1e-3)

@@ -1,4 +1,4 @@
-"""Trajectories of policies with fast weights, walked again in NumPy."""
+"""Trajectories of policies with fast weights, sampled again in NumPy."""
 
 import numpy as np
 import pytest
@@ -52,8 +52,8 @@ def outputs(weights, task, states):
     return np.maximum(states @ w1 + b1, 0) @ w2 + b2, log_std
 
 
-def walked_in_numpy(weights):
-    """Returns states, actions and rewards [T, N, H, ...] of walks that end at the horizon."""
+def rollout_in_numpy(weights):
+    """Returns states, actions and rewards [T, N, H, ...] of rollouts that end at the horizon."""
     noise = standard_normal(fold_in(SEED, 1), [TASKS * COUNT, HORIZON, 2]).numpy()
     noise = noise.reshape(TASKS, COUNT, HORIZON, 2)
     there = goals(TASK_SEEDS).numpy()
@@ -73,8 +73,8 @@ def walked_in_numpy(weights):
     return states, actions, rewards
 
 
-def test_each_task_is_walked_by_its_own_weights(met, weights):
-    states, actions, rewards = walked_in_numpy(weights)
+def test_each_task_is_sampled_by_its_own_weights(met, weights):
+    states, actions, rewards = rollout_in_numpy(weights)
     np.testing.assert_allclose(met.observations, states, atol=1e-5)
     np.testing.assert_allclose(met.actions, actions, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(met.rewards, rewards, rtol=1e-4)
@@ -103,7 +103,7 @@ def test_a_graph_collects_the_same(collector, met, weights):
 
 @pytest.fixture(scope="module")
 def straight():
-    """What was met by a policy that walks (0.1, 0.05) a step: at the first goal after two."""
+    """What was met by a policy that moves (0.1, 0.05) a step: at the first goal after two."""
     constant = [np.zeros([TASKS, *weight.shape], np.float32) for weight in MODEL.weights]
     constant[3][:] = [1.0, 0.5]
     constant[4][:] = -30
