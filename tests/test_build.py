@@ -19,8 +19,8 @@ LAYERS = {
     "trainers": {"models"},
     "metasgd_tf": {"models", "trainers"},
     "benchmarks": {"models", "trainers", "metasgd_tf"},
-    # What a client of an export has is not this project's packages.
-    "examples": set[str](),
+    # Tasks of one.s own build on them; clients of an export need none.
+    "examples": {"models", "trainers", "metasgd_tf"},
     "tests": {"models", "trainers", "metasgd_tf", "benchmarks", "examples"},
 }
 
@@ -31,7 +31,7 @@ REQUIREMENTS = {
     "trainers": _RUN,
     "metasgd_tf": _RUN,
     "benchmarks": (*_RUN, "benchmarks/requirements.txt"),
-    "examples": ("examples/requirements.txt",),
+    "examples": (*_RUN, "examples/requirements.txt"),
     "tests": (*_RUN, "requirements-dev.txt"),
 }
 

@@ -9,14 +9,20 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.episodes import Episode, Protocol, Sampler
+from trainers.errors import InputError
 from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import fold_in
 from trainers.supervised.direction import direction_cosines
 from trainers.supervised.evaluation import Scores, evaluation
 from trainers.supervised.meta_trainer import MetaTrainer
+from trainers.supervised.task_figure import task_figure
 
 if TYPE_CHECKING:
     from matplotlib import figure
+
+
+EVALUATION_TASKS = 600
 
 
 class Part(NamedTuple):
@@ -121,8 +127,14 @@ class Family(abc.ABC):
 class TaskFamily(Family):
     """A distribution over supervised tasks, which are drawn as episodes.
 
+    A family has to have the attributes of `Family`, `episode` and `loss`; the rest may be replaced.
     The conformance test runs every one.
+
+    Attributes:
+      classifies: whether targets are class numbers, and outputs the classes' logits.
     """
+
+    classifies: bool = False
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -133,13 +145,28 @@ class TaskFamily(Family):
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws one task of a split, sized as in training."""
 
-    @abc.abstractmethod
+    def model(self, seed: int) -> keras.Model:
+        """Refuses: these tasks have no usual network."""
+        del seed
+        raise InputError(
+            f"model: {type(self).__name__} has no network of its own; name one by "
+            "--model=package.module:function"
+        )
+
+    def protocols(self, num_tasks: int | None) -> list[Protocol]:
+        """Returns one protocol: `num_tasks` (600) tasks of the shots of training."""
+        return [Protocol(self.shots, num_tasks or EVALUATION_TASKS, repeats=1)]
+
     def evaluation_episode(
         self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
     ) -> Episode:
-        """Draws support set `repeat` of task `task`: the same task for every repeat and shots."""
+        """Draws support set `repeat` of task `task`: the same task for every repeat and shots.
 
-    @abc.abstractmethod
+        By default one of `episode`, which is all that protocols of one repeat need.
+        """
+        del protocol, repeat
+        return self.episode(fold_in(seed, task), split)
+
     def draw(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> "figure.Figure":
         """Draws an evaluation task and the outputs for its query set, all as arrays.
 
@@ -148,6 +175,7 @@ class TaskFamily(Family):
           before: the outputs before adaptation, [M, ...].
           after: and after it.
         """
+        return task_figure(episode, before, after)
 
     def sampler(self, split: str) -> Sampler:
         """Returns the function from seeds to training-sized episodes of a split."""

@@ -32,7 +32,20 @@ another folder has other classes.
 
 def define_task_flags(values: flags.FlagValues, default_task: str | None) -> None:
     """Defines `TASK_FLAGS`."""
-    flags.DEFINE_enum("task", default_task, tasks.NAMES, "Which tasks.", flag_values=values)
+    flags.DEFINE_string(
+        "task",
+        default_task,
+        f"Which tasks: {', '.join(tasks.NAMES)}, or some of your own as package.module:function, "
+        "called with the run's flags and the splits that will be drawn from, which returns a "
+        "trainers.TaskFamily.",
+        flag_values=values,
+    )
+    flags.register_validator(
+        "task",
+        lambda name: name is None or name in tasks.NAMES or bool(tasks.FUNCTION.fullmatch(name)),
+        f"should be one of {', '.join(tasks.NAMES)}, or package.module:function",
+        flag_values=values,
+    )
     flags.DEFINE_string(
         "data_dir",
         None,

@@ -31,6 +31,7 @@ class ImageClassification(TaskFamily):
 
     metric = "accuracy"
     metric_mode = "max"
+    classifies = True
 
     def __init__(
         self,

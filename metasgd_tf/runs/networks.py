@@ -1,10 +1,9 @@
 """The network of a run: the one that the field uses for its tasks, or one of a person's own."""
 
-import importlib
-
 import keras
 import numpy as np
 
+from metasgd_tf import user_code
 from trainers.errors import InputError
 from trainers.families import Family
 
@@ -24,21 +23,13 @@ def build(model: str | None, family: Family, seed: int) -> keras.Model:
     """
     if model is None:
         return family.model(seed)
-    module_name, _, function_name = model.partition(":")
-    try:
-        function = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
-        raise InputError(
-            f"model={model}: cannot be imported ({error}); should be package.module:function"
-        ) from error
-    try:
-        built = function(family.input_shape, family.output_size, seed)
-    except Exception as error:
-        # It is a person's own code, which may raise anything.
-        raise InputError(
-            f"model={model}: raised {type(error).__name__} ({error}) for "
-            f"input_shape={family.input_shape}, output_size={family.output_size}, seed={seed}"
-        ) from error
+    built = user_code.call(
+        "model",
+        model,
+        input_shape=family.input_shape,
+        output_size=family.output_size,
+        seed=seed,
+    )
     return _fitting(built, model, family)
 
 

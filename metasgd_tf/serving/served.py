@@ -25,6 +25,7 @@ class ServedLearner:
       learner: the learner.
       family: the tasks that it was trained on.
       classifies: whether they are classification, else regression.
+      takes_images: whether they are of images, which requests may hold as files.
       target_shape: of one target.
       target_type: of targets: int32 for classes, float32 for regression.
       state_size: numbers that `adapt` makes of a task.
@@ -34,7 +35,8 @@ class ServedLearner:
         """Traces how the learner adapts and predicts."""
         self.learner = learner
         self.family = family
-        self.classifies = isinstance(family, ImageClassification)
+        self.classifies = family.classifies
+        self.takes_images = isinstance(family, ImageClassification)
         self.target_shape = () if self.classifies else (family.output_size,)
         self.target_type = tf.int32 if self.classifies else tf.float32
         self._answers = answers(

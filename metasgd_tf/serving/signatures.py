@@ -51,7 +51,7 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
     state: Inputs = {"state": ((None, served.state_size), tf.float32)}
 
     made = _answering("serving_default", served.answer, steps, support | queries)
-    if served.classifies:
+    if served.takes_images:
         made |= _answering(
             "classify_images", served.answer_images, steps, support | queries | files
         )

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.runs import evaluation
 from metasgd_tf.runs.evaluation import LoadedRun
@@ -78,7 +77,7 @@ def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pat
 
 def _of_tasks(run: LoadedRun, family: TaskFamily) -> Contents:
     facts = {
-        "ways": family.output_size if isinstance(family, ImageClassification) else None,
+        "ways": family.output_size if family.classifies else None,
         "shots": family.shots,
     }
     return Contents(signatures(ServedLearner(run.learner, family)), facts, lambda extra: None)

@@ -1,0 +1,60 @@
+"""A classification of one's own, from NumPy arrays: measurements of 40 kinds, a row an example.
+
+python -m metasgd_tf.train --task=examples.clusters:clusters --ways=5 --shots=2 \
+        --model_dir=runs/clusters
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from models.mlp import mlp
+from trainers import Episode, TaskFamily, fold_in
+
+KINDS = {"train": slice(0, 24), "validation": slice(24, 32), "test": slice(32, 40)}
+
+
+def measurements() -> np.ndarray:
+    """Returns [kinds, examples, features]; read your own file here."""
+    random = np.random.default_rng(0)
+    return random.normal(size=(40, 1, 8)) + 0.5 * random.normal(size=(40, 30, 8))
+
+
+class Clusters(TaskFamily):
+    """Tasks of `ways` kinds that are told apart by their measurements."""
+
+    input_shape = (8,)
+    metric, metric_mode = "accuracy", "max"
+    classifies = True
+
+    def __init__(self, ways: int, shots: int, queries: int, splits: tuple[str, ...]):
+        """Holds the kinds of the splits that will be drawn from."""
+        self.output_size, self.shots, self.queries = ways, shots, queries
+        self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
+        data = measurements().astype(np.float32)
+        self.held = {split: tf.constant(data[KINDS[split]]) for split in splits}
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds a small network that gives a logit for each class."""
+        return mlp(self.input_shape, self.output_size, seed)
+
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the cross-entropy of each example, [N]."""
+        return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+
+    def episode(self, seed: tf.Tensor, split: str) -> Episode:
+        """Draws kinds, then examples of each."""
+        held, k, n = self.held[split], self.shots, self.shots + self.queries
+        order = tf.random.experimental.index_shuffle
+        kinds = [order(i, seed, len(held) - 1) for i in range(self.output_size)]
+        rows = [order(i, fold_in(seed, 1), held.shape[1] - 1) for i in range(n)]
+        x = tf.gather(tf.gather(held, tf.stack(kinds)), tf.stack(rows), axis=1)
+        labels = tf.range(self.output_size)
+        flat = [tf.reshape(part, [-1, 8]) for part in (x[:, :k], x[:, k:])]
+        return Episode(flat[0], tf.repeat(labels, k), flat[1], tf.repeat(labels, n - k))
+
+
+def clusters(settings: flags.FlagValues, splits: tuple[str, ...]) -> Clusters:
+    """Makes the tasks of a run by its flags."""
+    return Clusters(settings.ways, settings.shots, settings.queries, splits)

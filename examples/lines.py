@@ -1,0 +1,48 @@
+"""A regression of one's own: straight lines, learned from a few points.
+
+python -m metasgd_tf.train --task=examples.lines:lines --shots=3 --model_dir=runs/lines
+"""
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+from models.mlp import mlp
+from trainers import Episode, TaskFamily
+
+
+class Lines(TaskFamily):
+    """Lines y = a x + b with a, b ~ N(0, 1) and x ~ U[−1, 1]."""
+
+    input_shape = (1,)
+    output_size = 1
+    metric = "mse"
+    metric_mode = "min"
+
+    def __init__(self, shots: int, queries: int):
+        """Sets how many points a task has."""
+        self.shots, self.queries = shots, queries
+        self.metrics = {"mse": keras.losses.mean_squared_error}
+
+    def model(self, seed: int) -> keras.Model:
+        """Builds a small network; --model names another."""
+        return mlp(self.input_shape, self.output_size, seed)
+
+    def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """Returns the squared error of each example, [N]."""
+        return keras.losses.mean_squared_error(targets, outputs)
+
+    def episode(self, seed: tf.Tensor, split: str) -> Episode:
+        """Draws a line and its points; the splits differ in nothing but their seeds."""
+        # A named generator gives the same numbers whether XLA compiles this or not.
+        a, b = tf.unstack(tf.random.stateless_normal([2], seed, alg="philox"))
+        size = [self.shots + self.queries, 1]
+        x = tf.random.stateless_uniform(size, seed + 1, -1.0, 1.0, alg="philox")
+        y = a * x + b
+        k = self.shots
+        return Episode(x[:k], y[:k], x[k:], y[k:])
+
+
+def lines(settings: flags.FlagValues, splits: tuple[str, ...]) -> Lines:
+    """Makes the tasks of a run by its flags."""
+    return Lines(settings.shots, settings.queries)

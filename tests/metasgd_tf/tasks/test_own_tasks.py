@@ -1,0 +1,115 @@
+"""Tasks of a person's own: the examples by every command, and what is refused in a sentence."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from metasgd_tf import tasks
+from metasgd_tf.flags import run_flags
+from tests.metasgd_tf.shell import assert_refused, command
+from trainers.errors import InputError
+
+METRICS = {"lines": ("mse", 2), "clusters": ("accuracy", 2)}
+
+
+@pytest.fixture(scope="module", params=METRICS)
+def run(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("own") / request.param
+    done = command(
+        "train",
+        f"--task=examples.{request.param}:{request.param}",
+        "--ways=3",
+        "--shots=2",
+        "--iterations=40",
+        "--checkpoint_interval=20",
+        "--validation_tasks=3",
+        f"--model_dir={path}",
+    )
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def test_it_is_trained_and_watched(run):
+    assert {path.name for path in run.iterdir()} >= {"train", "validation", "best", "checkpoints"}
+    assert f"--task=examples.{run.name}:{run.name}" in (run / "flags.txt").read_text()
+
+
+def test_it_is_evaluated(run):
+    done = command("evaluate", f"--model_dir={run}", "--num_tasks=5")
+    assert done.returncode == 0, done.stderr
+    metric, count = METRICS[run.name]
+    report = json.loads((run / "evaluation.json").read_text())
+    assert [row["metric"] for row in report["results"]] == [metric] * count
+    assert report["task"] == f"examples.{run.name}:{run.name}" and not report["cross_domain"]
+
+
+@pytest.mark.parametrize("figure", ["curves", "alpha"])
+def test_it_is_drawn(run, figure, tmp_path):
+    output = tmp_path / "figure.png"
+    done = command("plot", f"--figure={figure}", f"--model_dirs={run}", f"--output={output}")
+    assert done.returncode == 0 and output.read_bytes().startswith(b"\x89PNG"), done.stderr
+
+
+def test_its_export_answers(run, tmp_path):
+    done = command("export", f"--model_dir={run}", f"--export_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    signatures = tf.saved_model.load(str(tmp_path / "1")).signatures
+    assert "classify_images" not in signatures
+    random = np.random.default_rng(0)
+    if run.name == "lines":
+        x = tf.constant(random.uniform(-1, 1, (1, 2, 1)), tf.float32)
+        reply = signatures["serving_default"](
+            support_inputs=x, support_targets=2 * x, query_inputs=x
+        )
+        assert reply["predictions"].shape == (1, 2, 1)
+        return
+    x = tf.constant(random.normal(size=(1, 6, 8)), tf.float32)
+    reply = signatures["serving_default"](
+        support_inputs=x, support_targets=tf.constant([[0, 0, 1, 1, 2, 2]]), query_inputs=x
+    )
+    assert reply["probabilities"].shape == (1, 6, 3)
+    np.testing.assert_allclose(tf.reduce_sum(reply["probabilities"], -1), 1, rtol=1e-5)
+
+
+def not_a_family(settings, splits):
+    return 7
+
+
+def lacking(settings, splits):
+    from examples.lines import Lines
+
+    made = Lines(1, 1)
+    del made.metrics
+    return made
+
+
+def raising(settings, splits):
+    raise KeyError("data")
+
+
+HERE = __name__
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("nowhere.at_all:lines", "cannot be imported .*; should be package.module:function"),
+        (f"{HERE}:nothing", "cannot be imported"),
+        (f"{HERE}:not_a_family", "returned a int; should return a trainers.TaskFamily"),
+        (f"{HERE}:lacking", "its Lines has no metrics; set them"),
+        (f"{HERE}:raising", r"raised KeyError \('data'\) for splits=\('train',\)"),
+    ],
+)
+def test_what_is_no_family_is_refused(name, sentence):
+    settings = run_flags.parse([f"--task={name}"])
+    with pytest.raises(InputError, match=f"^task={name}: {sentence}"):
+        tasks.from_flags(settings, ("train",))
+
+
+def test_a_name_that_is_none_is_refused_and_nothing_is_written(tmp_path):
+    done = command("train", "--task=sinusoids", f"--model_dir={tmp_path / 'run'}")
+    assert_refused(done)
+    assert "should be one of image_folder," in done.stderr
+    assert not (tmp_path / "run").exists()
