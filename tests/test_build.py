@@ -19,7 +19,7 @@ LAYERS = {
     "trainers": {"models"},
     "metasgd_tf": {"models", "trainers"},
     "benchmarks": {"models", "trainers", "metasgd_tf"},
-    # Tasks of one.s own build on them; clients of an export need none.
+    # Tasks of one's own build on them; clients of an export need none.
     "examples": {"models", "trainers", "metasgd_tf"},
     "tests": {"models", "trainers", "metasgd_tf", "benchmarks", "examples"},
 }

@@ -8,9 +8,11 @@ import keras
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
 from trainers.families import Family, TaskFamily
+from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in
 from trainers.supervised.evaluation import evaluation, mean_and_ci95
+from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
 from trainers.update_rule import adapt
 
@@ -24,10 +26,12 @@ __all__ = [
     "Episode",
     "Family",
     "InputError",
+    "Learner",
     "MetaLearner",
     "MetaTrainer",
     "TaskFamily",
     "adapt",
+    "check_meta_gradient",
     "evaluation",
     "fold_in",
     "mean_and_ci95",
