@@ -249,7 +249,7 @@ def test_maml_has_no_alpha_to_show(tmp_path, uncompiled):
 
 def test_a_drawing_that_fails_is_not_lost(tmp_path, uncompiled):
     settings, family, learner = parts("--algorithm=maml")
-    family.image = lambda *task: 1 / 0
+    family.draw = lambda *task: 1 / 0
     summaries = Summaries(tmp_path, learner, family, settings)
     summaries.evaluation(10)
     summaries.task(10)
