@@ -5,6 +5,9 @@ and writes the same as JSON and Markdown. What is trained already is not trained
 interrupted goes on. With --cells=5way1shot,20way5shot only these cells of table 2 (Omniglot) or 3
 (MiniImagenet) are done; the others stay in the files as they are. So do the starts of table 4, 2D
 navigation, whose cells are fixed and varying; its learners are trained by three seeds each.
+
+`python -m metasgd_tf.reproduce --write_docs` trains nothing: it writes the tables in README.md and
+docs/ anew from the files of docs/results, in a checkout.
 """
 
 from typing import Any
@@ -14,8 +17,9 @@ from absl import flags
 from metasgd_tf import command_line
 from metasgd_tf.reproduction import published
 
-TABLE = flags.DEFINE_enum(
-    "table", None, ["1", "2", "3", "4"], "Which table of the paper.", required=True
+TABLE = flags.DEFINE_enum("table", None, ["1", "2", "3", "4"], "Which table of the paper.")
+WRITE_DOCS = flags.DEFINE_bool(
+    "write_docs", False, "Write the tables in README.md and docs/ from docs/results instead."
 )
 OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Where the runs and the table go; by default runs/table<number>."
@@ -28,9 +32,18 @@ CELLS = flags.DEFINE_list(
 )
 
 
+@flags.multi_flags_validator(["table", "write_docs", "cells", "output_dir"])
+def _one_thing_is_asked_for(values: dict[str, Any]) -> bool:
+    if (values["table"] is not None) == values["write_docs"]:
+        raise flags.ValidationError("name exactly one of --table=1, 2, 3 or 4 and --write_docs")
+    if values["write_docs"] and (values["cells"], values["output_dir"]) != (None, None):
+        raise flags.ValidationError("--write_docs takes neither --cells nor --output_dir")
+    return True
+
+
 @flags.multi_flags_validator(["table", "cells"])
 def _cells_are_the_tables(values: dict[str, Any]) -> bool:
-    if values["cells"] is None:
+    if values["cells"] is None or values["table"] is None:
         return True
     if values["table"] == "1":
         raise flags.ValidationError("table 1 has no such cells; leave --cells out")
@@ -45,7 +58,24 @@ def _cells(table: str) -> list[str]:
 
 
 def main() -> None:
-    """Trains, evaluates and prints."""
+    """Does what is asked for."""
+    if WRITE_DOCS.value:
+        _write_docs()
+    else:
+        _reproduce()
+
+
+def _write_docs() -> None:
+    from metasgd_tf.reproduction import pages
+
+    changed = pages.write()
+    print(
+        "".join(f"written: {page}\n" for page in changed) or "every page is as it should be\n",
+        end="",
+    )
+
+
+def _reproduce() -> None:
     from metasgd_tf.reproduction import classification, markdown, navigation, sinusoid
     from trainers.devices import use_cores_for_tasks
 

@@ -1,19 +1,33 @@
 """The tables as Markdown: ours beside the paper's."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from metasgd_tf.reproduction.published import CELLS, LEARNERS, SHOTS, TABLES, figure
+from metasgd_tf.reproduction.elements import (
+    MISSING,
+    as_printed,
+    commit,
+    interval,
+    machine,
+    table,
+)
+from metasgd_tf.reproduction.published import CELLS, LEARNERS, SHOTS, TABLES, figure, words
 
-MISSING = "–"
+_RUN_HEADS = (
+    "flagfile",
+    "seed",
+    "iterations, time",
+    "test tasks",
+    "commit",
+    "machine",
+)
 
 
-def sinusoid(table: dict[str, Any]) -> str:
+def sinusoid(results: dict[str, Any]) -> str:
     """Returns table 1: ours and the paper's in each cell, and below them the differences.
 
     Args:
-      table: what `table1.json` holds.
+      results: what `table1.json` holds.
     """
     heads = ["trained on", "learner", *(f"{shots}-shot test: ours (paper)" for shots in SHOTS)]
     rows = []
@@ -21,87 +35,123 @@ def sinusoid(table: dict[str, Any]) -> str:
         for algorithm in LEARNERS:
             learner = ALGORITHMS[algorithm].title
             cells = [
-                f"{_interval(row['mean'], row['ci95'])} "
-                f"({_interval(row['paper_mean'], row['paper_ci95'])})"
-                for row in table["results"]
+                f"{interval(row['mean'], row['ci95'])} "
+                f"({interval(row['paper_mean'], row['paper_ci95'])})"
+                for row in results["results"]
                 if (row["trained_on"], row["algorithm"]) == (trained_on, algorithm)
             ]
             rows.append([f"{trained_on}-shot", learner, *cells])
         cells = [
-            _interval(row["difference"], row["ci95"], sign="+")
-            for row in table["differences"]
+            interval(row["difference"], row["ci95"], sign="+")
+            for row in results["differences"]
             if row["trained_on"] == trained_on
         ]
         rows.append([f"{trained_on}-shot", "Meta-SGD − MAML", *cells])
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
-def navigation(table: dict[str, Any]) -> str:
+def sinusoid_runs(results: dict[str, Any]) -> str:
+    """Returns how each row of table 1 was made.
+
+    Args:
+      results: what `table1.json` holds.
+    """
+    heads = ("trained on", "learner", *_RUN_HEADS)
+    rows = [
+        [
+            f"{row['trained_on']}-shot",
+            ALGORITHMS[row["algorithm"]].title,
+            f"`{row['config']}`",
+            f"{row['seed']}",
+            f"{row['iteration']:,}, {row['training_seconds']:,.1f} s",
+            f"{row['num_tasks']} curves × {row['repeats']} support sets",
+            commit(results),
+            machine(results),
+        ]
+        for row in results["results"]
+        # A learner has a row for each number of shots in the test.
+        if row["shots"] == row["trained_on"]
+    ]
+    return table(heads, rows)
+
+
+def navigation(results: dict[str, Any]) -> str:
     """Returns table 4: returns after each number of updates, then each seed's.
 
     Args:
-      table: what `table4.json` holds.
+      results: what `table4.json` holds.
     """
-    updates = range(4)
+    return navigation_returns(results) + "\n" + navigation_runs(results)
+
+
+def navigation_returns(results: dict[str, Any]) -> str:
+    """Returns table 4 without its runs."""
     heads = [
         "start",
         "learner",
-        *(f"after {number} update{'s' * (number != 1)}" for number in updates),
+        *(f"after {number} update{'s' * (number != 1)}" for number in range(4)),
         "paper, after 1",
     ]
-    rows, origins = [], []
-    for start, held in table["starts"].items():
+    rows = []
+    for start, held in results["starts"].items():
         for algorithm in LEARNERS:
-            learner = ALGORITHMS[algorithm].title
             own = [row for row in held["results"] if row["algorithm"] == algorithm]
-            cells = [_interval(row["mean"], row["ci95"]) for row in own]
-            paper = _interval(own[1]["paper_mean"], own[1]["paper_ci95"])
-            rows.append([start, learner, *cells, paper])
-        cells = [_interval(row["difference"], row["ci95"], sign="+") for row in held["differences"]]
+            cells = [interval(row["mean"], row["ci95"]) for row in own]
+            paper = interval(own[1]["paper_mean"], own[1]["paper_ci95"])
+            rows.append([start, ALGORITHMS[algorithm].title, *cells, paper])
+        cells = [interval(row["difference"], row["ci95"], sign="+") for row in held["differences"]]
         rows.append([start, "Meta-SGD − MAML", *cells, MISSING])
-        origins += [
-            [
-                start,
-                ALGORITHMS[run["algorithm"]].title,
-                f"`{run['config']}`",
-                f"{run['seed']}",
-                f"{run['iteration']:,}, {run['training_seconds']:,.0f} s",
-                run["reward"],
-                f"{run['trajectories']}",
-                ", ".join(f"{value:.2f}" for value in run["returns"]),
-            ]
-            for run in held["seeds"]
-        ]
-    described = (
+    return table(heads, rows)
+
+
+def navigation_runs(results: dict[str, Any]) -> str:
+    """Returns how each seed of table 4 was made, and its returns."""
+    heads = (
         "start",
         "learner",
-        "flagfile",
-        "seed",
-        "iterations, time",
+        *_RUN_HEADS,
         "reward in training",
         "trajectories",
         "returns after 0, 1, 2, 3 updates",
     )
-    return _table(heads, rows) + "\n" + _table(described, origins)
+    rows = [
+        [
+            start,
+            ALGORITHMS[run["algorithm"]].title,
+            f"`{run['config']}`",
+            f"{run['seed']}",
+            f"{run['iteration']:,}, {run['training_seconds']:,.0f} s",
+            f"{held['results'][0]['num_tasks']}",
+            commit(held),
+            machine(held),
+            run["reward"],
+            f"{run['trajectories']}",
+            ", ".join(f"{value:.2f}" for value in run["returns"]),
+        ]
+        for start, held in results["starts"].items()
+        for run in held["seeds"]
+    ]
+    return table(heads, rows)
 
 
-def classification(table: dict[str, Any]) -> str:
+def classification(results: dict[str, Any]) -> str:
     """Returns table 2 or 3 with what was published elsewhere, then how each row was made.
 
     Args:
-      table: what `table2.json` or `table3.json` holds.
+      results: what `table2.json` or `table3.json` holds.
     """
-    parts = [_accuracies(table), _origins(table), _negative_shares(table)]
+    parts = [accuracies(results), _origins(results), _negative_shares(results)]
     return "\n".join(part for part in parts if part)
 
 
-def _accuracies(table: dict[str, Any]) -> str:
-    published = TABLES[table["table"]]
+def accuracies(results: dict[str, Any]) -> str:
+    """Returns table 2 or 3 without how its rows were made."""
+    published = TABLES[results["table"]]
     heads = [
-        f"{table['task']}, accuracy in %",
-        *(f"{_words(name)}: ours (paper)" for name in CELLS),
+        f"{results['task']}, accuracy in %",
+        *(f"{words(name)}: ours (paper)" for name in CELLS),
     ]
-    done = table["cells"]
+    done = results["cells"]
     # The same for any number of ways.
     learners = [row.learner for row in next(iter(published.rows.values()))]
     rows = []
@@ -110,20 +160,20 @@ def _accuracies(table: dict[str, Any]) -> str:
         for name in CELLS:
             ours = _found(done, name, "results", "learner", learner)
             paper = figure(published, learner, name)
-            cell = _interval(ours["mean"], ours["ci95"]) if ours else MISSING
-            cells.append(cell if paper[0] is None else f"{cell} ({_as_printed(*paper)})")
+            cell = interval(ours["mean"], ours["ci95"]) if ours else MISSING
+            cells.append(cell if paper[0] is None else f"{cell} ({as_printed(*paper)})")
         rows.append([learner, *cells])
     for learner in learners[1:]:
         differences = [_found(done, name, "differences", "minus", learner) for name in CELLS]
         cells = [
-            _interval(found["difference"], found["ci95"], sign="+") if found else MISSING
+            interval(found["difference"], found["ci95"], sign="+") if found else MISSING
             for found in differences
         ]
         rows.append([f"{learners[0]} − {learner}", *cells])
     for name in published.others:
-        cells = [_as_printed(*figure(published, name, cell)) for cell in CELLS]
+        cells = [as_printed(*figure(published, name, cell)) for cell in CELLS]
         rows.append([f"{name}, published", *cells])
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _found(
@@ -133,7 +183,7 @@ def _found(
     return next((row for row in rows if row[key] == value), None)
 
 
-def _origins(table: dict[str, Any]) -> str:
+def _origins(results: dict[str, Any]) -> str:
     heads = (
         "cell",
         "learner",
@@ -144,10 +194,12 @@ def _origins(table: dict[str, Any]) -> str:
         "checkpoint: at iteration, after seconds",
         "batch normalisation",
         "test tasks",
+        "commit",
+        "machine",
     )
     rows = [
         [
-            _words(cell),
+            words(cell),
             row["learner"],
             f"`{row['config']}`",
             f"{row['seed']}",
@@ -157,43 +209,24 @@ def _origins(table: dict[str, Any]) -> str:
             f"{row['training_seconds']:,.0f} s",
             row["batch_norm"] or "none",
             f"{row['num_tasks']}",
+            commit(held),
+            machine(held),
         ]
-        for cell, held in table["cells"].items()
+        for cell, held in results["cells"].items()
         for row in held["results"]
     ]
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
-def _negative_shares(table: dict[str, Any]) -> str:
+def _negative_shares(results: dict[str, Any]) -> str:
     rows = [
         [
-            _words(cell),
+            words(cell),
             row["learner"],
             ", ".join(f"{layer} {share:.1%}" for layer, share in shares.items()),
         ]
-        for cell, held in table["cells"].items()
+        for cell, held in results["cells"].items()
         for row in held["results"]
         if (shares := row["alpha_negative_share"])
     ]
-    return _table(("cell", "learner", "share of α below 0, by layer"), rows)
-
-
-def _words(cell: str) -> str:
-    ways, shots = CELLS[cell]
-    return f"{ways}-way {shots}-shot"
-
-
-def _interval(mean: float, ci95: float, sign: str = "") -> str:
-    return f"{mean:{sign}.2f} ± {ci95:.2f}"
-
-
-def _as_printed(mean: float | None, ci95: float | None) -> str:
-    """Returns a published accuracy with as many digits as it was published with."""
-    numbers = [number for number in (mean, ci95) if number is not None]
-    digits = max((len(f"{number}".partition(".")[2]) for number in numbers), default=0)
-    return " ± ".join(f"{number:.{digits}f}" for number in numbers) or MISSING
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return table(("cell", "learner", "share of α below 0, by layer"), rows)

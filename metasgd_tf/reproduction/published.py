@@ -31,6 +31,13 @@ TABLE_4 = {
 CELLS = {"5way1shot": (5, 1), "5way5shot": (5, 5), "20way1shot": (20, 1), "20way5shot": (20, 5)}
 """Ways and shots of the columns of tables 2 and 3."""
 
+
+def words(cell: str) -> str:
+    """Returns what one of `CELLS` is called in tables."""
+    ways, shots = CELLS[cell]
+    return f"{ways}-way {shots}-shot"
+
+
 Figures = tuple[tuple[float, float | None] | None, ...]
 """Accuracy in percent and its 95 % CI for each of `CELLS`; None where none was published."""
 

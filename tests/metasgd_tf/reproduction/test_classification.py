@@ -217,7 +217,7 @@ def test_the_markdown_has_ours_the_papers_and_what_others_published(known, tmp_p
         "43.56 ± 0.84 | 55.31 ± 0.73 | 17.31 ± 0.22 | 22.69 ± 0.20 |",
         "| Meta-LSTM, published | 43.44 ± 0.77 | 60.60 ± 0.71 | 16.70 ± 0.23 | 26.06 ± 0.25 |",
     ]
-    assert origins[3] == (
+    assert origins[3].startswith(
         "| 5-way 5-shot | MAML | `configs/mini_imagenet_5way5shot_maml.flags` | 0 | 0.01 | 5, 10 | "
         "best: 5,000 of 60,000, 1,234 s | transductive | 2 |"
     )
