@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
+import numpy as np
 import tensorflow as tf
 from matplotlib import figure, lines, ticker
 from tensorboard.backend.event_processing.event_accumulator import TENSORS, EventAccumulator
@@ -14,8 +15,15 @@ from metasgd_tf.figures import style
 from trainers.errors import InputError
 
 WIDTHS = {"before": 0.7, "after": 1.8}
+HEIGHT, PERCENT_HEIGHT = 3.6, 4.5
 PERCENT = ("accuracy",)
-"""Metrics that are shares, drawn in percent."""
+"""Metrics that are shares, drawn in percent, by the logarithm of what they lack of 100."""
+RESOLVED = 0.1
+"""Percent that are added to what is lacking, since 100 % has no logarithm of it."""
+TICKS = (100, 99.8, 99.5, 99, 98, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 0)
+"""Percentages that the axis may name; of those too close to each other, the first."""
+TICK_DISTANCE = 0.06
+"""Of the axis, between two numbers at least."""
 ERRORS = ("mse",)
 """Metrics that are drawn by their logarithm."""
 TITLES = {"mse": "mean squared error"}
@@ -52,7 +60,8 @@ def learning_curves(model_dirs: Sequence[str]) -> figure.Figure:
                 f"model_dirs={run.model_dir}: is scored by {own.metric} and {runs[0].model_dir} by "
                 f"{metric}; name runs of one metric"
             )
-    drawn = figure.Figure(figsize=(style.WIDTH, 3.6), layout="constrained")
+    height = PERCENT_HEIGHT if metric in PERCENT else HEIGHT
+    drawn = figure.Figure(figsize=(style.WIDTH, height), layout="constrained")
     axes = drawn.subplots()
     unit = 100 if metric in PERCENT else 1
     for moment, width in WIDTHS.items():
@@ -85,8 +94,37 @@ def _scale(axes: Any, metric: str) -> None:
     axes.grid(axis="y", color="0.9", lw=0.6)
     unit = " (%)" if metric in PERCENT else ""
     axes.set_ylabel(f"{TITLES.get(metric, metric)} on validation tasks{unit}")
-    if metric not in ERRORS:
-        return
+    if metric in PERCENT:
+        _scale_percent(axes)
+    elif metric in ERRORS:
+        _scale_error(axes)
+
+
+def _scale_percent(axes: Any) -> None:
+    """Makes 94 and 95 % as far apart as 70 and 75 %, which a linear axis would not."""
+    axes.set_yscale("function", functions=(_nines, _percent))
+    axes.autoscale_view()
+    low, high = axes.get_ylim()
+    span = _nines(high) - _nines(low)
+    chosen: list[float] = []
+    for tick in TICKS:
+        within = low <= tick <= high
+        if within and (not chosen or _nines(chosen[-1]) - _nines(tick) > TICK_DISTANCE * span):
+            chosen.append(tick)
+    axes.yaxis.set_major_locator(ticker.FixedLocator(chosen))
+    axes.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
+
+
+def _nines(percent: np.ndarray | float) -> np.ndarray:
+    # Above 100 % there is only the axis' margin, but the scale has to be defined there.
+    return -np.log10(np.maximum(100 + RESOLVED - percent, RESOLVED / 100))
+
+
+def _percent(nines: np.ndarray | float) -> np.ndarray:
+    return 100 + RESOLVED - 10.0 ** -np.asarray(nines)
+
+
+def _scale_error(axes: Any) -> None:
     axes.set_yscale("log")
     # Errors of a run often lie within one power of ten, which would leave an axis with one number.
     axes.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 1.5, 2, 3, 5, 7)))

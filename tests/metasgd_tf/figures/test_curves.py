@@ -83,8 +83,41 @@ def test_accuracy_is_in_percent(tmp_path):
     )
     drawn = curves.learning_curves([run])
     assert drawn_points(drawn) == [{10: 25.0, 20: 12.5}, {10: 50.0, 20: 75.0}]
-    assert drawn.axes[0].get_yscale() == "linear"
     assert drawn.axes[0].get_ylabel() == "accuracy on validation tasks (%)"
+
+
+def positions(drawn, percentages):
+    """Returns where percentages lie on the axis, as shares of its height."""
+    (axes,) = drawn.axes
+    to_axes = axes.transData + axes.transAxes.inverted()
+    return [to_axes.transform((0, percent))[1] for percent in percentages]
+
+
+def test_accuracies_near_100_percent_can_be_told_apart(tmp_path):
+    run = make_run(
+        tmp_path, metric="accuracy", after={10: 0.83, 20: 0.94, 30: 0.995}, before={10: 0.05}
+    )
+    drawn = curves.learning_curves([run])
+    lower, upper, third, fourth = positions(drawn, [94, 95, 98, 99])
+    # A linear axis would have 0.01 between either.
+    assert upper - lower > 0.03 and fourth - third > 0.1
+    ticks = drawn.axes[0].get_yticks()
+    assert {80, 90, 95, 98, 99, 99.5} <= set(ticks)
+    heights = positions(drawn, ticks)
+    assert min(abs(np.diff(heights))) > 0.05 and 0 <= min(heights) < max(heights) <= 1
+
+
+def test_an_accuracy_of_100_percent_is_drawn(tmp_path):
+    run = make_run(tmp_path, metric="accuracy", after={10: 0.75, 20: 1.0}, before={10: 0.25})
+    drawn = curves.learning_curves([run])
+    assert drawn_points(drawn)[1] == {10: 75.0, 20: 100.0}
+    assert positions(drawn, [100])[0] < 1
+    assert 100 in drawn.axes[0].get_yticks()
+
+
+def test_low_accuracies_have_an_axis_with_numbers(tmp_path):
+    run = make_run(tmp_path, metric="accuracy", after={10: 0.3, 20: 0.5}, before={10: 0.2})
+    assert set(curves.learning_curves([run]).axes[0].get_yticks()) == {20, 30, 40, 50}
 
 
 def test_of_overlapping_files_the_later_one_counts(tmp_path):
