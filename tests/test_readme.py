@@ -12,8 +12,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_the_dozen_lines_learn_from_any_directory(tmp_path):
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    # One task says little: its line may already be close to the initial weights, or its points to one
-    # another.
+    # One task says little: the initial weights may happen to be close to its line.
     seeded = "import keras\nkeras.utils.set_random_seed(0)\n"
     check = """
 before, after = [], []
