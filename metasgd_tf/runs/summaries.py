@@ -1,7 +1,7 @@
 """What TensorBoard shows of a run: curves, α, the learned direction, images of tasks, HParams.
 
-`DIRECTORY/train` and `DIRECTORY/validation` are TensorBoard's two runs of a training. The README
-explains each plot.
+`DIRECTORY/train` and `DIRECTORY/validation` are TensorBoard's two runs of a training;
+docs/guide/tensorboard.md explains each plot.
 """
 
 import concurrent.futures
