@@ -10,7 +10,8 @@ import tensorflow as tf
 from absl import flags
 
 from models.mlp import mlp
-from trainers import Episode, TaskFamily, fold_in
+from trainers import Episode, TaskFamily
+from trainers.seeds import fold_in, uniform
 
 KINDS = {"train": slice(0, 24), "validation": slice(24, 32), "test": slice(32, 40)}
 
@@ -44,12 +45,11 @@ class Clusters(TaskFamily):
         return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
 
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
-        """Draws kinds, then examples of each."""
+        """Draws different kinds, then different examples of each."""
         held, k, n = self.held[split], self.shots, self.shots + self.queries
-        order = tf.random.experimental.index_shuffle
-        kinds = [order(i, seed, len(held) - 1) for i in range(self.output_size)]
-        rows = [order(i, fold_in(seed, 1), held.shape[1] - 1) for i in range(n)]
-        x = tf.gather(tf.gather(held, tf.stack(kinds)), tf.stack(rows), axis=1)
+        kinds = tf.math.top_k(uniform(seed, [held.shape[0]]), self.output_size).indices
+        rows = tf.math.top_k(uniform(fold_in(seed, 1), [held.shape[1]]), n).indices
+        x = tf.gather(tf.gather(held, kinds), rows, axis=1)
         labels = tf.range(self.output_size)
         flat = [tf.reshape(part, [-1, 8]) for part in (x[:, :k], x[:, k:])]
         return Episode(flat[0], tf.repeat(labels, k), flat[1], tf.repeat(labels, n - k))

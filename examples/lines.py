@@ -9,10 +9,11 @@ from absl import flags
 
 from models.mlp import mlp
 from trainers import Episode, TaskFamily
+from trainers.seeds import fold_in, uniform
 
 
 class Lines(TaskFamily):
-    """Lines y = a x + b with a, b ~ N(0, 1) and x ~ U[−1, 1]."""
+    """Lines y = a x + b with a, b ~ U[−2, 2] and x ~ U[−1, 1]."""
 
     input_shape = (1,)
     output_size = 1
@@ -34,10 +35,9 @@ class Lines(TaskFamily):
 
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws a line and its points; the splits differ in nothing but their seeds."""
-        # A named generator gives the same numbers whether XLA compiles this or not.
-        a, b = tf.unstack(tf.random.stateless_normal([2], seed, alg="philox"))
-        size = [self.shots + self.queries, 1]
-        x = tf.random.stateless_uniform(size, seed + 1, -1.0, 1.0, alg="philox")
+        # These are the same numbers whether XLA compiles this or not, unlike most of TensorFlow's.
+        a, b = tf.unstack(4 * uniform(fold_in(seed, 0), [2]) - 2)
+        x = 2 * uniform(fold_in(seed, 1), [self.shots + self.queries, 1]) - 1
         y = a * x + b
         k = self.shots
         return Episode(x[:k], y[:k], x[k:], y[k:])

@@ -21,9 +21,11 @@ def call(flag: str, name: str, **arguments: Any) -> Any:
     module, _, function_name = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), function_name)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+    except Exception as error:
+        # As below, a person's own module may raise anything.
         raise InputError(
-            f"{flag}={name}: cannot be imported ({error}); should be package.module:function"
+            f"{flag}={name}: cannot be imported ({type(error).__name__}: {error}); should be "
+            "package.module:function, found from the current directory or where Python looks"
         ) from error
     try:
         return function(*arguments.values())

@@ -13,6 +13,7 @@ from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.evaluation import LoadedRun
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.errors import InputError
+from trainers.families import TaskFamily
 from trainers.seeds import stream
 
 FILE_NAME = "confusion.csv"
@@ -35,12 +36,13 @@ def image_family(run: LoadedRun) -> ImageClassification:
     """Returns the tasks that a run is evaluated on.
 
     Raises:
-      InputError: if they are no classification.
+      InputError: if they are no classification of images.
     """
     if not isinstance(run.family, ImageClassification):
+        classifies = isinstance(run.family, TaskFamily) and run.family.classifies
         raise InputError(
-            f"confusion: --task={run.settings.task} has no classes; leave --confusion out, or name "
-            "a run that classifies"
+            f"confusion: --task={run.settings.task} has no {'images' if classifies else 'classes'};"
+            " leave --confusion out, or name a run that classifies images"
         )
     return run.family
 
@@ -63,7 +65,7 @@ def confusion(
       inner_steps: updates; the run's own number if not given.
 
     Raises:
-      InputError: if the run does not classify.
+      InputError: if the run does not classify images.
     """
     family = image_family(run)
     (protocol,) = family.protocols(num_tasks)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 if TYPE_CHECKING:
-    from trainers.families import Family
+    from trainers.families import Family, TaskFamily
 
 FUNCTION = re.compile(r"\w+(\.\w+)*:\w+")
 """What names a function: package.module:function."""
@@ -30,10 +30,11 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
     Args:
       settings: a run's flags.
       splits: which of `trainers.seeds.SPLITS` will be drawn from; data of others is not kept, and
-        none is needed for a family that only says what its tasks look like.
+        none is needed for a family that only says what its tasks look like, as for an export.
 
     Raises:
-      InputError: if the data or the sizes do not allow it.
+      InputError: if the data or the sizes do not allow it, or a function of a person's own cannot
+        be imported or returns what is no such family.
     """
     if ":" in settings.task:
         return _of_ones_own(settings, splits)
@@ -64,4 +65,48 @@ def _of_ones_own(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
             f"task={name}: its metric is {family.metric!r}; should be one of its scores, "
             f"{', '.join(family.scores)}"
         )
+    if family.metric_mode not in ("min", "max"):
+        raise InputError(
+            f"task={name}: its metric_mode is {family.metric_mode!r}; should be 'min' or 'max', "
+            f"whichever {family.metric} is best"
+        )
+    for split in splits:
+        _refuse_other_episodes(name, family, split)
     return family
+
+
+def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
+    """Checks what `episode` would draw, before a directory is made or anything else compiled."""
+    import tensorflow as tf
+
+    from trainers.episodes import Episode
+    from trainers.errors import InputError
+
+    draw = tf.function(family.sampler(split), autograph=False)
+    try:
+        drawn = draw.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
+    except InputError:
+        raise
+    except Exception as error:
+        # As in `user_code`, it may be anything.
+        raise InputError(
+            f"task={name}: its episode raised {type(error).__name__} ({error}) for split={split}"
+        ) from error
+    if not isinstance(drawn, Episode):
+        raise InputError(
+            f"task={name}: its episode returned a {type(drawn).__name__}; should return a "
+            "trainers.Episode"
+        )
+    for inputs in (drawn.support_inputs, drawn.query_inputs):
+        if tf.is_tensor(inputs) and not inputs.shape[1:].is_compatible_with(family.input_shape):
+            raise InputError(
+                f"task={name}: its episode has inputs of shape {tuple(inputs.shape)}; should be "
+                f"[N, *input_shape], and input_shape is {tuple(family.input_shape)}"
+            )
+    kinds = {targets.dtype for targets in tf.nest.flatten((drawn[1], drawn[3]))}
+    if any(kind.is_integer != family.classifies for kind in kinds):
+        raise InputError(
+            f"task={name}: its episode has targets of {', '.join(sorted(k.name for k in kinds))} "
+            f"and classifies is {family.classifies}; should be integers where it is True, which "
+            "are classes, and floats where it is False"
+        )

@@ -30,6 +30,8 @@ def no_tensorflow(tmp_path_factory):
     ("name", "arguments", "named"),
     [
         ("train", ["--model_dir=x", "--task=chess"], "--task=chess.*omniglot.*sinusoid"),
+        ("train", ["--model_dir=x", "--task=chess:"], "--task=chess:.*or package.module:function"),
+        ("train", ["--model_dir=x", "--task=my.chess"], "--task=my.chess.*package.module:function"),
         ("train", ["--model_dir=x", "--algorithm=adam"], "--algorithm=adam.*meta_sgd.*maml"),
         ("train", ["--model_dir=x", "--flagfile=no.flags"], "no.flags"),
         ("train", ["--model_dir=x", "--ways=0"], "--ways=0.*positive"),

@@ -89,6 +89,33 @@ def raising(settings, splits):
     raise KeyError("data")
 
 
+def lines_with(**attributes):
+    """Returns a function for --task that makes the lines with other attributes."""
+
+    def made(settings, splits):
+        from examples.lines import Lines
+
+        return type("Odd", (Lines,), attributes)(1, 1)
+
+    return made
+
+
+def no_split(self, seed, split):
+    raise KeyError(split)
+
+
+def in_a_list(self, seed, split):
+    return [tf.zeros([1, 1])] * 4
+
+
+neither_end = lines_with(metric_mode="lowest")
+other_metric = lines_with(metric="accuracy")
+failing = lines_with(episode=no_split)
+listing = lines_with(episode=in_a_list)
+wider = lines_with(input_shape=(2,))
+of_classes = lines_with(classifies=True)
+
+
 HERE = __name__
 
 
@@ -96,16 +123,56 @@ HERE = __name__
     ("name", "sentence"),
     [
         ("nowhere.at_all:lines", "cannot be imported .*; should be package.module:function"),
-        (f"{HERE}:nothing", "cannot be imported"),
+        (f"{HERE}:nothing", "cannot be imported .*no attribute 'nothing'"),
         (f"{HERE}:not_a_family", "returned a int; should return a trainers.TaskFamily"),
         (f"{HERE}:lacking", "its Lines has no metrics; set them"),
         (f"{HERE}:raising", r"raised KeyError \('data'\) for splits=\('train',\)"),
+        (f"{HERE}:neither_end", "its metric_mode is 'lowest'; should be 'min' or 'max'"),
+        (
+            f"{HERE}:other_metric",
+            "its metric is 'accuracy'; should be one of its scores, loss, mse",
+        ),
+        (f"{HERE}:failing", r"its episode raised KeyError \('train'\) for split=train"),
+        (f"{HERE}:listing", "its episode returned a list; should return a trainers.Episode"),
+        (f"{HERE}:wider", r"its episode has inputs of shape \(1, 1\); .* input_shape is \(2,\)"),
+        (f"{HERE}:of_classes", "its episode has targets of float32 and classifies is True"),
     ],
 )
 def test_what_is_no_family_is_refused(name, sentence):
     settings = run_flags.parse([f"--task={name}"])
     with pytest.raises(InputError, match=f"^task={name}: {sentence}"):
         tasks.from_flags(settings, ("train",))
+
+
+@pytest.mark.parametrize("source", ["open('absent.csv')", "x = (", "print(undefined)"])
+def test_a_module_that_raises_is_refused(tmp_path, monkeypatch, source):
+    (tmp_path / "own_raising.py").write_text(source, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match="cannot be imported .*Error: .*should be package.module"):
+        tasks.from_flags(run_flags.parse(["--task=own_raising:tasks"]), ("train",))
+
+
+def test_more_ways_than_there_are_classes_are_refused():
+    settings = run_flags.parse(["--task=examples.clusters:clusters", "--ways=9"])
+    with pytest.raises(InputError, match="its episode raised ValueError .*for split=validation"):
+        tasks.from_flags(settings, ("train", "validation"))
+
+
+def test_a_run_whose_tasks_are_not_there_any_more_is_refused(run, tmp_path):
+    settings = run_flags.read(str(run))
+    settings.task = "gone_since:tasks"
+    run_flags.write(settings, str(tmp_path))
+    for name in ("evaluate", "export"):
+        out = [f"--export_dir={tmp_path / 'out'}"] if name == "export" else []
+        sentence = assert_refused(command(name, f"--model_dir={tmp_path}", *out))
+        assert "task=gone_since:tasks: cannot be imported" in sentence
+    assert [path.name for path in tmp_path.iterdir()] == ["flags.txt"]
+
+
+def test_confusion_is_for_images(run):
+    done = command("evaluate", f"--model_dir={run}", "--num_tasks=2", "--confusion")
+    lacking = "images" if run.name == "clusters" else "classes"
+    assert f"has no {lacking}; leave --confusion out" in assert_refused(done)
 
 
 def test_a_name_that_is_none_is_refused_and_nothing_is_written(tmp_path):

@@ -1,6 +1,7 @@
 """What distributions over supervised tasks keep to, checked on each module of `metasgd_tf.tasks`.
 
-A new family of them needs one row in `CASES`; one of another kind has a test of its own.
+A new family of them needs one row in `CASES`; one of another kind has a test of its own. The
+examples of tasks of one's own keep to it too.
 """
 
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from examples import clusters, lines
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import mini_imagenet
@@ -60,6 +62,8 @@ CASES = {
         12,
         directory=("data_dir", "striped_flags_dir"),
     ),
+    f"{lines.__name__}:lines": Case(["--shots=3", "--queries=4"], 3, 4),
+    f"{clusters.__name__}:clusters": Case(["--ways=3", "--shots=2", "--queries=4"], 6, 12),
 }
 
 WITHOUT_EPISODES = ("navigation",)
@@ -93,7 +97,7 @@ def striped_flags_dir(tmp_path_factory):
     return path
 
 
-@pytest.fixture(scope="module", params=[n for n in tasks.NAMES if n not in WITHOUT_EPISODES])
+@pytest.fixture(scope="module", params=sorted({*tasks.NAMES, *CASES} - {*WITHOUT_EPISODES}))
 def case(request):
     if request.param not in CASES:
         pytest.fail(f"the family {request.param} has no row in CASES of {__name__}: add one")
