@@ -10,7 +10,7 @@ from trainers.errors import DivergedError, InputError
 from trainers.families import Family, TaskFamily
 from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.seeds import fold_in
+from trainers.seeds import fold_in, uniform
 from trainers.supervised.evaluation import evaluation, mean_and_ci95
 from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
@@ -35,4 +35,5 @@ __all__ = [
     "evaluation",
     "fold_in",
     "mean_and_ci95",
+    "uniform",
 ]

@@ -4,7 +4,8 @@ A run can so be repeated and resumed without saving any iterator:
 
     run seed ─ split (training, validation, test) ─ meta-iteration ─ task of the meta-batch
 
-The generator is named in every draw, because TensorFlow would choose another one under XLA.
+The generator is named in every draw, because TensorFlow would choose another one under XLA. Of the
+same bits XLA makes other normal numbers all the same.
 """
 
 from collections.abc import Sequence
@@ -40,5 +41,5 @@ def uniform(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
 
 
 def standard_normal(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Returns standard normal numbers of this shape, float32."""
+    """Returns standard normal numbers of this shape, float32; XLA draws others by the same seed."""
     return tf.random.stateless_normal(shape, seed, alg=_GENERATOR)
