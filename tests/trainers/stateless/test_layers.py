@@ -1,0 +1,169 @@
+"""Every public layer of Keras: its meta-gradient, and training with it.
+
+The meta-gradients by θ and by α of a small network around each layer are compared with central
+differences, in float64 where the layer computes in it. Training is of networks that have the layers
+of a group side by side, as one network for each takes minutes: uncompiled for every layer but those
+of `LIKE_OTHERS`, and compiled for `COMPILED`. What XLA makes of a loop over time takes it half a
+minute, and no recurrent layer is compiled unless that is asked for.
+"""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainers.stateless.layer_case import episode, network, of
+from tests.trainers.stateless.layer_table import CASES, GROUPS, NOT_IN_A_NETWORK, class_of
+from trainers.errors import InputError
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import fold_in
+from trainers.stateless.tested_layers import TESTED
+from trainers.supervised.meta_trainer import WAYS, MetaTrainer, meta_gradient
+
+SEED = tf.constant([3, 4])
+# By the precision: the step, and the tolerances.
+DIFFERENCES = {"float64": (1e-5, 1e-5, 1e-8), "float32": (1e-3, 5e-3, 5e-4)}
+# Long to trace, and made of what other layers of their group are made of.
+LIKE_OTHERS = {
+    *("SimpleRNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "ConvLSTM2D", "ConvLSTM3D"),
+    "AugMix",
+}
+COMPILED = {
+    "dense": ["Dense", "Activation", "PReLU", "BatchNormalization", "Attention", "Masking"],
+    "spectral": ["SpectralNormalization"],
+    "convolution": ["Conv2D", "BatchNormalization of images"],
+}
+RIGHT = [name for name, case in CASES.items() if not case.wrong]
+
+
+@contextlib.contextmanager
+def precision(name):
+    """Makes layers of a policy; the numbers that are not theirs are float32 if that is mixed."""
+    keras.config.set_floatx(name if name == "float64" else "float32")
+    keras.config.set_dtype_policy(name)
+    keras.utils.set_random_seed(5)
+    try:
+        yield
+    finally:
+        keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
+
+
+def learner_of(cases, **options):
+    # Made here, as it computes in the precision of the time.
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return MetaLearner(network(cases), loss, alpha_init=0.3, **options)
+
+
+def trained(cases, jit_compile=None, **options):
+    keras.utils.set_random_seed(5)
+    task = episode(cases)
+    optimizer = keras.optimizers.SGD(0.1)
+    made = MetaTrainer(
+        learner_of(cases, **options),
+        lambda seed: task,
+        optimizer,
+        meta_batch_size=2,
+        jit_compile=jit_compile,
+    )
+    assert np.isfinite(made.train(2)["loss"])
+    for variable in made.learner.meta_variables:
+        assert np.all(np.isfinite(variable.numpy()))
+    return made
+
+
+def test_the_table_has_every_public_layer_once():
+    public = {kind.__name__ for kind in vars(keras.layers).values() if isinstance(kind, type)}
+    assert {class_of(name) for name in CASES} | set(NOT_IN_A_NETWORK) == public
+    assert not {class_of(name) for name in CASES} & set(NOT_IN_A_NETWORK)
+    assert len(CASES) == sum(len(group) for group in GROUPS.values())
+
+
+def test_the_layers_that_pass_are_known_to_the_library():
+    wrong = {class_of(name) for name, case in CASES.items() if case.wrong}
+    assert {class_of(name) for name in RIGHT} - wrong == TESTED
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_the_meta_gradient_equals_central_differences(name):
+    case = CASES[name]
+    with precision(case.floatx):
+        learner, task = learner_of([case]), episode([case])
+        values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+        gradient, _, _ = meta_gradient(learner, values, task, SEED)
+        assert_equals_central_differences(
+            gradient, values, len(learner.theta), lambda at: query_loss(learner, task, at), case
+        )
+
+
+def query_loss(learner, task, values):
+    """Returns what `meta_gradient` differentiates."""
+    options = [{"training": True, "seed": fold_in(SEED, part)} for part in (0, 1)]
+    support = task.support_inputs, task.support_targets
+    state = learner.adapt(*support, values=values, **options[0])
+    query = task.query_inputs, task.query_targets
+    return float(learner.score(state, *query, **options[1])[0]["loss"])
+
+
+def assert_equals_central_differences(gradient, values, count, loss, case):
+    step, rtol, atol = DIFFERENCES[case.floatx]
+    random = np.random.default_rng(7)
+    for part in (range(count), range(count, len(values))):
+        direction = [random.normal(size=v.shape) * (n in part) for n, v in enumerate(values)]
+        up, down = (
+            loss([v + sign * step * d for v, d in zip(values, direction, strict=True)])
+            for sign in (1, -1)
+        )
+        found = sum(np.sum(g.numpy() * d) for g, d in zip(gradient, direction, strict=True))
+        np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=rtol, atol=atol)
+
+
+@pytest.fixture
+def quick_graphs():
+    """Spares TensorFlow the optimisation of graphs, which takes it longer than what they do."""
+    before = tf.config.optimizer.get_experimental_options()
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    before.setdefault("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options(before)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_a_network_of_all_layers_of_a_group_trains(group, quick_graphs):
+    cases = [case for name, case in GROUPS[group].items() if name not in LIKE_OTHERS]
+    assert trained(cases, jit_compile=False).way == WAYS[-1]
+
+
+@pytest.mark.parametrize("names", COMPILED.values(), ids=COMPILED)
+def test_compiled_training_does_what_uncompiled_training_does(names, quick_graphs):
+    cases = [CASES[name] for name in names]
+    compiled, uncompiled = trained(cases, True), trained(cases, False)
+    assert compiled.way in WAYS[:-1]
+    for a, b in zip(
+        compiled.learner.meta_variables, uncompiled.learner.meta_variables, strict=True
+    ):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
+def test_models_of_other_precisions_train(policy, quick_graphs):
+    names = ("Dense", "Embedding", "LayerNormalization", "MultiHeadAttention", "MaxPooling2D")
+    with precision(policy):
+        made = trained([CASES[name] for name in (*names, *COMPILED["convolution"])])
+        assert {variable.dtype for variable in made.learner.theta} == {keras.config.floatx()}
+        task = episode([CASES[name] for name in (*names, *COMPILED["convolution"])])
+        learner = made.learner
+        state = learner.adapt(task.support_inputs, task.support_targets)
+        loss = learner.score(state, task.query_inputs, task.query_targets)[0]["loss"]
+    assert loss.dtype == (tf.float64 if policy == "float64" else tf.float32)
+    assert np.isfinite(loss)
+
+
+def test_a_layer_without_second_derivative_is_refused_by_name():
+    normalise = keras.layers.Lambda(tf.nn.local_response_normalization, name="lrn")
+    case = of((3, 3, 2), lambda: normalise)
+    with pytest.raises(InputError, match=r"^model=[^\n]*its layer lrn \(Lambda\)[^\n]*$"):
+        trained([case])
+    trained([case], first_order=True)
