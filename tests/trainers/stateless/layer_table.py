@@ -103,7 +103,7 @@ SIZES = (
     | by_rank("UpSampling{}D", 2)
     | {
         f"UpSampling2D {way}": of(
-            (3, 3, 2), lambda way=way: layers.UpSampling2D(2, None, way), floatx="float32"
+            (3, 3, 2), functools.partial(layers.UpSampling2D, 2, None, way), floatx="float32"
         )
         for way in ("bilinear", "bicubic", "lanczos3")
     }
