@@ -15,11 +15,8 @@ from metasgd_tf.runs.stopping import Stopped, noticing_signals
 from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
-from trainers.families import Family, TaskFamily
-from trainers.learners.learner import Learner
+from trainers.families import Family
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.seeds import fold_in, stream
-from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
 
 PROFILED = 3
@@ -101,7 +98,7 @@ def train_run(
                 f"{done}; ask for as many or more"
             )
         if check_gradients:
-            note(_check_gradients(learner, family, settings.seed))
+            note(_check_gradient(trainer))
         if done < settings.iterations:
             trainer.prepare()  # What cannot be trained is refused before anything is written.
         run_flags.write(settings, model_dir)
@@ -110,12 +107,10 @@ def train_run(
     return trainer
 
 
-def _check_gradients(learner: Learner, family: Family, seed: int) -> str:
-    if not isinstance(family, TaskFamily):
+def _check_gradient(trainer: MetaTrainer) -> str:
+    if not isinstance(trainer, MetaTrainer):
         raise InputError("check_gradients: is for supervised tasks; leave it out for navigation")
-    # Not a task that training meets.
-    task = family.episode(fold_in(stream(seed, "train"), -2), "train")
-    return str(check_meta_gradient(learner, task))
+    return str(trainer.check_gradient())
 
 
 def _train_to_the_end(

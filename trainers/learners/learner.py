@@ -25,12 +25,14 @@ class Learner(tf.Module, abc.ABC):
       scores: by name, the functions that score predictions; the loss is called `loss`.
       inner_steps: updates that learning a task takes; 1 where a task is learned at once.
       predicts_unadapted: whether it can answer before it has seen the support set.
+      differentiates_twice: whether the meta-gradient takes second derivatives of the model.
     """
 
     model: keras.Model
     scores: dict[str, Score]
     inner_steps: int = 1
     predicts_unadapted: bool = True
+    differentiates_twice: bool = False
 
     @property
     @abc.abstractmethod

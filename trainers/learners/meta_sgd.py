@@ -75,6 +75,7 @@ class MetaLearner(Learner):
         self.model = model
         self.inner_steps = inner_steps
         self.first_order = first_order
+        self.differentiates_twice = not first_order
         self.pure_model = PureModel(model)
         if alpha_init is None:
             alpha_init = draw_initial_value(seed)

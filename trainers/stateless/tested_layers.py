@@ -1,9 +1,55 @@
 """The layers of Keras whose second derivatives are known to be right, by their tests.
 
 `tests/trainers/stateless/test_layers.py` compares the meta-gradient of a network with each of them
-with central differences. A layer that calls a function of its user's, such as an activation, is
-right as far as that function is.
+with central differences. A layer that calls a function from elsewhere, such as an activation, is as
+right as that function.
 """
+
+import keras
+
+
+def untested_layers(model: keras.Model) -> list[str]:
+    """Returns the parts of a model whose second derivatives no test of this project covers.
+
+    Args:
+      model: a built model.
+
+    Returns:
+      Names with the class in parentheses: layers that are not among `TESTED`, layers that call a
+      function from outside Keras, models with a `call` of their own, and single operations.
+    """
+    # A functional model's operations that are no layers, such as those of `x + y`.
+    single = [
+        operation
+        for part in _flat(model)
+        for operation in getattr(part, "operations", [])
+        if not isinstance(operation, keras.Layer)
+    ]
+    parts = [*(part for part in _flat(model) if not _is_tested(part)), *single]
+    return [f"{part.name} ({type(part).__name__})" for part in parts]
+
+
+def _flat(model: keras.Model) -> list[keras.Layer]:
+    return list(model._flatten_layers())
+
+
+def _is_tested(layer: keras.Layer) -> bool:
+    kind = type(layer)
+    if not kind.__module__.startswith("keras."):
+        return False
+    if isinstance(layer, keras.Model):
+        return True
+    functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
+    return (
+        kind.__name__ in TESTED
+        and kind is not keras.layers.Lambda
+        and all(
+            (type(f) if isinstance(f, keras.Layer) else f).__module__.startswith("keras.")
+            for f in functions
+            if f is not None
+        )
+    )
+
 
 TESTED: frozenset[str] = frozenset(
     {

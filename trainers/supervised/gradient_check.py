@@ -62,7 +62,8 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
 
     Args:
       learner: as it is to be trained. One of first order leaves second derivatives out on purpose
-        and is not to be trusted by this measure.
+        and is not to be trusted by this measure. Layers are looked at one by one where the learner
+        takes second derivatives of them.
       episode: a task.
     """
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
@@ -72,7 +73,9 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
         scores, _ = learner.score(state, episode.query_inputs, episode.query_targets)
         return float(scores["loss"])
 
-    layers = untrusted_layers(learner.model, episode.support_inputs)
+    layers = {}
+    if learner.differentiates_twice:
+        layers = untrusted_layers(learner.model, episode.support_inputs)
     try:
         gradient = _gradient(learner, values, episode)
     except Exception:

@@ -9,20 +9,23 @@ The paper sums over tasks; here it is the mean, so that the outer learning rate 
 depend on the meta-batch. The outer step is any Keras optimizer's.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainers.compiling import first_that_works
+from trainers.compiling import first_that_works, log
 from trainers.devices import sum_in_chunks, xla_pays
 from trainers.episodes import Episode, Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
+from trainers.stateless.tested_layers import untested_layers
 from trainers.supervised.diagnosis import explain_divergence
+from trainers.supervised.gradient_check import GradientCheck, check_meta_gradient
 from trainers.supervised.pace import Pace
 from trainers.update_rule import Tensors
 
@@ -130,6 +133,7 @@ class MetaTrainer:
         self._iterate: Callable[..., Any] | None = None
         self.way: str | None = None
         self._pace = Pace()
+        self._check: GradientCheck | None = None
 
     def train(
         self, iterations: int, stop: Callable[[], object] = lambda: False
@@ -192,7 +196,22 @@ class MetaTrainer:
         ways = {way: trying(way) for way in self._ways}
         self.way, iterate = first_that_works(ways, self.learner.model, "training", self._blame)
         self._iterate = iterate
+        untested = untested_layers(self.learner.model)
+        if untested and self.learner.differentiates_twice and self._check is None:
+            check = self.check_gradient()
+            level = logging.INFO if check.trusted else logging.WARNING
+            log.log(level, "with %s, which no test covers, %s", ", ".join(untested), check)
         return iterate
+
+    def check_gradient(self) -> GradientCheck:
+        """Compares the meta-gradient of a task with central differences, see `GradientCheck`.
+
+        It is done before training anyhow where the model has a layer that no test covers, and
+        what it finds is logged.
+        """
+        episode = self._tasks(fold_in(self._seed, -2))  # Not a task that training meets.
+        self._check = check_meta_gradient(self.learner, episode)
+        return self._check
 
     def _blame(self) -> str | None:
         """Returns the first layer that cannot be differentiated twice."""

@@ -1,5 +1,7 @@
 """The check of a model's own meta-gradient: what it trusts, and which layer it names."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.stateless.tested_layers import untested_layers
 from trainers.supervised.gradient_check import check_meta_gradient
+from trainers.supervised.meta_trainer import MetaTrainer
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -64,3 +68,78 @@ def test_a_layer_without_right_second_derivatives_is_named(function, problem):
     assert not check.trusted
     assert list(check.layers) == ["odd (Lambda)"]
     assert f"not to be trusted (odd (Lambda): {problem}" in str(check)
+
+
+class Scale(keras.layers.Layer):
+    """A layer of a user's own: right, or with a second derivative that is 0."""
+
+    def __init__(self, right, **options):
+        super().__init__(**options)
+        self.right = right
+
+    def call(self, x):
+        return tf.sin(x) if self.right else resize(x)
+
+
+class Held(Scale):
+    """One that a wrapper can hold."""
+
+    def compute_output_shape(self, shape):
+        return shape
+
+
+def trainer(*layers, **options):
+    made = learner(*layers)
+    made.differentiates_twice = not options.pop("first_order", False)
+    return MetaTrainer(made, lambda seed: episode(), jit_compile=False, meta_batch_size=1)
+
+
+@pytest.mark.parametrize(
+    ("layer", "level", "text"),
+    [
+        (Scale(True, name="own"), logging.INFO, "the meta-gradient agrees with"),
+        (Scale(False, name="own"), logging.WARNING, "is not to be trusted (own (Scale): its"),
+        (keras.layers.Dense(2, activation=tf.sin, name="own"), logging.INFO, "agrees with"),
+        (keras.layers.Lambda(tf.sin, name="own"), logging.INFO, "agrees with"),
+    ],
+)
+def test_a_layer_that_no_test_covers_is_checked_once_before_training(layer, level, text, caplog):
+    caplog.set_level(logging.INFO, "trainers")
+    made = trainer(layer)
+    made.train(1)
+    made.train(1)
+    (record,) = caplog.records
+    assert record.levelno == level
+    message = record.getMessage()
+    assert message.startswith(f"with own ({type(layer).__name__}), which no test covers, the meta-")
+    assert text in message and "\n" not in message
+
+
+def test_tested_layers_and_first_order_learners_are_not_checked(caplog):
+    caplog.set_level(logging.INFO, "trainers")
+    trainer(keras.layers.UpSampling2D(interpolation="bilinear")).train(1)
+    trainer(Scale(False), first_order=True).train(1)
+    assert not caplog.records
+
+
+def test_parts_of_a_model_that_no_test_covers_are_found_wherever_they_are():
+    x = inputs = keras.Input((4,))
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4, "relu"), Scale(True)])
+    x = inner(x) + x
+    x = keras.layers.TimeDistributed(Held(True))(x[:, None, :])
+    found = untested_layers(keras.Model(inputs, x))
+    kinds = sorted(name.split()[1] for name in found)
+    assert kinds == ["(Add)", "(GetItem)", "(Held)", "(Scale)"], found
+
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="own")
+        self.dense = keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(x)
+
+
+def test_a_model_with_a_call_of_its_own_is_not_covered():
+    assert untested_layers(Subclassed()) == ["own (Subclassed)"]
