@@ -1,4 +1,4 @@
-"""Images of single tasks, as a training shows them on its way."""
+"""Figures of single tasks, which training writes for TensorBoard."""
 
 from typing import Any
 
@@ -9,22 +9,22 @@ from matplotlib.patches import Rectangle
 
 from trainers.episodes import Episode
 
-# Okabe and Ito's colours, which differ for every kind of colour vision.
+# Okabe and Ito's colours, which every kind of colour vision can tell apart.
 VERMILLION, BLUE, GREEN, PURPLE = "#D55E00", "#0072B2", "#009E73", "#CC79A7"
 SHOWN_CLASSES = 10
 SHOWN_IMAGES = 5
 PITCH = 1.25
-"""Distance of the rows, in which an image takes 0.9 and what is said of it most of the rest."""
+"""Distance between rows: an image takes 0.9, and the text below it most of the rest."""
 TITLE_WIDTH = 3.0
 
 
 def fit(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
-    """Draws a function of one number: its support points, its course, and what is made of it.
+    """Draws a regression task of one input: the function, its support set and the two fits.
 
     Args:
       episode: a regression task with its query inputs [M, 1] in order, as arrays.
-      before: outputs for them before adaptation, [M, 1].
-      after: and after it.
+      before: outputs for the query inputs before adaptation, [M, 1].
+      after: outputs for them after adaptation, [M, 1].
     """
     drawn = figure.Figure(figsize=(4.8, 3.2), dpi=100)
     # Placed by hand, since working out a layout takes as long as drawing.
@@ -42,26 +42,26 @@ def fit(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figur
 
 
 def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
-    """Draws a task of images, one class a row: support set, then queries with what was said.
+    """Draws a task of images, one class per row: the support set, then queries with predictions.
 
-    Under a query stand the class that is predicted before adaptation and after it, and a frame and
-    a cross mark one that is wrong after it. At most ten classes with five images of each kind
-    are shown.
+    Below a query are the classes predicted before and after adaptation; a frame and a cross mark a
+    prediction that is wrong after it. At most ten classes are shown, with up to five support and
+    five query images each.
 
     Args:
       episode: a classification task as arrays; inputs in [0, 1].
       before: logits for the query inputs before adaptation, [M, ways].
-      after: and after it.
+      after: logits for them after adaptation, [M, ways].
     """
     ways = before.shape[1]
     rows = range(min(ways, SHOWN_CLASSES))
     support = [np.flatnonzero(episode.support_targets == row)[:SHOWN_IMAGES] for row in rows]
     query = [np.flatnonzero(episode.query_targets == row)[:SHOWN_IMAGES] for row in rows]
     shots, queries = max(map(len, support)), max(map(len, query))
-    begin = shots + 0.25  # Of the queries.
+    begin = shots + 0.25  # Where the queries begin.
     right, bottom = begin + max(queries, TITLE_WIDTH) + 0.05, PITCH * len(rows)
     if ways > len(rows):
-        bottom += 0.3  # For a line that says so.
+        bottom += 0.3  # For a line that says how many classes are shown.
     drawn = figure.Figure(
         figsize=(0.7 * (right + 0.85), 0.7 * (bottom + 0.45)), dpi=100, facecolor="0.93"
     )
@@ -101,7 +101,8 @@ def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> f
 
 def _show(axes: Any, image: np.ndarray, left: float, top: float) -> None:
     if image.shape[-1] == 1:
-        image = 1 - np.repeat(image, 3, axis=-1)  # Ink, drawn dark on light.
+        # In grey images ink is 1; it is drawn dark on light.
+        image = 1 - np.repeat(image, 3, axis=-1)
     extent = (left, left + 0.9, top + 0.9, top)
     axes.imshow(image, extent=extent, aspect="auto", interpolation="nearest")
 

@@ -1,4 +1,4 @@
-"""Drawings of paths: where policies go before they have learned a goal and after it."""
+"""Drawings of the paths of navigation policies before and after adaptation to a goal."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,17 +9,17 @@ from matplotlib import figure
 from metasgd_tf.drawing.episodes import BLUE, VERMILLION
 
 DRAWN = 5
-"""Paths of a goal."""
+"""Paths drawn per goal."""
 REACH = 0.75
-"""Half a plot's side."""
+"""Half the side of a plot."""
 COLOURS = (BLUE, VERMILLION)
 
 
 class Paths(NamedTuple):
-    """Where some trajectories went in each task.
+    """The positions of some trajectories in each task.
 
     Attributes:
-      positions: T tasks × N × H, [T, N, H, 2].
+      positions: of T tasks × N trajectories × H steps, [T, N, H, 2].
       mask: 1 until an episode's end and 0 after it, [T, N, H].
     """
 
@@ -28,11 +28,11 @@ class Paths(NamedTuple):
 
 
 def draw(goals: np.ndarray, rows: Mapping[str, Paths]) -> figure.Figure:
-    """Draws a column a goal and a row a moment.
+    """Draws a grid of plots, one column per goal and one row per entry of `rows`.
 
     Args:
       goals: [T, 2].
-      rows: by what is written beside a row, its paths in all tasks.
+      rows: by the label of a row, its paths in all tasks.
     """
     size = (1.6 * len(goals) + 0.4, 1.6 * len(rows) + 0.3)
     drawn = figure.Figure(figsize=size, dpi=100, layout="constrained")
@@ -54,7 +54,7 @@ def draw_task(
       goal: [2].
       positions: [N, H, 2].
       mask: [N, H].
-      **style: `colour`, and what else matplotlib is to know of the lines.
+      **style: `colour`, and further properties of matplotlib's lines.
     """
     colour = style.pop("colour")
     for path, alive in zip(positions[:DRAWN], mask[:DRAWN], strict=True):

@@ -1,4 +1,4 @@
-"""The plane with a goal in it, for many tasks and trajectories at once."""
+"""2D navigation to a goal, for many tasks and trajectories at once."""
 
 import tensorflow as tf
 from tf_agents.specs import tensor_spec
@@ -12,7 +12,7 @@ STARTS = ("fixed", "varying")
 HALF_SIDE = 0.5
 """Goals lie in [−0.5, 0.5]², and starts where they vary."""
 STEP = 0.1
-"""What an action of 1 moves in a coordinate, and the most that any action moves."""
+"""How far an action of 1 moves in a coordinate; no action moves farther."""
 REACHED = 0.01
 
 
@@ -21,9 +21,9 @@ class Navigation2D(TaskEnvironment):
 
     * State: the position, [2]. An episode begins at the origin, or anywhere in [−0.5, 0.5]² where
       starts vary.
-    * Action: [2], clipped to [−1, 1] and taken times 0.1: the published code normalises actions so.
-    * Reward: minus the distance to the goal that the step led to, or minus its square. MAML's text
-      says squared, and its published code, from which the numbers are, does not square.
+    * Action: [2], clipped to [−1, 1] and multiplied by 0.1, as in the published code.
+    * Reward: minus the distance to the goal after the step, or minus its square. MAML's paper says
+      squared, but its published code, which gave the paper's numbers, does not square.
     * End: within 0.01 of the goal in both coordinates, or after `horizon` steps.
 
     Source: Finn et al. 2017, section 5.3 and published code; Li et al. 2017, section 4.3.
@@ -40,9 +40,9 @@ class Navigation2D(TaskEnvironment):
         """Makes a batch of `tasks` × `trajectories` planes.
 
         Args:
-          tasks: goals at once.
-          trajectories: episodes of each at once.
-          horizon: steps after which an episode ends at the latest.
+          tasks: number of goals.
+          trajectories: episodes per goal.
+          horizon: maximum steps per episode.
           reward: one of `REWARDS`.
           start: one of `STARTS`.
         """
@@ -105,7 +105,7 @@ class Navigation2D(TaskEnvironment):
 
 
 def goals(task_seeds: tf.Tensor) -> tf.Tensor:
-    """Returns the goals [T, 2] in [−0.5, 0.5]² that belong to seeds [T, 2]."""
+    """Draws a goal in [−0.5, 0.5]² from each seed [T, 2]; returns the goals, [T, 2]."""
     # A loop, since tracing a copy for each task would take longer than the rollouts.
     numbers = tf.map_fn(
         lambda seed: uniform(fold_in(seed, 0), [2]),

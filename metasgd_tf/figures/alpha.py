@@ -16,9 +16,9 @@ from trainers.learners.meta_sgd import MetaLearner
 
 BINS = 60
 SHOWN = (0.001, 0.999)
-"""The quantiles of a layer between which its entries are shown whatever the other layers have."""
+"""The quantiles of every layer's entries that the horizontal axis includes."""
 COLUMNS = {"mean": 0.62, "below 0": 1.0}
-"""What is told of each histogram, and where that column ends."""
+"""The statistics beside each histogram, and where their columns end, from 0 to 1."""
 INITIAL: dict[str, Any] = {"lw": 0.8, "linestyle": (0, (3, 2))}
 
 
@@ -26,7 +26,7 @@ class Rates(NamedTuple):
     """α of a run.
 
     Attributes:
-      initial: where every entry started.
+      initial: the initial value of every entry.
       layers: the entries of each layer, in the network's order.
     """
 
@@ -42,7 +42,7 @@ def alpha_distributions(model_dirs: Sequence[str], checkpoint: str = "last") -> 
       checkpoint: one of `trainers.checkpoints.KINDS`.
 
     Raises:
-      InputError: if a run's α is fixed or its layers are others, or there are more than four.
+      InputError: if a run's α is fixed, the runs' layers differ, or there are more than four runs.
     """
     runs = style.chosen(model_dirs)
     for run in runs:
@@ -73,10 +73,10 @@ def _read(run: style.Run, checkpoint: str) -> Rates:
 
 @matplotlib.rc_context(style.LOOK)
 def draw(runs: Sequence[style.Run], rates: Sequence[Rates]) -> figure.Figure:
-    """Draws a row a layer: histograms of α with their means and shares of negative entries.
+    """Draws one row per layer: histograms of α with their means and shares of negative entries.
 
-    A rate that all of a layer shares is a line instead. Outliers may lie outside of the figure, and
-    count all the same.
+    A rate that all of a layer shares is drawn as a line. Outliers may lie outside of the axes, but
+    they count in the statistics.
 
     Args:
       runs: up to four runs.
@@ -103,7 +103,7 @@ def draw(runs: Sequence[style.Run], rates: Sequence[Rates]) -> figure.Figure:
 
 
 def _edges(rates: Sequence[Rates]) -> np.ndarray:
-    """Returns where bins begin and end; one of these is 0, so that no bin holds both signs."""
+    """Returns the edges of the bins; one of them is 0, so that no bin holds both signs."""
     ends = [np.quantile(values, SHOWN) for own in rates for values in own.layers.values()]
     marks = [0.0, *(own.initial for own in rates), *np.ravel(ends)]
     width = (max(marks) - min(marks)) / BINS or 1.0
@@ -112,7 +112,7 @@ def _edges(rates: Sequence[Rates]) -> np.ndarray:
 
 
 def _initial_values(runs: Sequence[style.Run], rates: Sequence[Rates]) -> dict[float, str]:
-    """Returns where α started, and in which colour that is shown: the run's, if they differ."""
+    """Returns the initial values of α with their colours: grey, or the runs' if they differ."""
     if len({own.initial for own in rates}) == 1:
         return {rates[0].initial: "0.2"}
     return {own.initial: run.style["color"] for run, own in zip(runs, rates, strict=True)}

@@ -1,4 +1,4 @@
-"""The figure of learning curves: scores on validation tasks, as training wrote them on its way."""
+"""The figure of learning curves: scores on validation tasks during training."""
 
 import os
 import pathlib
@@ -17,24 +17,24 @@ from trainers.errors import InputError
 WIDTHS = {"before": 0.7, "after": 1.8}
 HEIGHT, PERCENT_HEIGHT = 3.6, 4.5
 PERCENT = ("accuracy",)
-"""Metrics that are shares, drawn in percent, by the logarithm of what they lack of 100."""
+"""Metrics that are fractions, drawn in percent on a log scale of their distance to 100 %."""
 RESOLVED = 0.1
-"""Percent that are added to what is lacking, since 100 % has no logarithm of it."""
+"""Percent added to this distance, since its logarithm is infinite at 100 %."""
 TICKS = (100, 99.8, 99.5, 99, 98, 95, 90, 80, 70, 60, 50, 40, 30, 20, 10, 0)
-"""Percentages that the axis may name; of those too close to each other, the first."""
+"""Percentages that may label the axis; of those too close to each other, the first is shown."""
 TICK_DISTANCE = 0.06
-"""Of the axis, between two numbers at least."""
+"""The smallest distance between two labels, as a fraction of the axis."""
 ERRORS = ("mse",)
-"""Metrics that are drawn by their logarithm."""
+"""Metrics that are drawn on a log scale."""
 TITLES = {"mse": "mean squared error"}
 
 
 class Curves(NamedTuple):
-    """The course of a run's metric.
+    """A run's metric on validation tasks during training.
 
     Attributes:
       metric: its name.
-      points: `before` adaptation and `after` it, the values by meta-iteration, in order.
+      points: for `before` and `after` adaptation, the values by meta-iteration, in order.
     """
 
     metric: str
@@ -101,7 +101,7 @@ def _scale(axes: Any, metric: str) -> None:
 
 
 def _scale_percent(axes: Any) -> None:
-    """Makes 94 and 95 % as far apart as 70 and 75 %, which a linear axis would not."""
+    """Stretches the axis towards 100 %, so that 94 and 95 % are as far apart as 70 and 75 %."""
     axes.set_yscale("function", functions=(_nines, _percent))
     axes.autoscale_view()
     low, high = axes.get_ylim()
@@ -133,16 +133,16 @@ def _scale_error(axes: Any) -> None:
 
 
 def read(model_dir: str) -> Curves:
-    """Reads what training wrote of a run's metric on validation tasks.
+    """Reads a run's metric on validation tasks from the summaries that training wrote.
 
-    A run that was stopped and went on has several files, whose iterations may overlap: the later
-    file counts. What is damaged, as by a training that was killed, is left out.
+    A resumed run has several files, whose iterations may overlap: the later file counts. Damaged
+    records, as from a training that was killed, are skipped.
 
     Args:
       model_dir: the run's directory.
 
     Raises:
-      InputError: if there is nothing.
+      InputError: if there are no records of a metric.
     """
     folder = pathlib.Path(model_dir) / "validation"
     events = EventAccumulator(os.fspath(folder), size_guidance={TENSORS: 0})
@@ -152,7 +152,7 @@ def read(model_dir: str) -> Curves:
     metrics = [
         name
         for name, _, moment in (tag.rpartition("/") for tag in tags)
-        # The loss is what training goes by, and not what a family is evaluated by.
+        # The loss is minimised in training, but families are evaluated by another metric.
         if moment == "after" and name != "loss" and f"{name}/before" in tags
     ]
     if not metrics:

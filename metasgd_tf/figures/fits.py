@@ -1,4 +1,4 @@
-"""The figure of fits: what learners make of one sine curve of which they see the left half."""
+"""The figure of fits: learners of the sinusoid, adapted to the left half of one curve."""
 
 from collections.abc import Sequence
 
@@ -20,14 +20,14 @@ SHOTS = (5, 10)
 def sinusoid_fits(
     model_dirs: Sequence[str], curve_seed: int, checkpoint: str = "last"
 ) -> figure.Figure:
-    """Draws what learners of the sinusoid make of one curve after their inner steps.
+    """Draws the fits of learners of the sinusoid to one curve, after their inner steps.
 
-    All support points lie on the left half, so that the right half shows what was learned about
-    sine curves at large (Li et al. 2017, figure 3).
+    All support points lie on the left half, so that the right half shows what was meta-learned
+    about sine curves in general (Li et al. 2017, figure 3).
 
     Args:
       model_dirs: directories of up to four sinusoid runs.
-      curve_seed: what the curve and its support points are drawn by.
+      curve_seed: the seed of the curve and its support points.
       checkpoint: one of `trainers.checkpoints.KINDS`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The figure of paths: where runs' policies go before an update and after it."""
+"""The figure of paths: trajectories of navigation policies before and after adaptation."""
 
 from collections.abc import Sequence
 
@@ -20,13 +20,13 @@ from trainers.seeds import stream
 def figure_of_paths(
     model_dirs: Sequence[str], task_seed: int, checkpoint: str = "last"
 ) -> figure.Figure:
-    """Draws paths to the same goals for each run, before its update and after it.
+    """Draws paths to the same goals for each run, before and after adaptation.
 
     Source: Li et al. 2017, figure 4.
 
     Args:
       model_dirs: directories of up to four runs of navigation.
-      task_seed: what goals, starts and actions are drawn by.
+      task_seed: the seed of goals, starts and actions.
       checkpoint: one of `trainers.checkpoints.KINDS`.
 
     Raises:

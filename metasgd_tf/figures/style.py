@@ -1,7 +1,7 @@
-"""What figures of runs have in common: the runs and how they look, the text's size, the file.
+"""What figures of runs share: the choice of runs, their styles, the font sizes, and saving.
 
 Figures are 7 inches wide, the width of a page's text, and no text is below 8 points. Runs differ by
-colour, for every kind of colour vision, and by line style, which is left in grey.
+colours that every kind of colour vision can tell apart, and by line style, for prints in grey.
 """
 
 import math
@@ -32,7 +32,7 @@ LOOK = {
     "axes.spines.right": False,
     # A directory's name may hold dollar signs.
     "text.parse_math": False,
-    # Publishers refuse Type 3, which is the default.
+    # Publishers refuse fonts of Type 3, the default.
     "pdf.fonttype": 42,
     "svg.hashsalt": "metasgd_tf",
 }
@@ -45,7 +45,7 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": PURPLE, "linestyle": (0, (1, 1))},
 )
 
-# A file says when it was made, unless it is told not to.
+# Without these settings a file has its date in it, so that no two are equal.
 METADATA: dict[str, dict[str, None]] = {
     ".png": {},
     ".svg": {"Date": None},
@@ -57,10 +57,10 @@ class Run(NamedTuple):
     """A run in a figure.
 
     Attributes:
-      model_dir: its directory, as it was asked for.
+      model_dir: its directory, as the user named it.
       settings: its flags.
-      label: its learner's name; the directory's follows in all, where two would be alike.
-      style: the colour and the line style for everything of it.
+      label: its learner's name, followed by its directory if two runs have the same name.
+      style: the colour and the line style of everything that is drawn of it.
     """
 
     model_dir: str
@@ -100,7 +100,7 @@ def _name(settings: flags.FlagValues) -> str:
 
 
 def legend(drawn: figure.Figure, handles: Sequence[Any]) -> None:
-    """Puts a legend above all of a figure, where it covers nothing, in as few lines as it fits in.
+    """Puts a legend above a figure, where it covers nothing, in as few rows as it fits in.
 
     Args:
       drawn: a figure with constrained layout.
@@ -119,22 +119,22 @@ def legend(drawn: figure.Figure, handles: Sequence[Any]) -> None:
 
 
 def refuse_other_endings(path: str, flag: str = "output") -> None:
-    """Checks that `save` can write such a file, which errors call by its flag.
+    """Checks that `save` can write a file with this ending.
 
     Raises:
-      InputError: if it cannot.
+      InputError: if it cannot; the message begins with the flag.
     """
     if pathlib.Path(path).suffix not in METADATA:
         raise InputError(f"{flag}={path}: should end in .png, .svg or .pdf")
 
 
 def save(drawn: figure.Figure, path: str, flag: str = "output") -> None:
-    """Writes a figure in the format of the file's ending, bit by bit the same for the same data.
+    """Writes a figure in the format of the file's ending; equal data give equal bytes.
 
     Args:
       drawn: the figure.
-      path: the file, in folders that are made where missing.
-      flag: what errors call it.
+      path: the file; missing folders are created.
+      flag: the flag that names the file, for error messages.
 
     Raises:
       InputError: if the ending is another than .png, .svg and .pdf, or the file cannot be written.

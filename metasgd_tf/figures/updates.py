@@ -1,4 +1,4 @@
-"""The figure of updates: what each further inner step brings, by the evaluations of runs."""
+"""The figure of updates: scores on test tasks after each inner step, from runs' evaluations."""
 
 import json
 import pathlib
@@ -55,7 +55,7 @@ def scores_by_updates(model_dirs: Sequence[str]) -> figure.Figure:
 
 
 def _read(model_dir: str) -> list[dict[str, Any]]:
-    """Returns what an evaluation says of the first metric at the first number of shots."""
+    """Returns an evaluation's results for its first metric and first number of shots."""
     path = pathlib.Path(model_dir) / "evaluation.json"
     if not path.exists():
         raise InputError(

@@ -1,1 +1,1 @@
-"""Images for few-shot classification: read, decoded, split into classes and drawn as episodes."""
+"""Images for few-shot classification: reading, decoding, class splits and drawing of episodes."""

@@ -1,4 +1,4 @@
-"""Which classes are for training, validation and the test: drawn by a seed, or as a file says."""
+"""Splits classes into training, validation and test, by a seed or as a file says."""
 
 import csv
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ VALIDATION_SHARE = 0.16
 TEST_SHARE = 0.20
 COLUMNS = ["class", "split"]
 SHOWN = 80
-"""Characters of a line that is wrong."""
+"""How many characters of a wrong line an error message shows."""
 
 
 def from_flags(
@@ -24,8 +24,8 @@ def from_flags(
 
     Args:
       settings: a run's flags.
-      names: what the classes are called, in their order.
-      source: the flag that says where they are from, with its value.
+      names: the names of the classes, in order.
+      source: the flag that names the data, with its value, for error messages.
 
     Returns:
       The classes of each split, in the order of `names`.
@@ -64,10 +64,10 @@ def drawn(names: Sequence[str], split_seed: int, ways: int, source: str) -> dict
 
 
 def read(path: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
-    """Divides classes as a CSV says whose header is `class,split`; others are not used.
+    """Divides classes as a CSV with the header `class,split` says; classes not in it are left out.
 
     Raises:
-      InputError: if the file cannot be read or is of another form, or has a class that is not
+      InputError: if the file cannot be read or has another format, or names a class that is not
         among `names`, or one twice.
     """
     split_of: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""N-way K-shot classification of images kept by class (Li et al. 2017, Tables 2 and 3)."""
+"""N-way K-shot classification of images (Li et al. 2017, Tables 2 and 3)."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ from trainers.seeds import fold_in, uniform
 EVALUATION_TASKS = 600
 EVALUATION_QUERIES = 15
 SCORED_BEFORE = 100
-"""Test tasks scored before adaptation too, where any classifier is at chance."""
+"""How many test tasks are also scored before adaptation, where any classifier is at chance."""
 
 
 class ImageClassification(TaskFamily):
@@ -41,16 +41,16 @@ class ImageClassification(TaskFamily):
         queries: int,
         input_shape: tuple[int, ...] | None = None,
     ):
-        """Sets the sizes.
+        """Takes the images and the sizes of episodes.
 
         Args:
-          images: those of each split, all of one shape, not to be changed from now on; an array
-            [classes, images a class, height, width, channels] (uint8) where all classes are
-            equally large.
-          ways: classes of a task.
-          shots: support images of a class.
-          queries: query images of a class in training.
-          input_shape: of one image, where there are no images to tell it.
+          images: the images of each split, all of one shape, which must not be changed afterwards;
+            either by class, or, if all classes have as many images, as an array [classes, images
+            per class, height, width, channels] (uint8).
+          ways: classes per task.
+          shots: support images per class.
+          queries: query images per class in training.
+          input_shape: the shape of one image; needed only if `images` is empty.
 
         Raises:
           InputError: if a split has too few classes, or its classes too few images.
@@ -63,7 +63,7 @@ class ImageClassification(TaskFamily):
         for split, held in by_class.items():
             counts = dict(zip(held.names, held.counts, strict=True))
             refuse_too_few(split, counts, self.ways_of(split), shots, queries)
-        # No array is kept beside its tensor.
+        # Only tensors are kept: arrays beside them could take the memory twice.
         self._images = {
             split: held._replace(images=as_tensor(held.images)) for split, held in by_class.items()
         }
@@ -80,7 +80,7 @@ class ImageClassification(TaskFamily):
         return self._draw(seed, split, self.shots, self.queries)
 
     def ways_of(self, split: str) -> int:
-        """Returns the classes of a task of a split: `ways`, where a family does not say less."""
+        """Returns the number of classes per task in a split: `ways`, unless overridden."""
         del split
         return self.ways
 
@@ -99,14 +99,14 @@ class ImageClassification(TaskFamily):
         return self._draw(fold_in(seed, task), split, protocol.shots, queries)
 
     def evaluation_classes(self, seed: tf.Tensor, split: str, task: tf.Tensor) -> tf.Tensor:
-        """Returns what the targets of `evaluation_episode`'s task stand for, [ways] (int32).
+        """Returns the classes that the targets of `evaluation_episode` stand for, [ways] (int32).
 
-        These are places in `class_names` of the split.
+        They are indices into the split's `class_names`.
         """
         return self._classes(fold_in(seed, task), split)
 
     def class_names(self, split: str) -> tuple[str, ...]:
-        """Returns what the classes of a split are called."""
+        """Returns the names of a split's classes."""
         return self._images[split].names
 
     def draw(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
@@ -114,9 +114,9 @@ class ImageClassification(TaskFamily):
         return episodes.classification(episode, before, after)
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
-        """Decodes an image in a graph to what training would make of it.
+        """Decodes an image in a TensorFlow graph to the same pixels as in training.
 
-        This is `image_files.decode`; a family whose images are made otherwise overrides it.
+        It equals `image_files.decode`; a family that prepares its images otherwise overrides it.
 
         Args:
           encoded: a PNG or JPEG file, scalar string.
@@ -132,7 +132,7 @@ class ImageClassification(TaskFamily):
         return tf.cast(images, tf.float32) * (1.0 / 255.0)
 
     def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
-        # TensorFlow gathers bytes on a CPU only: from a GPU all images would come for each task.
+        # TensorFlow gathers uint8 on CPUs only: from a GPU, each task would copy all images back.
         with tf.device("CPU:0"):
             shown = self._shown(seed, split, shots + queries)
         images = self.scale(shown)
@@ -162,7 +162,10 @@ class ImageClassification(TaskFamily):
 
 
 def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns where the largest numbers are, [..., count] (int32): a draw without replacement."""
+    """Returns the indices of the largest numbers, [..., count] (int32).
+
+    For random numbers this is a draw without replacement.
+    """
     return tf.math.top_k(numbers, count).indices
 
 
@@ -174,12 +177,12 @@ def refuse_too_few(
     Args:
       split: its name.
       counts: the number of images of each class.
-      ways: classes of a task.
-      shots: support images of a class.
-      queries: query images of a class.
+      ways: classes per task.
+      shots: support images per class.
+      queries: query images per class.
 
     Raises:
-      InputError: if the classes are too few, or the images of some; these are named.
+      InputError: if there are too few classes, or some, which are named, have too few images.
     """
     if ways > len(counts):
         raise InputError(

@@ -1,10 +1,10 @@
 """PNG and JPEG decoded in a TensorFlow graph, as training decodes them.
 
-What is no such file, or claims too many pixels, is refused by its header; nothing is decoded for
-that. The tests hold both ways of decoding against each other.
+Other files, and images with too many pixels, are refused by their header, before decoding. The
+tests compare this with `image_files.decode`.
 
-Two rare things differ: a JPEG of four channels (for printing) is refused, and of what says which
-side is up only Exif data in a JPEG is read.
+They differ in two rare cases: here a JPEG of four channels (CMYK, for printing) is refused, and
+the orientation is read only from the Exif data of a JPEG.
 """
 
 import tensorflow as tf
@@ -15,23 +15,23 @@ from metasgd_tf.images.image_files import MAX_PIXELS, MIN_SIDE
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _JPEG = b"\xff\xd8\xff"
 _FRACTIONS = (1, 2, 4, 8)
-"""What a JPEG decoder can divide the sides by on its way."""
+"""The factors by which a JPEG decoder can shrink the sides while it decodes."""
 
 
 def decode(encoded: tf.Tensor, enough: int | None = None) -> tf.Tensor:
-    """Decodes an image, turned upright, with what is transparent laid over white.
+    """Decodes an image, turned upright and with transparent pixels composited over white.
 
     Args:
       encoded: a PNG or JPEG file, scalar string.
-      enough: for a JPEG as Pillow decodes it: at the smallest fraction of its size whose sides are
-        at least this, with accurate arithmetic. As TensorFlow decodes it if not given.
+      enough: if given, a JPEG is decoded as Pillow does: at the smallest fraction of its size whose
+        sides have at least this many pixels, with accurate arithmetic. Else TensorFlow's way.
 
     Returns:
       [height, width, 3], uint8, of the image's own size or that fraction of it.
 
     Raises:
-      tf.errors.InvalidArgumentError: when it runs, if this is no PNG or JPEG, is damaged, or has
-        too few or too many pixels.
+      tf.errors.InvalidArgumentError: when the graph runs, if this is no PNG or JPEG, is damaged, or
+        has too few or too many pixels.
     """
     is_png = _begins_with(encoded, _PNG) & (tf.strings.length(encoded) > len(_PNG) + 8)
     is_jpeg = _begins_with(encoded, _JPEG)
@@ -43,14 +43,14 @@ def decode(encoded: tf.Tensor, enough: int | None = None) -> tf.Tensor:
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
     sides = tf.io.decode_raw(tf.strings.substr(encoded, len(_PNG), 8), tf.int32, False)
-    # The file's numbers have no sign.
+    # In the file the sides are unsigned.
     width, height = tf.unstack(tf.cast(sides, tf.int64) % 2**32, 2)
     with tf.control_dependencies(_size_checks(height, width)):
         encoded = tf.identity(encoded)
     (depth,) = tf.unstack(
         tf.io.decode_raw(tf.strings.substr(encoded, len(_PNG) + 8, 1), tf.uint8), 1
     )
-    # What TensorFlow fills in where a file has no transparency: all bits of one of its samples.
+    # TensorFlow's alpha for a file without transparency: all bits of one of its samples set.
     opaque = tf.bitwise.left_shift(1, tf.minimum(tf.cast(depth, tf.int32), 8)) - 1
     return _over_white(tf.io.decode_png(encoded, channels=4), tf.cast(opaque, tf.uint8))
 
@@ -98,9 +98,9 @@ def _size_checks(height: tf.Tensor, width: tf.Tensor) -> list[tf.Operation]:
 
 
 def _over_white(image: tf.Tensor, opaque: tf.Tensor) -> tf.Tensor:
-    """Lays [height, width, 4] over white, with the rounding of Pillow's `alpha_composite`.
+    """Composites [height, width, 4] over white, with the rounding of Pillow's `alpha_composite`.
 
-    If all of the last channel is `opaque`, there is nothing to be seen through.
+    If all of the alpha channel is `opaque`, the image is opaque.
     """
 
     def composed() -> tf.Tensor:

@@ -1,7 +1,7 @@
-"""Which side of a JPEG is up, read from its Exif data and made up for in a TensorFlow graph.
+"""Reads a JPEG's orientation from its Exif data and turns it upright, in a TensorFlow graph.
 
-Cameras store what the sensor sees, and beside it how they were held: CIPA DC-008 (Exif 2.32),
-section 4.6.4, the tag Orientation.
+Cameras store pixels as the sensor sees them, and separately how they were held: CIPA DC-008
+(Exif 2.32), section 4.6.4, the tag Orientation.
 """
 
 import tensorflow as tf
@@ -9,11 +9,11 @@ import tensorflow as tf
 _ORIENTATION = 0x0112
 _SHORT = 3
 _ENTRY = 12
-"""Bytes of an entry of a directory of tags."""
+"""Bytes of an entry in a directory of tags."""
 
 
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns a JPEG's orientation, 1 to 8 (int32 scalar), 1 where it says nothing usable.
+    """Returns a JPEG's orientation, 1 to 8 (int32 scalar); 1 if it has none that is valid.
 
     Args:
       encoded: the file, scalar string.
@@ -36,20 +36,20 @@ def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
 
 
 def _transposed(image: tf.Tensor) -> tf.Tensor:
-    # tf.transpose makes oneDNN log an error, where a CPU lacks AVX-512 for bytes.
+    # tf.transpose makes oneDNN log an error on CPUs without AVX-512 for bytes.
     height, width, _ = tf.unstack(tf.shape(image), 3)
     places = width * tf.range(height) + tf.range(width)[:, tf.newaxis]
     return tf.gather(tf.reshape(image, [-1, image.shape[-1]]), places)
 
 
 def _bytes(data: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-    """Returns the bytes at these places, 0 outside of the data, which may claim anything."""
+    """Returns the bytes at these offsets; 0 outside of the data, as a file may name any offset."""
     there = (place >= 0) & (place < tf.size(data))
     return tf.where(there, tf.gather(data, tf.where(there, place, 0)), 0)
 
 
 def _number(data: tf.Tensor, place: tf.Tensor, size: int, little: tf.Tensor) -> tf.Tensor:
-    """Returns the numbers of `size` bytes at these places."""
+    """Returns the integers of `size` bytes at these offsets."""
     parts = [_bytes(data, place + index) for index in range(size)]
     first_is_most = parts[0]
     for part in parts[1:]:
@@ -61,12 +61,12 @@ def _number(data: tf.Tensor, place: tf.Tensor, size: int, little: tf.Tensor) -> 
 
 
 def _exif(data: tf.Tensor) -> tf.Tensor:
-    """Returns where the Exif data begins behind its name, 0 if there is none."""
+    """Returns the offset of the Exif data after its name, 0 if there is none."""
     big = tf.constant(False)
 
     def is_segment(place: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
         marker = _bytes(data, place + 1)
-        # From the start of the image's own data (0xDA) on there is nothing to be read.
+        # After the start of the pixel data (0xDA) there are no more segments to read.
         return (
             tf.equal(found, 0)
             & tf.equal(_bytes(data, place), 0xFF)

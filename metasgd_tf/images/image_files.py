@@ -1,4 +1,4 @@
-"""Image files: decoded side by side, and named where they cannot be used."""
+"""Decodes image files in parallel, and reports those that cannot be used."""
 
 import concurrent.futures
 import contextlib
@@ -19,15 +19,15 @@ from trainers.errors import InputError
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF")
 NAMED = "PNG, JPEG, BMP, GIF, WebP or TIFF"
 SERVED = (b"\x89PNG", b"\xff\xd8\xff")
-"""How the files begin that an export decodes: PNG and JPEG."""
+"""The first bytes of the files that an export decodes: PNG and JPEG."""
 
 MIN_SIDE = 8
 MAX_PIXELS = 2**26
-"""More than any camera's; a small file may claim many more, and decoding it would fill memory."""
+"""More than cameras have; a small file may claim many more, and decoding it would fill memory."""
 
 
 class UnusableImageError(ValueError):
-    """A file is no usable image; the message says what it is instead, without its name."""
+    """A file is not a usable image; the message says why, without the file's name."""
 
 
 def read(
@@ -36,16 +36,19 @@ def read(
     size: int,
     channels: int,
 ) -> dict[str, ImagesByClass]:
-    """Decodes the files of some splits' classes, as `decode` does.
+    """Decodes the images of some splits, as `decode` does.
 
     Args:
-      image_dir: the folder that they are from.
-      splits: for each split the files of its classes.
-      size: height and width that the images get.
+      image_dir: the folder that they are in.
+      splits: for each split, the files of each class.
+      size: height and width of the decoded images.
       channels: 1 or 3.
 
+    Returns:
+      The images of each split.
+
     Raises:
-      InputError: if there are files that cannot be used; all are found before it is raised.
+      InputError: if some files cannot be used; it is raised after all files have been tried.
     """
     by_split, problems = {}, []
     for split, classes in splits.items():
@@ -69,10 +72,10 @@ def read(
 def decode_into(
     places: Iterable[np.ndarray], files: Iterable[pathlib.Path | BinaryIO]
 ) -> Iterator[str | None]:
-    """Decodes files side by side, each into its place [size, size, channels].
+    """Decodes files in parallel, each into its array [size, size, channels] (uint8).
 
     Yields:
-      For each file None, or what is wrong with it.
+      For each file, None or what is wrong with it.
     """
 
     def fill(place: np.ndarray, file: pathlib.Path | BinaryIO) -> str | None:
@@ -83,21 +86,21 @@ def decode_into(
         return None
 
     with warnings.catch_warnings(), concurrent.futures.ThreadPoolExecutor(cores()) as pool:
-        # Pillow warns of much that it decodes nevertheless, and of sizes that `decode` refuses.
+        # Pillow warns about files that it decodes all the same, and sizes that `decode` refuses.
         warnings.simplefilter("ignore")
         yield from pool.map(fill, places, files)
 
 
 def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarray:
-    """Decodes a PNG, JPEG, BMP, GIF, WebP or TIFF to a square of any content.
+    """Decodes a PNG, JPEG, BMP, GIF, WebP or TIFF and resizes it to a square.
 
-    * Of several frames or pages the first is taken.
-    * An image that says which side is up is turned so.
-    * Of 16 bits the upper eight are kept.
-    * What is transparent is laid over white.
+    * Of several frames or pages, the first is used.
+    * The image is turned upright if its metadata give an orientation.
+    * Of 16 bits, the upper eight are kept.
+    * Transparent pixels are composited over white.
     * Colours become grey by the weights of ITU-R 601-2, and grey is repeated for three channels.
-    * Sides are stretched to `size`; where they shrink, a pixel is the mean over all that it covers,
-      weighted by a triangle.
+    * Both sides are resized to `size`, whatever their ratio; when shrinking, a pixel is the mean of
+      all that it covers, weighted by a triangle.
 
     Args:
       file: a path, or an open file.
@@ -120,14 +123,14 @@ def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarra
 
 
 def png_or_jpeg(file: pathlib.Path) -> bytes:
-    """Returns an image as an export takes it.
+    """Returns an image file as PNG or JPEG, which is what an export takes.
 
     Args:
       file: a path.
 
     Returns:
-      The contents of a PNG or JPEG, whatever they are worth; of another format a PNG that `decode`
-      makes the same image of.
+      The bytes of a PNG or JPEG file as they are, unchecked; for another format, the bytes of a PNG
+      that `decode` decodes to the same image.
 
     Raises:
       UnusableImageError: if it cannot be read, or is of another format and cannot be used.
@@ -148,10 +151,10 @@ def png_or_jpeg(file: pathlib.Path) -> bytes:
 
 @contextlib.contextmanager
 def _opened(file: pathlib.Path | BinaryIO) -> Iterator[Image.Image]:
-    """Opens an image of a size that can be used.
+    """Opens an image and checks its size and its kind of samples.
 
     Raises:
-      UnusableImageError: in place of whatever goes wrong until it is closed.
+      UnusableImageError: in place of any exception until the image is closed.
     """
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -165,7 +168,7 @@ def _opened(file: pathlib.Path | BinaryIO) -> Iterator[Image.Image]:
     except Image.DecompressionBombError as error:
         raise UnusableImageError(f"more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:
-        # Pillow raises whatever its many parsers did.
+        # Pillow's parsers raise many kinds of exceptions.
         if isinstance(error, OSError) and error.strerror:
             raise UnusableImageError(f"cannot be read: {error.strerror}") from error
         raise UnusableImageError(f"damaged: {error}") from error
@@ -179,7 +182,7 @@ def _check_size(width: int, height: int) -> None:
 
 
 def _check_samples(image: Image.Image) -> None:
-    """Refuses a TIFF whose numbers do not say what is black and what is white, or not to Pillow."""
+    """Refuses a TIFF whose samples have no known black and white level, or none known to Pillow."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
     bits = image.tag_v2.get(ExifTags.Base.BitsPerSample)
@@ -192,7 +195,7 @@ def _check_samples(image: Image.Image) -> None:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Returns an image upright, of 8 bits, and laid over white where it is transparent."""
+    """Returns an image turned upright, with 8 bits per sample, composited over white."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

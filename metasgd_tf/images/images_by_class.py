@@ -1,4 +1,4 @@
-"""Images of many classes in one array, which TensorFlow shares with NumPy."""
+"""Images of many classes in one array, whose memory TensorFlow shares with NumPy."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 ALIGNMENT = 64
-"""Bytes, the largest that any build of TensorFlow asks of a tensor's address."""
+"""The largest alignment of a tensor's address, in bytes, that any build of TensorFlow needs."""
 
 
 class ImagesByClass(NamedTuple):
@@ -16,7 +16,7 @@ class ImagesByClass(NamedTuple):
     Attributes:
       images: [count, height, width, channels], uint8, an array or a tensor.
       counts: number of images of each class.
-      names: what each class is called.
+      names: the name of each class.
     """
 
     images: np.ndarray | tf.Tensor
@@ -25,10 +25,10 @@ class ImagesByClass(NamedTuple):
 
     @classmethod
     def of_even_classes(cls, images: np.ndarray) -> "ImagesByClass":
-        """Returns classes that are as large as one another and are called by their numbers.
+        """Returns the images of classes of equal size, named by their numbers.
 
         Args:
-          images: [classes, images a class, height, width, channels], uint8.
+          images: [classes, images per class, height, width, channels], uint8.
         """
         classes, count = images.shape[:2]
         names = tuple(f"class {number}" for number in range(classes))
@@ -36,7 +36,7 @@ class ImagesByClass(NamedTuple):
 
 
 def empty(shape: Sequence[int]) -> np.ndarray:
-    """Returns an array (uint8) of any content, laid out so that `as_tensor` need not copy it."""
+    """Returns an uninitialised array (uint8), aligned so that `as_tensor` need not copy it."""
     size = int(np.prod(shape, dtype=np.int64))
     buffer = np.empty(size + ALIGNMENT, np.uint8)
     start = -buffer.ctypes.data % ALIGNMENT
@@ -44,14 +44,14 @@ def empty(shape: Sequence[int]) -> np.ndarray:
 
 
 def as_tensor(images: np.ndarray) -> tf.Tensor:
-    """Returns images (uint8) as a tensor in the computer's own memory, not a GPU's.
+    """Returns images (uint8) as a tensor in main memory, not a GPU's.
 
     Args:
-      images: what `empty` returned, filled, and not to be changed from now on; or any other array,
-        which is copied.
+      images: an array from `empty`, which must not be changed afterwards; or any other array, which
+        is copied.
     """
-    # tf.constant would hold three copies for a while and two from then on, and DLPack takes an
-    # address that TensorFlow dies of later.
+    # tf.constant would hold three copies for a while and two from then on, and DLPack accepts
+    # unaligned addresses, with which TensorFlow crashes later.
     if images.ctypes.data % ALIGNMENT or not (images.flags.c_contiguous and images.flags.writeable):
         copy = empty(images.shape)
         copy[:] = images

@@ -1,22 +1,22 @@
-"""Images of any size made squares in a TensorFlow graph, as Pillow does it.
+"""Resizes images of any size to squares in a TensorFlow graph, exactly as Pillow does.
 
-`image_files.decode` makes training's images with Pillow; what is served must not differ. Pillow
-resizes with integers: weights in fixed point, first along rows and then along columns, with a
-rounding to 8 bits in between. For images that are higher than wide Pillow 13 may take the columns
-first; then a pixel can differ by 1 of 255, and is the same number else.
+Training decodes its images with Pillow (`image_files.decode`), and served images must not differ.
+Pillow resizes in integers: with fixed-point weights, first along rows, then along columns, and
+rounding to 8 bits in between. For images taller than wide, Pillow 13 may start with the columns;
+then a pixel can differ by 1 of 255. In all other cases the pixels are equal.
 """
 
 import tensorflow as tf
 
 _BITS = 22
-"""Binary places of the weights, 32 less 8 for the pixels and 2 for what a filter may add."""
+"""Fractional bits of the weights: 32 less 8 for the pixels and 2 as headroom for sums."""
 
 _ROWS = 64
-"""Rows that are resized together; each pixel of them is in memory a few times."""
+"""Rows that are resized together; each of their pixels is in memory a few times."""
 
 
 def square(image: tf.Tensor, size: int, channels: int) -> tf.Tensor:
-    """Stretches an image to a square, by Pillow's `BILINEAR`, grey or in colour.
+    """Resizes an image to a square, grey or in colour, by Pillow's `BILINEAR` filter.
 
     Args:
       image: [height, width, 3], uint8.
@@ -53,16 +53,16 @@ def square(image: tf.Tensor, size: int, channels: int) -> tf.Tensor:
 
 
 def _grey(image: tf.Tensor) -> tf.Tensor:
-    """Returns [height, width, 1] by the weights of ITU-R 601-2 in 16 binary places."""
+    """Returns [height, width, 1] by the weights of ITU-R 601-2 with 16 fractional bits."""
     red, green, blue = tf.split(tf.cast(image, tf.int32), 3, axis=-1)
     return tf.cast((19595 * red + 38470 * green + 7471 * blue + 2**15) // 2**16, tf.uint8)
 
 
 def _filter(length: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns which pixels make each of `size` new ones, and how much, both [size, width].
+    """Returns the old pixels of each of `size` new ones, and their weights, both [size, width].
 
-    A new pixel is the mean over all that it covers, and at least over its neighbours, weighted by
-    a triangle.
+    A new pixel is the mean of all pixels that it covers, and at least of its neighbours, weighted
+    by a triangle.
     """
     scale = tf.cast(length, tf.float64) / size
     support = tf.maximum(scale, 1.0)

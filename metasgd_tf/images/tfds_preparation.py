@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets: prepared already, downloaded now, or refused at once."""
+"""Prepares data sets of TensorFlow Datasets, or fails at once where that is not possible."""
 
 import pathlib
 
@@ -8,16 +8,16 @@ import tensorflow_datasets as tfds
 from trainers.errors import InputError
 
 ANY_HOST = "https://www.tensorflow.org"
-"""Asked where a data set's own page does not answer, which may have gone."""
+"""Asked if a data set's homepage does not answer, which may no longer exist."""
 
 
 def prepare(builder: tfds.core.DatasetBuilder, files: str, by_hand: str | None = None) -> None:
-    """Sees to it that a data set can be read.
+    """Downloads and prepares a data set unless that has been done.
 
     Args:
       builder: the data set.
-      files: pattern of the names of files that spare the download, in `downloads/manual`.
-      by_hand: what these files are called in a sentence, if a person may put them there.
+      files: glob pattern of files in `downloads/manual` that make a download unnecessary.
+      by_hand: how the error message names these files, if the user may put them there.
 
     Raises:
       InputError: if it is not prepared, and cannot be downloaded and prepared.
@@ -28,7 +28,7 @@ def prepare(builder: tfds.core.DatasetBuilder, files: str, by_hand: str | None =
     manual = root / "downloads" / "manual"
     try:
         if not any(manual.glob(files)):
-            # Without a network TFDS would try again and again for minutes.
+            # Without a network TFDS would retry for minutes.
             _ask(builder.info.homepage)
         builder.download_and_prepare()
     except Exception as error:
@@ -42,7 +42,7 @@ def prepare(builder: tfds.core.DatasetBuilder, files: str, by_hand: str | None =
 
 
 def _ask(homepage: str) -> None:
-    """Raises what `requests` does where neither a page nor any other answers."""
+    """Raises a `requests.RequestException` if neither a homepage nor `ANY_HOST` answers."""
     try:
         requests.head(homepage, timeout=10)
     except requests.RequestException:

@@ -1,10 +1,10 @@
 """The task families, one module each; a module's name is the value of `--task`.
 
-Tasks of a person's own are a function, `--task=package.module:function`.
+The user's own tasks are a function, `--task=package.module:function`.
 
 A module has a subclass of `trainers.families.Family` and a function
-`from_flags(settings, splits)` that makes it. Looking up the names imports none of them, so that
-the command line answers before TensorFlow is loaded.
+`from_flags(settings, splits)` that makes it. Listing the names imports none of the modules, so that
+flags are checked before TensorFlow is loaded.
 """
 
 import importlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from trainers.families import Family, TaskFamily
 
 FUNCTION = re.compile(r"\w+(\.\w+)*:\w+")
-"""What names a function: package.module:function."""
+"""The form of a function's name: package.module:function."""
 
 NAMES = sorted(module.name for module in pkgutil.iter_modules(__path__))
 
@@ -29,12 +29,12 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
 
     Args:
       settings: a run's flags.
-      splits: which of `trainers.seeds.SPLITS` will be drawn from; data of others is not kept, and
-        none is needed for a family that only says what its tasks look like, as for an export.
+      splits: which of `trainers.seeds.SPLITS` will be drawn from; only their data are kept. If it
+        is empty no data are needed, and the family only has the shapes of tasks, as for an export.
 
     Raises:
-      InputError: if the data or the sizes do not allow it, or a function of a person's own cannot
-        be imported or returns what is no such family.
+      InputError: if the data cannot be used or are too few for the sizes, or the user's function
+        cannot be imported or does not return a valid family.
     """
     if ":" in settings.task:
         return _of_ones_own(settings, splits)
@@ -76,7 +76,11 @@ def _of_ones_own(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
 
 
 def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
-    """Checks what `episode` would draw, before a directory is made or anything else compiled."""
+    """Checks the types and shapes that `episode` returns, before anything else is done with it.
+
+    Raises:
+      InputError: if they do not fit the family's attributes.
+    """
     import tensorflow as tf
 
     from trainers.episodes import Episode
@@ -88,7 +92,7 @@ def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
     except InputError:
         raise
     except Exception as error:
-        # As in `user_code`, it may be anything.
+        # The user's function may raise anything.
         raise InputError(
             f"task={name}: its episode raised {type(error).__name__} ({error}) for split={split}"
         ) from error

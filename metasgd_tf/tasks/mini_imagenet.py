@@ -27,9 +27,9 @@ class MiniImagenetTasks(ImageClassification):
         return mini_imagenet.resize(encoded_images.decode(encoded))
 
     def ways_of(self, split: str) -> int:
-        """Returns the classes of a task; in validation no more than its 16, as in the 20-way cells.
+        """Returns the number of classes per task; at most 16 in validation, which has no more.
 
-        The network answers with `ways` classes there too, of which some never are right.
+        The network has `ways` outputs there too, so in 20-way tasks some are never right.
         """
         return min(self.ways, VALIDATION_CLASSES) if split == "validation" else self.ways
 

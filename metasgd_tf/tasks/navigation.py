@@ -34,7 +34,7 @@ SHOWN = 4
 
 
 class Navigation(Family):
-    """Moving to goals that only the rewards of earlier trajectories tell of.
+    """Moving to a goal that the policy can learn only from the rewards of earlier trajectories.
 
     The splits are the same distribution, drawn from under different seeds.
     """
@@ -60,14 +60,14 @@ class Navigation(Family):
         """Sets the environment, the sampling and the inner and outer losses.
 
         Args:
-          environment: makes one for a number of tasks.
-          trajectories: of a task before each update, and after the last one.
-          advantages: how those are estimated that a task is learned by.
-          outer_advantages: and those by which the outer step is made.
+          environment: a function from a number of tasks to an environment.
+          trajectories: trajectories per task before each update, and after the last one.
+          advantages: how the advantages in the inner steps are estimated.
+          outer_advantages: how the advantages in the outer step are estimated.
           surrogate: one of `policy_gradient.SURROGATES`.
-          times_deviation: whether the inner loss is taken times the policy's standard deviation.
-          entropy_weight: what the entropy counts in the inner loss.
-          trust_region: how far a step of TRPO goes, a mean KL divergence.
+          times_deviation: whether the inner loss is multiplied by the policy's standard deviation.
+          entropy_weight: weight of the entropy in the inner loss.
+          trust_region: the largest mean KL divergence of a step of TRPO.
         """
         self.environment = environment
         self.shots = trajectories
@@ -104,7 +104,7 @@ class Navigation(Family):
         meta_batch_size: int,
         seed: int,
     ) -> PolicyTrainer:
-        """Prepares Algorithm 2, by trust regions where no optimizer is given."""
+        """Returns a trainer by Algorithm 2, whose outer step is TRPO if no optimizer is given."""
         return PolicyTrainer(
             learner,
             self.environment(meta_batch_size),
@@ -122,7 +122,7 @@ class Navigation(Family):
         *,
         steps: int | None = None,
     ) -> Callable[[], list[Scores]]:
-        """Prepares evaluating a learner by returns, after 3 updates and fewer if not told."""
+        """Prepares evaluating a learner by its returns, after 0 to `steps` (3) updates."""
         evaluate = policy_evaluation(
             learner,
             self.environment(TOGETHER),
@@ -135,11 +135,11 @@ class Navigation(Family):
     def direction(
         self, learner: MetaLearner, protocol: Protocol, part: Part, count: int
     ) -> Callable[[], dict[str, float]]:
-        """Prepares measuring the learned direction on trajectories of the policy as it is."""
+        """Prepares measuring the learned direction on trajectories of the unadapted policy."""
         del protocol
         learn = learning(learner, self.environment(count), self.advantages, steps=0)
 
-        # TF-Agents' code is for AutoGraph only where it says so, and gives warnings elsewhere.
+        # TF-Agents marks code that AutoGraph should convert; converting the rest gives warnings.
         @tf.autograph.experimental.do_not_convert
         def supports() -> tuple[tf.Tensor, tf.Tensor]:
             ((_, met),) = learn(split_seed(part.seed, count), part.seed)
@@ -148,7 +148,7 @@ class Navigation(Family):
         return direction_cosines(learner, supports)
 
     def shown(self, learner: MetaLearner, protocol: Protocol, part: Part) -> Callable[[], Any]:
-        """Prepares the paths in a few tasks before the update and after it."""
+        """Prepares collecting the paths in a few tasks before and after adaptation."""
         del protocol
         learn = learning(learner, self.environment(SHOWN), self.advantages, learner.inner_steps)
 
@@ -164,7 +164,7 @@ class Navigation(Family):
         return sampled
 
     def draw(self, goals: np.ndarray, before: paths.Paths, after: paths.Paths) -> figure.Figure:
-        """Draws the paths before the update and after it, a column a goal."""
+        """Draws the paths before and after adaptation, one column per goal."""
         return paths.draw(goals, {"before": before, "after": after})
 
 

@@ -67,7 +67,7 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
     """
     builder = tfds.builder("omniglot", data_dir=data_dir)
     prepare(builder, "*.zip", "Omniglot's four zips")
-    # One channel is a third of the work, and the other two would be the same.
+    # The three channels are equal, and decoding one is a third of the work.
     encoded = {"image": tfds.decode.SkipDecoding()}
     dataset = tfds.load("omniglot", split="train+test", data_dir=data_dir, decoders=encoded)
 
@@ -84,7 +84,7 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
 
 
 def shrink(image: tf.Tensor) -> tf.Tensor:
-    """Makes an image of a drawing as small as the papers do.
+    """Shrinks and inverts an image of a drawing, to the size that the papers use.
 
     Args:
       image: [height, width, channels], uint8; Omniglot's files have ink 0 on paper 255, in all
@@ -93,7 +93,7 @@ def shrink(image: tf.Tensor) -> tf.Tensor:
     Returns:
       [28, 28, 1], uint8, with ink 255 on paper 0.
     """
-    ink = tf.bitwise.invert(image[..., :1])  # 255 less each.
+    ink = tf.bitwise.invert(image[..., :1])  # 255 − value.
     small = tf.image.resize(ink, (SIDE, SIDE), method=tf.image.ResizeMethod.AREA)
     return tf.cast(tf.round(small), tf.uint8)
 

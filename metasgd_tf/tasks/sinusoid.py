@@ -57,7 +57,7 @@ class Sinusoid(TaskFamily):
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws a curve and its points; inputs and targets are [N, 1], float32."""
         del split
-        # One draw, since starting one costs as much as the rest of a step's arithmetic.
+        # One draw for all, since launching one costs as much as the rest of a step's arithmetic.
         numbers = uniform(seed, [3 + self.shots + self.queries])
         inputs = _inputs(numbers[3:])
         targets = self.targets(numbers[:3], inputs)
@@ -88,7 +88,7 @@ class Sinusoid(TaskFamily):
         """Returns the curve's values at `inputs`, of their shape.
 
         Args:
-          curve: [3] in [0, 1), which choose amplitude, frequency and phase.
+          curve: three numbers in [0, 1) that set amplitude, frequency and phase, [3].
           inputs: any shape, float32.
         """
         amplitude = 0.1 + 4.9 * curve[0]
@@ -99,7 +99,7 @@ class Sinusoid(TaskFamily):
 
 
 def _inputs(numbers: tf.Tensor) -> tf.Tensor:
-    """Returns inputs [N, 1] for numbers [N] in [0, 1)."""
+    """Maps numbers [N] in [0, 1) to inputs [N, 1] in `INPUT_RANGE`."""
     low, high = INPUT_RANGE
     return low + (high - low) * numbers[:, tf.newaxis]
 

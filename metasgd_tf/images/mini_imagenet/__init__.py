@@ -1,4 +1,4 @@
-"""MiniImagenet as a TensorFlow data set, prepared from what the user holds, and in memory."""
+"""MiniImagenet as a TensorFlow data set, prepared from the user's files and loaded into memory."""
 
 from metasgd_tf.images.mini_imagenet.builder import SIDE, MiniImagenet, resize
 from metasgd_tf.images.mini_imagenet.loading import LabelledImages, load

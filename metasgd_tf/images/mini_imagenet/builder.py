@@ -26,8 +26,8 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
     Larochelle (2017). Labels 0 to 63 are those of training, then come the others; their names are
     WordNet ids. Importing this module registers `mini_imagenet`.
 
-    The configuration `complete`, which is the default, holds all 60,000 images or is not made.
-    `incomplete` holds what there is of them, in a directory of its own.
+    The configuration `complete`, which is the default, has all 60,000 images or cannot be prepared.
+    `incomplete` has whichever images there are, in a directory of its own.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -49,7 +49,7 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
 
     @property
     def contents(self) -> Contents:
-        """What the set has to hold to be complete."""
+        """What the complete data set contains."""
         return complete()
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -86,10 +86,10 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
                 "directory that has them"
             )
         if found.lacking:
-            # To look into all images takes minutes, and this is known already.
+            # Logged at once, since reading all images takes minutes.
             logging.warning("%s", _incomplete(manual_dir, found.lacking))
         unreadable: list[str] = []
-        # The splits are written one after the other, so that the last one knows what all lack.
+        # Splits are written one after the other, so the last one knows the unreadable files of all.
         generators = {
             split: self._generate_examples(images, unreadable) for split, images in splits.items()
         }
@@ -120,7 +120,11 @@ class MiniImagenet(tfds.core.GeneratorBasedBuilder):
         lacking: dict[str, list[str]],
         unreadable: list[str],
     ) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Refuses at the end what is incomplete; if that was asked for, logs what is unreadable."""
+        """Yields the examples, then refuses an incomplete set or logs its unreadable files.
+
+        Raises:
+          InputError: after the last example, if the set is incomplete and has to be complete.
+        """
         yield from examples
         undecoded = {UNREADABLE: unreadable} if unreadable else {}
         if self.builder_config.name != "incomplete" and (lacking or undecoded):
@@ -141,8 +145,8 @@ def _incomplete(manual_dir: pathlib.Path, lacking: dict[str, list[str]]) -> str:
 def shrink(encoded: bytes) -> np.ndarray:
     """Decodes an image and resizes it to 84 × 84 pixels, whatever its shape.
 
-    The filter is Lanczos's of radius 3, widened as the image shrinks so that nothing is skipped
-    over, as in the script by which MAML's images were made. What has 84 × 84 pixels stays as is.
+    The filter is Lanczos with radius 3 and antialiasing, as in the script that made MAML's images.
+    An image of 84 × 84 pixels stays as it is.
 
     Args:
       encoded: an image as JPEG or PNG, grey or in colour.

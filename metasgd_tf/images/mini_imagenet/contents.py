@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 IMAGES = 600
 
-# ILSVRC-2012's training set has 1,300 images of most classes; these are the others. They are
-# Meta-Dataset's counts, together with the images that it leaves out as Caltech's or CUB's.
+# ILSVRC-2012's training set has 1,300 images of most classes; these are the exceptions. The counts
+# are Meta-Dataset's plus the images that it leaves out because they are also in Caltech or CUB.
 ILSVRC_FILES = 1300
 FEWER_ILSVRC_FILES = {
     "n01704323": 1266,
@@ -26,7 +26,7 @@ FEWER_ILSVRC_FILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """What a set has to hold to be complete.
+    """What a complete data set contains.
 
     Attributes:
       classes: the WordNet ids of each split's classes.
@@ -40,7 +40,7 @@ class Contents:
 
     @property
     def names(self) -> list[str]:
-        """All classes, split after split; a class's label is its place in this list."""
+        """All classes, split after split; a class's label is its index in this list."""
         return [name for names in self.classes.values() for name in names]
 
 

@@ -1,4 +1,4 @@
-"""Images where they lie: files of their own, or parts of a tar."""
+"""Images on disk: files of their own, or members of a tar."""
 
 import dataclasses
 import pathlib
@@ -14,10 +14,10 @@ WORDNET_ID = re.compile(r"n\d{8}")
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """The bytes of one image.
+    """Where the bytes of one image are.
 
     Attributes:
-      path: a file.
+      path: the file.
       member: if the file is a tar, the image's name in it.
       start: where in the file the image begins.
       size: how many bytes it has; -1 for all up to the end of the file.
@@ -29,7 +29,7 @@ class Stored:
     size: int = -1
 
     def __str__(self) -> str:
-        """Names the image to people."""
+        """Returns the image's path, and its name in a tar, for messages."""
         return str(self.path / self.member)
 
     def read(self) -> bytes:
@@ -40,13 +40,13 @@ class Stored:
 
 
 def images_in(folder: pathlib.Path) -> dict[str, Stored]:
-    """Returns the images that lie in a folder, by name and in the order of their names."""
+    """Returns the images in a folder, by name and in the order of their names."""
     paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     return {path.name: Stored(path) for path in paths if path.suffix.lower() in IMAGE_SUFFIXES}
 
 
 def class_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Returns the folders in a folder that are named by a WordNet id, none if it is not there."""
+    """Returns a folder's sub-folders that are named by a WordNet id; none if it does not exist."""
     if not folder.is_dir():
         return {}
     paths = (path for path in sorted(folder.iterdir()) if WORDNET_ID.fullmatch(path.name))
@@ -60,7 +60,7 @@ class IlsvrcTraining:
     """
 
     def __init__(self, folder: pathlib.Path):
-        """Looks up what is in a folder.
+        """Lists the classes in a folder.
 
         Raises:
           InputError: if the tar of all is damaged.
@@ -82,9 +82,9 @@ class IlsvrcTraining:
         return self._folders.keys() | self._tars.keys()
 
     def numbered(self, name: str) -> list[Stored]:
-        """Returns the images of a class in the order of their numbers, none if it is not there.
+        """Returns the images of a class in the order of their numbers; none if it does not exist.
 
-        The number of n01532829_34094.JPEG is 34094. What has no such name is passed over.
+        The number of n01532829_34094.JPEG is 34094. Files without such a name are skipped.
 
         Raises:
           InputError: if the class's tar is damaged.
@@ -104,9 +104,12 @@ class IlsvrcTraining:
 
 
 def _members(tar: Stored) -> list[Stored]:
-    """Returns what a tar holds, which may itself lie in a tar.
+    """Returns the files in a tar, which may itself be in a tar.
 
-    No tar is unpacked and none may be compressed, so that each image is a part of the file.
+    Nothing is unpacked: the tars are uncompressed, so that each image is a byte range of the file.
+
+    Raises:
+      InputError: if the tar cannot be read.
     """
     try:
         with tar.path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""The layouts in which people hold mini-ImageNet, and what each of them lacks.
+"""The folder layouts in which mini-ImageNet is stored, and what is missing from a folder.
 
 1. `images/` with all images, beside Ravi and Larochelle's `train.csv`, `val.csv` and `test.csv`,
    whose lines are `filename,label`.
@@ -7,15 +7,15 @@
    the like for each class, or a tar for each, or the tar of those tars,
    `ILSVRC2012_img_train.tar`. Folders and tars may lie in a folder `train/` or `images/`.
 
-In the third, `n0153282900000005.jpg` in a CSV file is taken for the 5th of the images of
-n01532829 in the order of their numbers, counted from 1. Those who made the CSV files have not said
-so. That ranks start from 1 can be seen in the files: of eight classes looked at, six begin with
-rank 1 and none with 0, and where ILSVRC-2012 has 969 images of a class, or 1,025, or 1,207, the
-last ranks are 966, 1,023 and 1,205. That the order is by number rather than by name is how public
-scripts make mini-ImageNet (mini-imagenet-tools by yaoyao-liu, FewShotLearning by gitabcworld,
-CloserLookFewShot by wyharveychen, mmfewshot by open-mmlab; all count from 1); it decides which 600
-images of a class are taken. So does a missing image, by which the ranks after it shift: the
-images of each class are counted.
+In the third, `n0153282900000005.jpg` in a CSV file is taken to be the 5th image of n01532829 in
+the order of the file numbers, counted from 1. The authors of the CSV files do not say so. That
+ranks start from 1 can be seen in the files: of eight classes looked at, six begin with rank 1 and
+none with 0, and where ILSVRC-2012 has 969 images of a class, or 1,025, or 1,207, the last ranks are
+966, 1,023 and 1,205. Public scripts that make mini-ImageNet order by number rather than by name
+(mini-imagenet-tools by yaoyao-liu, FewShotLearning by gitabcworld, CloserLookFewShot by
+wyharveychen, mmfewshot by open-mmlab; all count from 1). The order decides which 600 images of a
+class are used. So does a missing image, which shifts the ranks after it; therefore the images of
+each class are counted.
 """
 
 import csv
@@ -58,11 +58,11 @@ class ImageEntry:
 
 @dataclasses.dataclass
 class Found:
-    """What a folder holds of the set.
+    """The part of the data set that a folder has.
 
     Attributes:
-      images: those of each split.
-      lacking: what is incomplete, by kind.
+      images: the images of each split.
+      lacking: what is missing or wrong, by kind of problem.
     """
 
     images: dict[str, list[ImageEntry]]
@@ -73,8 +73,8 @@ def find(manual_dir: pathlib.Path, contents: Contents) -> Found:
     """Finds out which layout a folder has, and what is in it. No image is opened.
 
     Args:
-      manual_dir: the folder, or one with a folder `mini_imagenet` that is taken instead.
-      contents: what a complete set holds.
+      manual_dir: the folder; if it has a sub-folder `mini_imagenet`, that one is used instead.
+      contents: what a complete set contains.
 
     Raises:
       InputError: if the folder has none of the layouts, or has other classes or a damaged file.
@@ -105,7 +105,7 @@ def find(manual_dir: pathlib.Path, contents: Contents) -> Found:
 
 
 def complaint(lacking: Mapping[str, list[str]]) -> str:
-    """Says in a clause of bounded length what is incomplete."""
+    """Returns a clause of bounded length that says what is missing."""
     return "; ".join(f"{kind} ({len(items):,}): {listed(items)}" for kind, items in lacking.items())
 
 
@@ -172,7 +172,7 @@ def _from_ilsvrc(
 def _count(
     images: dict[str, list[ImageEntry]], lacking: Mapping[str, list[str]], contents: Contents
 ) -> Found:
-    """Completes what is lacking with the classes that have too few or too many images."""
+    """Adds the classes that have too few or too many images to what is lacking."""
     counts = Counter(image.label for split in images.values() for image in split)
     others = [
         f"{name} ({counts[name]:,} instead of {contents.images:,})"
@@ -214,7 +214,7 @@ def _refuse_other_classes(
     if others:
         raise InputError(
             f"manual_dir: holds {path}, whose classes {listed(others)} are not among the "
-            f"{len(contents.classes[split])} that Ravi and Larochelle chose for {split}; what goes "
-            "round as Vinyals's split has other classes: take the files of "
+            f"{len(contents.classes[split])} that Ravi and Larochelle chose for {split}; the "
+            "split known as Vinyals's has other classes: take the files of "
             "github.com/twitter-research/meta-learning-lstm"
         )

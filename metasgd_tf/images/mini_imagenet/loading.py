@@ -1,4 +1,4 @@
-"""MiniImagenet in memory."""
+"""Loads MiniImagenet into memory."""
 
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ class LabelledImages(NamedTuple):
 
     Attributes:
       images: [count, 84, 84, 3], uint8.
-      labels: [count], int64, ascending: places in `class_names`.
+      labels: [count], int64, ascending: indices into `class_names`.
       class_names: the WordNet ids of the classes that have images.
     """
 
@@ -34,23 +34,23 @@ def load(
     manual_dir: str | None = None,
     allow_incomplete: bool = False,
 ) -> dict[str, LabelledImages]:
-    """Loads splits into memory, and prepares them first where they are not prepared.
+    """Loads splits into memory, and prepares the data set first if that has not been done.
 
-    Beside the images themselves (813 MB for training) it needs a few batches' memory.
+    Besides the images themselves (813 MB for training) it needs the memory of a few batches.
 
     Args:
       data_dir: TFDS' directory of data sets; its own default if not given.
       splits: any of train, validation and test.
-      manual_dir: what to prepare them from; `downloads/manual` in `data_dir` if not given.
-      allow_incomplete: whether to load what was prepared from an incomplete source, or to prepare
-        it so. It is kept apart from the complete set.
+      manual_dir: the folder to prepare it from; `downloads/manual` in `data_dir` if not given.
+      allow_incomplete: whether to use, and if necessary prepare, a data set that lacks some images.
+        It is stored apart from the complete one.
 
     Returns:
-      For each split its images, in the order of Ravi and Larochelle's classes. A class without a
-      image is left out.
+      The images of each split, in the order of Ravi and Larochelle's classes. A class without
+      images is left out.
 
     Raises:
-      InputError: if there is no such split, or it is neither prepared nor can be.
+      InputError: if there is no such split, or it is not prepared and cannot be.
     """
     builder = MiniImagenet(
         data_dir=data_dir, config="incomplete" if allow_incomplete else "complete"
