@@ -1,1 +1,1 @@
-"""What a person runs: the commands, and the distributions over tasks of the paper."""
+"""The commands, and the paper's families of tasks."""

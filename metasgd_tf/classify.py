@@ -1,38 +1,38 @@
-"""Classifies images by a few examples of each class.
+"""Classifies images from a few examples of each class.
 
     python -m metasgd_tf.classify --export_dir=OUT --support_dir=A --query_dir=B
 
-A has a sub-folder a class with a few images, B the images to classify. Prints a table. The
-newest version of the export answers; the run that it is from is not needed. --write_examples=DIR
-writes drawings to try it on, DIR/support and DIR/query, and does no more.
+A has one sub-folder per class with a few images each, and B has the images to classify. Prints a
+table. Uses the newest version of the export; the run that was exported is not needed.
+--write_examples=DIR only writes example drawings, to DIR/support and DIR/query.
 """
 
 from absl import flags
 
 from metasgd_tf import command_line
 
-EXPORT_DIR = flags.DEFINE_string("export_dir", None, "What export wrote for a run.")
+EXPORT_DIR = flags.DEFINE_string("export_dir", None, "The directory that export wrote.")
 SUPPORT_DIR = flags.DEFINE_string(
-    "support_dir", None, "A folder with a sub-folder a class, with a few PNG or JPEG files each."
+    "support_dir", None, "A folder with one sub-folder of a few PNG or JPEG files per class."
 )
 QUERY_DIR = flags.DEFINE_string("query_dir", None, "A folder of PNG or JPEG files to classify.")
 INNER_STEPS = flags.DEFINE_integer(
-    "inner_steps", None, "Updates that learn the classes; by default the run's own.", 0, 100
+    "inner_steps", None, "Inner steps to learn the classes; by default as in the run.", 0, 100
 )
 OUTPUT = flags.DEFINE_string("output", None, "A .csv or .json file to write the table to.")
 CONTACT_SHEET = flags.DEFINE_string(
     "contact_sheet",
     None,
-    "A .png, .svg or .pdf file: the images by the classes that they are taken for.",
+    "A .png, .svg or .pdf file to draw the images to, grouped by predicted class.",
 )
 WRITE_EXAMPLES = flags.DEFINE_string(
-    "write_examples", None, "A folder to write drawings to, in place of classifying."
+    "write_examples", None, "A folder to write example drawings to, instead of classifying."
 )
 NEEDED = (EXPORT_DIR, SUPPORT_DIR, QUERY_DIR)
 
 
 def main() -> None:
-    """Classifies, and prints the table."""
+    """Classifies the images and prints the table."""
     if WRITE_EXAMPLES.value:
         from metasgd_tf.serving import drawings
 
@@ -45,7 +45,7 @@ def main() -> None:
     from metasgd_tf.serving.contact_sheet import contact_sheet
     from trainers.devices import use_cores_for_tasks
 
-    # Whatever is to be refused is, before anything takes its time.
+    # Bad arguments are refused before anything slow starts.
     if OUTPUT.value:
         classifying.refuse_other_endings(OUTPUT.value)
     if CONTACT_SHEET.value:

@@ -1,9 +1,9 @@
 """Evaluates a run: `python -m metasgd_tf.evaluate --model_dir=DIR`.
 
-Prints a table and writes DIR/evaluation.json and, score by score, DIR/evaluation.csv. With --task
-(and what belongs to it) the run is evaluated on other tasks of the same shape,
-"cross-domain". With --compare_with a second run is evaluated on the same tasks, and only the first
-one's files are written.
+Prints a table and writes DIR/evaluation.json and, with the scores of each task, DIR/evaluation.csv.
+With --task (and the flags that belong to it) the run is evaluated on other tasks of the same shape,
+"cross-domain". With --compare_with a second run is evaluated on the same tasks; files are written
+for the first run only.
 """
 
 import sys
@@ -18,26 +18,24 @@ flags.register_validator("model_dir", lambda path: path != "", "should name a di
 NUM_TASKS = flags.DEFINE_integer(
     "num_tasks",
     None,
-    "Test tasks; by default 600, and for the sinusoid the paper's 100 curves.",
+    "Number of test tasks; by default 600, and for the sinusoid the paper's 100 curves.",
     lower_bound=2,
 )
-EVAL_SEED = flags.DEFINE_integer(
-    "eval_seed", 0, "What the test tasks are drawn by.", 0, run_flags.MAX_SEED
-)
+EVAL_SEED = flags.DEFINE_integer("eval_seed", 0, "Seed of the test tasks.", 0, run_flags.MAX_SEED)
 INNER_STEPS = flags.DEFINE_integer(
-    "inner_steps", None, "Updates that learn a task; by default the run's own.", lower_bound=0
+    "inner_steps", None, "Inner steps; by default as in training, navigation 3.", lower_bound=0
 )
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
     "last",
     run_flags.CHECKPOINT_KINDS,
-    "The learner as training left it last, or as it was best on validation tasks.",
+    "Which checkpoint: the last one, or the best one on validation tasks.",
 )
 COMPARE_WITH = flags.DEFINE_string(
     "compare_with",
     None,
-    "Directory of another run: evaluates it on the same tasks and gives the paired difference, "
-    "this run minus the other. Each makes its own number of inner steps unless "
+    "Directory of another run: evaluates it on the same tasks and prints the paired difference, "
+    "this run minus the other. Each run makes its own number of inner steps unless "
     "--inner_steps is given.",
 )
 flags.register_validator("compare_with", lambda path: path != "", "should name a directory")
@@ -53,7 +51,7 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 
 def main() -> None:
-    """Evaluates, and prints the tables."""
+    """Evaluates the run and prints the tables."""
     from metasgd_tf.runs import comparison, confusion
     from metasgd_tf.runs.evaluation import evaluate, load_run, table, write
     from trainers.devices import use_cores_for_tasks
@@ -67,7 +65,7 @@ def main() -> None:
         "eval_seed": EVAL_SEED.value,
         "inner_steps": INNER_STEPS.value,
     }
-    # Whatever is to be refused is, before anything takes its time.
+    # Bad arguments are refused before anything slow starts.
     run = load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)
     other_dir = COMPARE_WITH.value
     other = other_dir and comparison.load_other(run, other_dir, other_task)

@@ -1,11 +1,11 @@
 """Exports a run for TF Serving: `python -m metasgd_tf.export --model_dir=DIR --export_dir=OUT`.
 
 Writes OUT/1, at the next call OUT/2 and so on: a SavedModel whose signatures adapt to a support
-set and answer queries within one request. TF Serving, or TensorFlow alone, needs nothing of this
-project to run it.
+set and answer queries within one request. TF Serving, or TensorFlow alone, runs it without this
+project.
 
-Of a run of --task=navigation the support set is trajectories. Beside its SavedModel, in
-OUT/1/assets.extra/policy, lies the policy adapted to one goal, as TF-Agents saves policies.
+For a run of --task=navigation the support set is trajectories, and OUT/1/assets.extra/policy holds
+the policy adapted to one goal, saved in TF-Agents' format.
 """
 
 from absl import flags
@@ -18,7 +18,7 @@ flags.register_validator("model_dir", lambda path: path != "", "should name a di
 EXPORT_DIR = flags.DEFINE_string(
     "export_dir",
     None,
-    "Where the versions of the export lie, a numbered folder each; made where missing.",
+    "Directory of the export's versions, one numbered folder each; created if missing.",
     required=True,
 )
 flags.register_validator("export_dir", lambda path: path != "", "should name a directory")
@@ -26,13 +26,13 @@ CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
     "last",
     run_flags.CHECKPOINT_KINDS,
-    "The learner as training left it last, or as it was best on validation tasks.",
+    "Which checkpoint: the last one, or the best one on validation tasks.",
 )
 GOAL = flags.DEFINE_string(
     "goal",
     "0.3,0.3",
-    "navigation: the goal x,y, in [-0.5, 0.5] each, that the policy beside the SavedModel is "
-    "adapted to.",
+    "navigation: the goal x,y, in [-0.5, 0.5] each, to which the policy saved beside the "
+    "SavedModel is adapted.",
 )
 flags.register_validator(
     "goal",
@@ -42,7 +42,7 @@ flags.register_validator(
 
 
 def main() -> None:
-    """Exports, and says where."""
+    """Exports the run and prints the new version's directory."""
     from metasgd_tf import tasks
     from metasgd_tf.runs.evaluation import load_run
     from metasgd_tf.serving.writing import export
@@ -53,17 +53,17 @@ def main() -> None:
             f"goal={GOAL.value}: is for runs of --task=navigation, and model_dir={MODEL_DIR.value} "
             f"is one of {settings.task}; should be left out"
         )
-    # What the tasks look like is enough: an export needs none of their data.
+    # An export needs only the shapes of the tasks, none of their data.
     family = tasks.from_flags(settings, ())
     run = load_run(MODEL_DIR.value, CHECKPOINT.value, family=family)
     goal = read_goal(GOAL.value)
-    assert goal is not None  # By the flag's validator.
+    assert goal is not None  # The flag's validator has checked it.
     version = export(run, EXPORT_DIR.value, goal)
     print(f"written to {version}")
 
 
 def read_goal(text: str) -> tuple[float, ...] | None:
-    """Returns the goal that `x,y` names; None if it names none."""
+    """Parses a goal `x,y`; returns None unless it is two numbers in [-0.5, 0.5]."""
     try:
         goal = tuple(float(number) for number in text.split(","))
     except ValueError:

@@ -1,10 +1,10 @@
 """Draws runs: `python -m metasgd_tf.plot --figure=KIND --model_dirs=DIR,DIR --output=FILE.png`.
 
-`fits` is what learners of the sinusoid make of one curve from support points on its left half
-(figure 3 of the paper), `paths` is where policies of navigation go before an update and after it
-(figure 4), `curves` is how scores on validation tasks went in training, `updates` is how scores on
-test tasks go with the number of inner steps, as `evaluate` found them, and `alpha` is how each
-layer's learned rates are distributed.
+`fits` shows the fits of sinusoid learners to one curve, from support points on its left half
+(figure 3 of the paper); `paths` the trajectories of navigation policies before and after the update
+(figure 4); `curves` the scores on validation tasks during training; `updates` the scores on test
+tasks against the number of inner steps, as `evaluate` wrote them; and `alpha` the distribution of
+each layer's learned rates.
 """
 
 from typing import TYPE_CHECKING
@@ -24,32 +24,33 @@ MODEL_DIRS = flags.DEFINE_list(
     "model_dirs", None, "Directories of the runs, four at most.", required=True
 )
 OUTPUT = flags.DEFINE_string(
-    "output", None, "The file to write; its ending (.png, .svg, .pdf) says how.", required=True
+    "output",
+    None,
+    "The file to write; its ending (.png, .svg, .pdf) sets its format.",
+    required=True,
 )
 CHECKPOINT = flags.DEFINE_enum(
     "checkpoint",
     "last",
     run_flags.CHECKPOINT_KINDS,
-    "fits, alpha, paths: the learners as training left them last, or as they were best on "
-    "validation.",
+    "fits, alpha, paths: which checkpoint of each run, the last one or the best one on validation "
+    "tasks.",
 )
-TASK_SEED = flags.DEFINE_integer(
-    "task_seed", 0, "paths: what the goals are drawn by.", 0, run_flags.MAX_SEED
-)
+TASK_SEED = flags.DEFINE_integer("task_seed", 0, "paths: seed of the goals.", 0, run_flags.MAX_SEED)
 CURVE_SEED = flags.DEFINE_integer(
-    "curve_seed", 0, "fits: what the curve is drawn by.", 0, run_flags.MAX_SEED
+    "curve_seed", 0, "fits: seed of the curve.", 0, run_flags.MAX_SEED
 )
 
 
 def _paths(model_dirs: list[str]) -> "figure.Figure":
-    # It imports TF-Agents, which the other figures can do without.
+    # It imports TF-Agents, which the other figures do not need.
     from metasgd_tf.figures import paths
 
     return paths.figure_of_paths(model_dirs, TASK_SEED.value, CHECKPOINT.value)
 
 
 def main() -> None:
-    """Draws and writes."""
+    """Draws the figure and writes it to the file."""
     from metasgd_tf.figures import alpha, curves, fits, style, updates
 
     style.refuse_other_endings(OUTPUT.value)

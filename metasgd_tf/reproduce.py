@@ -1,13 +1,13 @@
 """Trains and evaluates a table of the paper: `python -m metasgd_tf.reproduce --table=1`.
 
 Prints the paper's cell beside ours, with the paired difference Meta-SGD − MAML on identical tasks,
-and writes the same as JSON and Markdown. What is trained already is not trained again, and what was
-interrupted goes on. With --cells=5way1shot,20way5shot only these cells of table 2 (Omniglot) or 3
-(MiniImagenet) are done; the others stay in the files as they are. So do the starts of table 4, 2D
-navigation, whose cells are fixed and varying; its learners are trained by three seeds each.
+and writes the same as JSON and Markdown. Finished runs are not trained again, and interrupted ones
+are resumed. With --cells=5way1shot,20way5shot only these cells of table 2 (Omniglot) or 3
+(MiniImagenet) are run; the others in the files are kept. The cells of table 4 (2D navigation) are
+fixed and varying, the kinds of start; its learners are trained with three seeds each.
 
-`python -m metasgd_tf.reproduce --write_docs` trains nothing: it writes the tables in README.md and
-docs/ anew from the files of docs/results, in a checkout.
+`python -m metasgd_tf.reproduce --write_docs` trains nothing: in a checkout, it rewrites the tables
+in README.md and docs/ from the files of docs/results.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ OUTPUT_DIR = flags.DEFINE_string(
 CELLS = flags.DEFINE_list(
     "cells",
     None,
-    f"Tables 2 and 3: which of {','.join(published.CELLS)} to do; table 4: which of "
+    f"Tables 2 and 3: which of {','.join(published.CELLS)} to run; table 4: which of "
     f"{','.join(published.STARTS)}; by default all.",
 )
 
@@ -58,7 +58,7 @@ def _cells(table: str) -> list[str]:
 
 
 def main() -> None:
-    """Does what is asked for."""
+    """Reproduces a table, or writes the tables of the docs."""
     if WRITE_DOCS.value:
         _write_docs()
     else:
@@ -70,7 +70,7 @@ def _write_docs() -> None:
 
     changed = pages.write()
     print(
-        "".join(f"written: {page}\n" for page in changed) or "every page is as it should be\n",
+        "".join(f"written: {page}\n" for page in changed) or "every page is up to date\n",
         end="",
     )
 

@@ -1,7 +1,8 @@
 """Trains a learner: `python -m metasgd_tf.train --flagfile=configs/NAME.flags --model_dir=DIR`.
 
 Flags after --flagfile override it. The directory keeps the resolved flags, checkpoints and
-TensorBoard summaries. Ctrl-C and SIGTERM save; the same command goes on from the last checkpoint.
+TensorBoard summaries. On Ctrl-C or SIGTERM a checkpoint is saved, from which the same command
+resumes.
 """
 
 import sys
@@ -28,7 +29,7 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 
 def main() -> None:
-    """Trains, and says how far it got."""
+    """Trains the run and prints how many meta-iterations are done."""
     from metasgd_tf.runs.training import train_run
     from trainers.devices import describe, use_cores_for_tasks
 

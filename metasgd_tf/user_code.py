@@ -1,4 +1,4 @@
-"""Functions of a person's own, named on the command line as package.module:function."""
+"""The user's own functions, named on the command line as package.module:function."""
 
 import importlib
 from typing import Any
@@ -10,19 +10,22 @@ def call(flag: str, name: str, **arguments: Any) -> Any:
     """Imports a function and calls it.
 
     Args:
-      flag: which flag names it, for errors.
-      name: `package.module:function`. The package is looked for where Python looks, the current
-        directory included.
-      **arguments: what the function is called with.
+      flag: the flag that names it, for error messages.
+      name: `package.module:function`, where the package is on Python's import path, which includes
+        the current directory.
+      **arguments: the function's arguments, passed by position; their names are for error messages.
+
+    Returns:
+      What the function returns.
 
     Raises:
-      InputError: if there is no such function, or it raises something.
+      InputError: if the function cannot be imported or raises any exception.
     """
     module, _, function_name = name.partition(":")
     try:
         function = getattr(importlib.import_module(module), function_name)
     except Exception as error:
-        # As below, a person's own module may raise anything.
+        # The user's module may raise anything.
         raise InputError(
             f"{flag}={name}: cannot be imported ({type(error).__name__}: {error}); should be "
             "package.module:function, found from the current directory or where Python looks"
@@ -32,7 +35,7 @@ def call(flag: str, name: str, **arguments: Any) -> Any:
     except InputError:
         raise
     except Exception as error:
-        # It is a person's own code, which may raise anything.
+        # The user's function may raise anything.
         shown = ", ".join(f"{key}={value}" for key, value in arguments.items() if key != "settings")
         raise InputError(
             f"{flag}={name}: raised {type(error).__name__} ({error}) for {shown}"

@@ -10,7 +10,7 @@ class Algorithm(NamedTuple):
       title: its name in tables and figures.
       alpha: one of `trainers.learners.alpha.KINDS`.
       first_order: whether the outer gradient ignores second derivatives.
-      alpha_init: where α starts; drawn by seed if None.
+      alpha_init: the initial value of α; drawn at random, by the seed, if None.
     """
 
     title: str

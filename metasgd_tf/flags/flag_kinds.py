@@ -1,4 +1,4 @@
-"""Kinds of flags, each with what it refuses."""
+"""Kinds of flags that check their values."""
 
 from absl import flags
 
@@ -11,19 +11,19 @@ def integer(
     values: flags.FlagValues,
     most: int | None = None,
 ) -> None:
-    """Defines a whole number that is at least `least` and, if given, at most `most`."""
+    """Defines an integer flag that is at least `least` and, if given, at most `most`."""
     flags.DEFINE_integer(
         name, default, text, lower_bound=least, upper_bound=most, flag_values=values
     )
 
 
 def fraction(name: str, default: float, text: str, values: flags.FlagValues) -> None:
-    """Defines a number between 0 and 1."""
+    """Defines a float flag between 0 and 1."""
     flags.DEFINE_float(name, default, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
 
 
 def positive_float(name: str, default: float | None, text: str, values: flags.FlagValues) -> None:
-    """Defines a finite number above 0, or None."""
+    """Defines a float flag that is finite and above 0, or None."""
     flags.DEFINE_float(name, default, text, flag_values=values)
     flags.register_validator(
         name,

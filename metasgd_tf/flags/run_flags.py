@@ -1,6 +1,6 @@
-"""The flags that describe a run: defined, resolved, kept in its directory and read back.
+"""The flags that describe a run: defined, resolved, saved in its directory and read back.
 
-Nothing here imports TensorFlow, so that a command answers `--help` and refuses a bad flag at once.
+Nothing here imports TensorFlow, so that `--help` and errors in flags appear at once.
 """
 
 import os
@@ -21,7 +21,7 @@ DECAYS = ("none", "cosine")
 CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
 MODULES = (__name__, task_flags.__name__, flag_kinds.__name__)
-"""Whose flags a command has to adopt so that --help lists them."""
+"""Modules whose flags a command must adopt so that --help lists them."""
 
 
 FREE_FLAGS = (
@@ -32,36 +32,37 @@ FREE_FLAGS = (
     "data_dir",
     "manual_dir",
 )
-"""The flags that may change when a run goes on: they do not change what it learns on the way."""
+"""The flags that may change when a run is resumed: they do not affect what an iteration does."""
 
 
 def define_run_flags(values: flags.FlagValues) -> None:
     """Defines every flag that a run depends on."""
     task_flags.define_task_flags(values, "sinusoid")
-    flag_kinds.integer("split_seed", 0, 0, "What the classes' split is drawn by.", values, MAX_SEED)
+    flag_kinds.integer("split_seed", 0, 0, "Seed of the split of the classes.", values, MAX_SEED)
     task_flags.define_image_flags(values)
     flags.DEFINE_enum(
         "algorithm",
         "meta_sgd",
         list(ALGORITHMS),
-        "Which --alpha, --alpha_init and --first_order, where these are not given themselves.",
+        "Sets --alpha, --alpha_init and --first_order where these are not given.",
         flag_values=values,
     )
-    flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "What of α is learned.", flag_values=values)
+    flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "Which rates α are learned.", flag_values=values)
     flags.DEFINE_float(
         "alpha_init",
         None,
-        "Where all of α starts; by default MAML's 0.01, else drawn from [0.005, 0.1] by --seed.",
+        "Initial value of all of α; by default 0.01 for MAML, else drawn from [0.005, 0.1] by "
+        "--seed.",
         flag_values=values,
     )
     flags.DEFINE_bool(
-        "first_order", None, "Whether second derivatives are left out.", flag_values=values
+        "first_order", None, "Whether to ignore second derivatives.", flag_values=values
     )
     flags.DEFINE_string(
         "model",
         None,
-        "Another network than the usual one, as package.module:function, called with input_shape, "
-        "output_size and seed; of this project's own: models.conv4:conv4_pooled_64, "
+        "Another network than the task's default, as package.module:function, called with "
+        "input_shape, output_size and seed; this project has models.conv4:conv4_pooled_64, "
         "models.conv4:conv4_pooled_32, models.resnet12:resnet12.",
         flag_values=values,
     )
@@ -69,28 +70,27 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "batch_norm",
         "transductive",
         BATCH_NORMS,
-        "Whose statistics batch normalisation uses for a query: the query set's or the support's.",
+        "Whose statistics batch normalisation uses for queries: the query set's (transductive) or "
+        "the support set's.",
         flag_values=values,
     )
-    flag_kinds.integer("ways", 5, 1, "Classes of a task (classification).", values)
-    flag_kinds.integer("shots", 5, 1, "Support examples (of a class).", values)
-    flag_kinds.integer("queries", 5, 1, "Query examples (of a class) in training.", values)
+    flag_kinds.integer("ways", 5, 1, "Classes per task (classification).", values)
+    flag_kinds.integer("shots", 5, 1, "Support examples (per class).", values)
+    flag_kinds.integer("queries", 5, 1, "Query examples (per class) in training.", values)
     task_flags.define_navigation_flags(values)
     _define_training_flags(values)
-    flag_kinds.integer(
-        "seed", 0, 0, "What everything random but the split is drawn by.", values, MAX_SEED
-    )
+    flag_kinds.integer("seed", 0, 0, "Seed of everything random but the split.", values, MAX_SEED)
 
 
 def _define_training_flags(values: flags.FlagValues) -> None:
-    flag_kinds.integer("inner_steps", 1, 1, "Updates that learn a task.", values)
-    flag_kinds.integer("meta_batch_size", 4, 1, "Tasks of a meta-iteration.", values)
+    flag_kinds.integer("inner_steps", 1, 1, "Inner steps per task.", values)
+    flag_kinds.integer("meta_batch_size", 4, 1, "Tasks per meta-iteration.", values)
     flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
     flags.DEFINE_enum(
         "optimizer",
         None,
         OPTIMIZERS,
-        "The outer one; by default adam, and for navigation trpo; sgd has momentum 0.9.",
+        "The outer optimizer; by default adam, and for navigation trpo; sgd has momentum 0.9.",
         flag_values=values,
     )
     flag_kinds.positive_float(
@@ -100,7 +100,8 @@ def _define_training_flags(values: flags.FlagValues) -> None:
         "decay",
         "none",
         DECAYS,
-        "The outer learning rate stays as it is, or falls to 0 at --iterations as a half cosine.",
+        "Whether the outer learning rate stays constant, or falls to 0 at --iterations along a "
+        "half cosine.",
         flag_values=values,
     )
     flag_kinds.positive_float(
@@ -109,7 +110,7 @@ def _define_training_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "deterministic",
         False,
-        "Whether TensorFlow may use only operations that give the same bits each time, or refuse.",
+        "Whether to use only operations that give the same bits each time, and fail on others.",
         flag_values=values,
     )
     flag_kinds.integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
@@ -117,7 +118,7 @@ def _define_training_flags(values: flags.FlagValues) -> None:
         "checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values
     )
     flag_kinds.integer(
-        "validation_tasks", 100, 2, "Tasks of a validation, at each checkpoint.", values
+        "validation_tasks", 100, 2, "Validation tasks, scored at each checkpoint.", values
     )
 
 
@@ -134,7 +135,7 @@ def parse(arguments: Sequence[str]) -> flags.FlagValues:
 
 
 def resolve(values: flags.FlagValues) -> flags.FlagValues:
-    """Returns a copy of a run's flags in which what the algorithm or the task implies is set.
+    """Returns a copy of a run's flags with the defaults of the algorithm and the task filled in.
 
     Raises:
       flags.Error: if the optimizer is not one for the task.
@@ -169,10 +170,10 @@ def serialize(values: flags.FlagValues) -> list[str]:
 
 
 def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
-    """Returns where two runs would not be the same run: `--name=new instead of old`."""
+    """Returns the differing flags that make two runs distinct: `--name=new instead of old`."""
     free = set(FREE_FLAGS)
     if new["decay"].value != "none":
-        free.remove("iterations")  # The learning rate's way depends on where it ends.
+        free.remove("iterations")  # The learning rate depends on the last iteration.
     return [
         f"--{name}={new[name].value} instead of {old[name].value}"
         for name in sorted(old)
@@ -181,7 +182,7 @@ def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
 
 
 def write(values: flags.FlagValues, model_dir: str) -> None:
-    """Keeps a run's flags in its directory, as a flagfile."""
+    """Saves a run's flags in its directory, as a flagfile."""
     path = pathlib.Path(model_dir) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".draft")
@@ -190,7 +191,7 @@ def write(values: flags.FlagValues, model_dir: str) -> None:
 
 
 def read(model_dir: str) -> flags.FlagValues:
-    """Reads back what `write` kept.
+    """Reads the flags that `write` saved.
 
     Raises:
       flags.Error: if the directory holds no run, or one that this version cannot read.

@@ -1,4 +1,4 @@
-"""The flags of the families of tasks."""
+"""The flags of the task families."""
 
 from absl import flags
 
@@ -22,11 +22,10 @@ TASK_FLAGS = (
     "horizon",
     "trajectories",
 )
-"""The flags that choose a distribution over tasks and what is met of each, not how it is learned.
+"""The flags that choose a distribution over tasks and its episodes, not how tasks are learned.
 
-The seed of the classes' split is not one of them: a run evaluated on another split would be
-evaluated on classes that it was trained on. `class_splits` is one, as
-another folder has other classes.
+`split_seed` is not one of them: a run evaluated on another split would be evaluated on classes
+that it was trained on. `class_splits` is one, as another folder has other classes.
 """
 
 
@@ -35,8 +34,8 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
     flags.DEFINE_string(
         "task",
         default_task,
-        f"Which tasks: {', '.join(tasks.NAMES)}, or some of your own as package.module:function, "
-        "called with the run's flags and the splits that will be drawn from, which returns a "
+        f"Which tasks: {', '.join(tasks.NAMES)}, or your own as package.module:function, a "
+        "function of the run's flags and the splits to draw from that returns a "
         "trainers.TaskFamily.",
         flag_values=values,
     )
@@ -49,23 +48,24 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
     flags.DEFINE_string(
         "data_dir",
         None,
-        "Where TensorFlow Datasets keeps its data; by default TFDS_DATA_DIR or its own choice.",
+        "Data directory of TensorFlow Datasets; by default TFDS_DATA_DIR, or else its own default.",
         flag_values=values,
     )
     flags.DEFINE_string(
         "manual_dir",
         None,
-        "mini_imagenet: what to prepare it from; by default downloads/manual in --data_dir.",
+        "mini_imagenet: folder to prepare it from; by default downloads/manual in --data_dir.",
         flag_values=values,
     )
     flags.DEFINE_bool(
-        "fixed_frequency", False, "Sinusoid: whether ω is 1, as in MAML's.", flag_values=values
+        "fixed_frequency", False, "sinusoid: whether ω is 1, as for MAML.", flag_values=values
     )
     flags.DEFINE_string(
         "image_dir",
         None,
         "image_folder: the folder, with one sub-folder of PNG, JPEG, BMP, GIF, WebP or TIFF files "
-        "a class; or with such folders in train, val or validation, and test, taken as that split.",
+        "per class; or with such sub-folders in train, val (or validation) and test, which are "
+        "then the splits.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -78,7 +78,8 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "class_splits",
         None,
         "image_folder, tfds_images: a CSV with the header class,split and for each class train, "
-        "validation or test; without one 64 %, 16 % and 20 % are drawn by --split_seed.",
+        "validation or test; by default 64 %, 16 % and 20 % of the classes are drawn by "
+        "--split_seed.",
         flag_values=values,
     )
     flags.DEFINE_enum(
@@ -95,18 +96,18 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "navigation: whether episodes begin at the origin or anywhere in the goals' square.",
         flag_values=values,
     )
-    flag_kinds.integer("horizon", 100, 1, "navigation: most steps of an episode.", values)
+    flag_kinds.integer("horizon", 100, 1, "navigation: maximum steps per episode.", values)
     flag_kinds.integer(
-        "trajectories", 20, 1, "navigation: of a task, before an update and after.", values
+        "trajectories", 20, 1, "navigation: per task, before and after each update.", values
     )
 
 
 def define_image_flags(values: flags.FlagValues) -> None:
-    """Defines how images are loaded."""
+    """Defines the flags for loading images."""
     flags.DEFINE_bool(
         "allow_incomplete",
         False,
-        "mini_imagenet: whether to take a set that lacks some of its images, knowingly.",
+        "mini_imagenet: whether to accept a data set that lacks some of its images.",
         flag_values=values,
     )
     flag_kinds.integer("image_size", 84, 8, "image_folder, tfds_images: height and width.", values)
@@ -125,52 +126,53 @@ def define_image_flags(values: flags.FlagValues) -> None:
 
 
 def define_navigation_flags(values: flags.FlagValues) -> None:
-    """Defines how policies are learned."""
-    for loop, what in (("inner", "a task is learned by"), ("outer", "the outer step is made by")):
+    """Defines the flags for learning policies."""
+    for loop, what in (("inner", "the inner steps"), ("outer", "the outer step")):
         flag_kinds.fraction(
-            f"{loop}_discount", 0.99, f"navigation: γ of the advantages that {what}.", values
+            f"{loop}_discount", 0.99, f"navigation: γ of the advantages in {what}.", values
         )
         flag_kinds.fraction(
-            f"{loop}_gae_lambda", 1.0, f"navigation: λ of the advantages that {what}.", values
+            f"{loop}_gae_lambda", 1.0, f"navigation: λ of the advantages in {what}.", values
         )
     flags.DEFINE_bool(
         "inner_normalise",
         True,
-        "navigation: whether the advantages that a task is learned by get mean 0 and standard "
-        "deviation 1 in each task; those of the outer step always do.",
+        "navigation: whether to normalise the advantages in the inner steps to mean 0 and standard "
+        "deviation 1 in each task; those in the outer step always are.",
         flag_values=values,
     )
     flags.DEFINE_bool(
         "inner_times_reward",
         False,
-        "navigation: whether these are then taken times the mean size of the task's rewards, so "
-        "that an update goes as far as there is to go.",
+        "navigation: whether to then multiply the advantages in the inner steps by the task's mean "
+        "absolute reward, so that updates are larger the farther away the goal is.",
         flag_values=values,
     )
     flags.DEFINE_enum(
         "surrogate",
         "plain",
         SURROGATES,
-        "navigation: the inner loss; dice has the outer gradient know of the sampling too.",
+        "navigation: the inner loss; with dice the outer gradient also accounts for how θ affects "
+        "which trajectories are sampled.",
         flag_values=values,
     )
     flags.DEFINE_bool(
         "times_deviation",
         False,
-        "navigation: whether the inner loss is taken times the policy's standard deviation, so "
+        "navigation: whether to multiply the inner loss by the policy's standard deviation, so "
         "that later updates are no larger than the first.",
         flag_values=values,
     )
     flags.DEFINE_float(
         "entropy_weight",
         0.0,
-        "navigation: what the policy's entropy counts in the inner loss; above 0 an update lowers "
-        "it.",
+        "navigation: weight of the policy's entropy in the inner loss; above 0 an update lowers "
+        "the entropy.",
         flag_values=values,
     )
     flag_kinds.positive_float(
         "trust_region",
         0.01,
-        "navigation: the mean KL divergence that a step of trpo may go.",
+        "navigation: largest mean KL divergence of a trpo step.",
         values,
     )

@@ -1,1 +1,1 @@
-"""What a command tells a person, and files written whole."""
+"""Text for the user of a command, and files that are written atomically."""

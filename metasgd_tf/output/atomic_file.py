@@ -1,4 +1,4 @@
-"""Files that are whole whenever they are there: written aside, then moved into place."""
+"""Atomic writing of files: under another name first, then moved into place."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ from typing import TextIO
 
 @contextlib.contextmanager
 def replaced(path: pathlib.Path) -> Iterator[TextIO]:
-    """Gives a text file to write to, which takes the place of `path` at the end.
+    """Opens a text file for writing, which replaces `path` when the block ends.
 
-    What is at `path` stays as it was if an exception ends the writing.
+    If an exception ends the block, `path` stays as it was.
     """
     draft = path.with_name(path.name + ".draft")
     with draft.open("w", newline="", encoding="utf-8") as file:

@@ -12,10 +12,10 @@ DISTRIBUTIONS = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
 
 
 def provenance(distributions: tuple[str, ...] = DISTRIBUTIONS) -> dict[str, Any]:
-    """Returns what a published number must name beside its flags and seed.
+    """Returns the commit, machine and versions by which a published number was computed.
 
     Args:
-      distributions: whose versions are noted, where they are installed.
+      distributions: the packages whose versions are included if they are installed.
     """
     versions = {"python": platform.python_version()}
     for name in distributions:

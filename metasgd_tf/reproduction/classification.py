@@ -22,12 +22,12 @@ CHECKPOINT = "best"
 
 
 class Trained(NamedTuple):
-    """A run of a cell.
+    """A trained run of a cell.
 
     Attributes:
       config: its flagfile's name, without its ending.
-      settings: its flags as they were resolved.
-      evaluation: its evaluation, at as many inner steps as its row asks for.
+      settings: its resolved flags.
+      evaluation: its evaluation, with its row's number of inner steps.
       alpha_negative_share: the share of α below 0 by layer; None if α is fixed.
     """
 
@@ -40,20 +40,20 @@ class Trained(NamedTuple):
 def reproduce(number: int, output_dir: str, cells: Sequence[str] = tuple(CELLS)) -> dict[str, Any]:
     """Trains and evaluates cells, and writes `table<number>.json` and `.md` after each.
 
-    A run that is trained already is evaluated only, and one that was interrupted goes on. Cells
-    that are not asked for stay in the files as they are.
+    A finished run is only evaluated, and an interrupted one is resumed. Other cells in the files
+    are kept.
 
     Args:
-      number: of the table, 2 or 3.
+      number: the table's number, 2 or 3.
       output_dir: holds a run's directory for each flagfile, and the two files.
       cells: some of `CELLS`.
 
     Returns:
-      What the JSON file holds: by cell `results`, a row for each learner; `differences`, Meta-SGD
-      minus the others over identical tasks; and where the numbers come from. All in percent.
+      The contents of the JSON file. Each cell has `results`, a row for each learner; `differences`,
+      Meta-SGD minus the others on identical tasks; and the provenance. Scores are in percent.
 
     Raises:
-      InputError: if the data are not there, or the directory holds other runs or another table.
+      InputError: if the data are missing, or the directory holds other runs or another table.
     """
     output = pathlib.Path(output_dir)
     path = output / f"table{number}.json"

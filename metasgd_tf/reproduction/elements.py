@@ -1,4 +1,4 @@
-"""What the Markdown tables are made of: cells, rows, and where a number comes from."""
+"""Parts of the Markdown tables: cells, rows, and the provenance of their numbers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ _PRODUCTS = {
     "torch": "PyTorch",
     "jax": "JAX",
 }
-"""Distributions whose versions are told, and what they are called; files hold the others too."""
+"""Packages whose versions are shown, with the names to show; files of results have more."""
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -22,7 +22,7 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def interval(mean: float, ci95: float, sign: str = "") -> str:
-    """Returns a mean with its 95 % confidence interval; with `sign="+"` of a difference."""
+    """Returns a mean with its 95 % confidence interval; `sign="+"` is for differences."""
     return f"{mean:{sign}.2f} ± {ci95:.2f}"
 
 
@@ -34,7 +34,7 @@ def as_printed(mean: float | None, ci95: float | None) -> str:
 
 
 def commit(origin: dict[str, Any]) -> str:
-    """Returns the commit of what `metasgd_tf.output.provenance` wrote, shortened as git does."""
+    """Returns the commit in a file's provenance, shortened as git does."""
     held = origin["commit"]
     if held is None:
         return MISSING
@@ -43,13 +43,13 @@ def commit(origin: dict[str, Any]) -> str:
 
 
 def machine(origin: dict[str, Any]) -> str:
-    """Returns the machine of what `metasgd_tf.output.provenance` wrote."""
+    """Returns the machine in a file's provenance."""
     held = origin["machine"]
     return f"{held['processor']}, {held['cores']} core{'s' * (held['cores'] != 1)}"
 
 
 def versions(origin: dict[str, Any]) -> str:
-    """Returns the versions of what `metasgd_tf.output.provenance` wrote."""
+    """Returns the versions in a file's provenance."""
     held = origin["versions"]
     return ", ".join(f"{word} {held[name]}" for name, word in _PRODUCTS.items() if name in held)
 
@@ -58,9 +58,9 @@ def source(origin: dict[str, Any], link: str) -> str:
     """Returns a line that says where the numbers of a file come from.
 
     Args:
-      origin: what the file holds. It has what `metasgd_tf.output.provenance` gives, or was written
-        by hand, as `metasgd_tf.reproduction.measurements.recorded` describes.
-      link: to the file.
+      origin: the contents of the file, with the keys of `metasgd_tf.output.provenance`, or written
+        by hand as `metasgd_tf.reproduction.measurements.recorded` describes.
+      link: a Markdown link to the file.
     """
     parts = [origin["note"].rstrip(".")] if "note" in origin else []
     if "command" in origin:

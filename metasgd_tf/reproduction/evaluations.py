@@ -1,6 +1,6 @@
-"""Omniglot's accuracies as Markdown, from what `evaluate` wrote of each trained run.
+"""Omniglot's accuracies as Markdown, from the results that `evaluate` wrote for each trained run.
 
-Other than `reproduce --table=2`, which trains every cell, it tells of the cells that were trained.
+Unlike `reproduce --table=2`, which trains every cell, it shows only the cells that were trained.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from metasgd_tf.reproduction.elements import MISSING, as_printed, commit, interv
 from metasgd_tf.reproduction.published import CELLS, TABLES, Row, figure, words
 
 Read = Callable[[str], dict[str, Any]]
-"""Gives what a file of results holds, by its name without `.json`."""
+"""Reads a file of results, by its name without `.json`."""
 
 OMNIGLOT = TABLES[2]
 
@@ -21,8 +21,8 @@ class Evaluated(NamedTuple):
 
     Attributes:
       cell: one of `CELLS`.
-      config: how the name of its flagfile ends.
-      suffix: how the name of its file of results ends after that.
+      config: the last part of its flagfile's name.
+      suffix: what follows the flagfile's name in the name of its file of results.
       arguments: flags that its training was given after the flagfile.
     """
 
@@ -58,7 +58,7 @@ FULL = (
     Evaluated("20way1shot", "maml_1step"),
     Evaluated("20way5shot", "meta_sgd"),
 )
-"""The runs that went their whole way."""
+"""The runs that made all iterations of their flagfiles."""
 
 _SHORT = ("--queries=1", "--decay=none", "--iterations=3000")
 SHORT = (
@@ -92,7 +92,7 @@ def accuracies(read: Read, evaluations: tuple[Evaluated, ...]) -> str:
 
 
 def runs(read: Read, evaluations: tuple[Evaluated, ...]) -> str:
-    """Returns how each evaluation was made."""
+    """Returns a table of how each evaluation was made."""
     heads = (
         "numbers",
         "flagfile",
@@ -129,7 +129,7 @@ def runs(read: Read, evaluations: tuple[Evaluated, ...]) -> str:
 
 
 def _checkpoint(report: dict[str, Any]) -> str:
-    # The oldest reports do not say, when there was the last one only.
+    # The oldest reports do not say: then there was no other checkpoint than the last.
     return f"{report.get('checkpoint', 'last')}: iteration {report['iteration']:,}"
 
 

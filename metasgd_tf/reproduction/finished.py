@@ -1,4 +1,4 @@
-"""What an earlier run of a table left in its file."""
+"""Reads the parts of a table that an earlier call has finished."""
 
 import json
 import pathlib
@@ -12,11 +12,11 @@ def finished(path: pathlib.Path, number: int, parts: str) -> dict[str, Any]:
 
     Args:
       path: the file, in the output directory.
-      number: of the table.
-      parts: what the file calls them.
+      number: the table's number.
+      parts: the key of the parts in the file.
 
     Raises:
-      InputError: if the file is another table's, or none that was written by this program.
+      InputError: if the file is another table's, or was not written by this program.
     """
     if not path.exists():
         return {}

@@ -11,7 +11,7 @@ def headline(read: Read) -> str:
     """Returns Meta-SGD beside MAML on one task of each kind, with the paper's figures.
 
     Args:
-      read: gives what a file of results holds.
+      read: reads a file of results, by its name.
     """
     heads = ("task", "score", "MAML: ours (paper)", "Meta-SGD: ours (paper)", "details")
     return table(heads, [_sinusoid(read), *_omniglot(read), *_navigation(read)])
@@ -63,7 +63,7 @@ def _omniglot(read: Read) -> list[list[str]]:
                 )
                 text = interval(100 * ours["mean"], 100 * ours["ci95"])
                 paper = figure(OMNIGLOT, row.learner, cell)
-                # What the paper does not have is told apart: "MAML, 1 step".
+                # A learner that is not in the paper is named by its variant: "MAML, 1 step".
                 variant = row.learner.partition(",")[2]
                 told = f",{variant}" if paper[0] is None else f" ({as_printed(*paper)})"
                 cells[report["algorithm"]] = text + told

@@ -51,7 +51,7 @@ def sinusoid(results: dict[str, Any]) -> str:
 
 
 def sinusoid_runs(results: dict[str, Any]) -> str:
-    """Returns how each row of table 1 was made.
+    """Returns a table of how each row of table 1 was made.
 
     Args:
       results: what `table1.json` holds.
@@ -76,7 +76,7 @@ def sinusoid_runs(results: dict[str, Any]) -> str:
 
 
 def navigation(results: dict[str, Any]) -> str:
-    """Returns table 4: returns after each number of updates, then each seed's.
+    """Returns table 4: returns after each number of updates, then those of each seed.
 
     Args:
       results: what `table4.json` holds.
@@ -105,7 +105,7 @@ def navigation_returns(results: dict[str, Any]) -> str:
 
 
 def navigation_runs(results: dict[str, Any]) -> str:
-    """Returns how each seed of table 4 was made, and its returns."""
+    """Returns a table of how each run of table 4 was made, and its returns."""
     heads = (
         "start",
         "learner",

@@ -1,4 +1,4 @@
-"""Measurements as Markdown: what the benchmarks wrote, and what was written down by hand."""
+"""Measurements as Markdown: results of the benchmarks, and numbers written down by hand."""
 
 from typing import Any
 
@@ -84,7 +84,7 @@ def requests(measured: dict[str, Any]) -> str:
 
 
 def recorded(record: dict[str, Any]) -> str:
-    """Returns numbers that were written down by hand as their command printed them.
+    """Returns a table of numbers that were written down by hand as their command printed them.
 
     Args:
       record: `columns`, the heads, and `rows` of cells: words, numbers, pairs of a mean and its

@@ -36,19 +36,19 @@ class Trained(NamedTuple):
 
 
 def reproduce(output_dir: str, starts: Sequence[str] = STARTS) -> dict[str, Any]:
-    """Trains and evaluates both learners by each seed, and writes `table4.json` and `.md`.
+    """Trains and evaluates both learners with each seed, and writes `table4.json` and `.md`.
 
-    A run that is trained already is evaluated only, and one that was interrupted goes on. Starts
-    that are not asked for stay in the files as they are.
+    A finished run is only evaluated, and an interrupted one is resumed. Other starts in the files
+    are kept.
 
     Args:
       output_dir: holds a run's directory for each start, learner and seed, and the two files.
       starts: some of `STARTS`.
 
     Returns:
-      What the JSON file holds: by start `results`, a row for each learner and number of updates;
-      `seeds`, the same for each seed alone; `differences`, Meta-SGD minus MAML over identical
-      goals; and where the numbers come from.
+      The contents of the JSON file. Each start has `results`, a row for each learner and number of
+      updates; `seeds`, the same for each seed alone; `differences`, Meta-SGD minus MAML on
+      identical goals; and the provenance.
 
     Raises:
       InputError: if the directory holds other runs or another table.
@@ -73,7 +73,7 @@ def _start(output: pathlib.Path, start: str) -> dict[str, Any]:
     for algorithm in LEARNERS:
         config = f"navigation_{start}_{algorithm}"
         runs = [_train(output, config, seed) for seed in SEEDS]
-        # Goals are what a confidence interval is over: a goal's return is its mean over the seeds.
+        # Confidence intervals are over goals: a goal's return is its mean over the seeds.
         means[algorithm] = np.mean([_returns(run) for run in runs], axis=0)
         results += _rows(algorithm, means[algorithm], paper=TABLE_4[start, algorithm])
         for run in runs:

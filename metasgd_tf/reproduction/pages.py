@@ -1,8 +1,7 @@
 """The tables in README.md and in the pages of docs/, written from the files of docs/results.
 
 A page has a table between two comments, `<!-- table: NAME -->` and `<!-- end -->`. NAME is a key of
-`TABLES`, or a file of results that holds its own columns. What a page has beside its tables is
-written by hand.
+`TABLES`, or a file of results that holds its own columns. All else in a page is written by hand.
 """
 
 import functools
@@ -53,7 +52,7 @@ TABLES: dict[str, Callable[[Read], str]] = {
     "serving": _of("serving", measurements.requests),
     "serving_shared_functions": _of("serving_shared_functions", measurements.requests),
 }
-"""The tables by name, each a function of what reads the files of results."""
+"""The tables by name, each a function of a reader of the files of results."""
 
 
 def write(root: pathlib.Path = ROOT) -> list[pathlib.Path]:
@@ -63,7 +62,7 @@ def write(root: pathlib.Path = ROOT) -> list[pathlib.Path]:
       root: the checkout.
 
     Returns:
-      The pages that differ from before, relative to the checkout.
+      The pages that changed, relative to the checkout.
 
     Raises:
       InputError: if there is no checkout, a page is malformed, or a file of results cannot be read.

@@ -1,6 +1,6 @@
-"""What was published, and by what settings each row of a table is run here.
+"""The published figures, and the settings with which each row of a table is run here.
 
-The figures are those of Li et al. 2017, Tables 1 to 4, where nothing else is said.
+The figures are those of Li et al. 2017, Tables 1 to 4, unless stated otherwise.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ CELLS = {"5way1shot": (5, 1), "5way5shot": (5, 5), "20way1shot": (20, 1), "20way
 
 
 def words(cell: str) -> str:
-    """Returns what one of `CELLS` is called in tables."""
+    """Returns the name of one of `CELLS` in tables, such as `5-way 1-shot`."""
     ways, shots = CELLS[cell]
     return f"{ways}-way {shots}-shot"
 
@@ -46,9 +46,9 @@ class Row(NamedTuple):
     """A learner of tables 2 and 3 as it is run here.
 
     Attributes:
-      learner: what it is called; a key of `Table.learners` if its figures were published.
-      config: how the name of its flagfile ends.
-      inner_steps: updates that it makes in the evaluation, which may be more than in training.
+      learner: its name; a key of `Table.learners` if its figures were published.
+      config: the last part of its flagfile's name.
+      inner_steps: inner steps in the evaluation, which may be more than in training.
     """
 
     learner: str
@@ -61,9 +61,9 @@ class Table(NamedTuple):
 
     Attributes:
       task: the tasks, a value of `--task`.
-      learners: the published figures of those that are run here.
-      others: and of those that are not.
-      rows: what is run, by the ways of a cell.
+      learners: the published figures of learners that are run here.
+      others: the published figures of other learners.
+      rows: the learners that are run, by the ways of a cell.
     """
 
     task: str

@@ -19,14 +19,14 @@ from metasgd_tf.runs.training import train_run
 def reproduce(output_dir: str) -> dict[str, Any]:
     """Trains and evaluates the six rows, and writes `table1.json` and `table1.md`.
 
-    A row that is trained already is evaluated only.
+    A finished run is only evaluated, and an interrupted one is resumed.
 
     Args:
       output_dir: holds a run's directory for each row, and the two files.
 
     Returns:
-      What `table1.json` holds: `results`, a row for each of the 18 cells; `differences`, Meta-SGD
-      minus MAML over identical tasks, for each pair of shots; and where the numbers come from.
+      The contents of `table1.json`: `results`, a row for each of the 18 cells; `differences`,
+      Meta-SGD minus MAML on identical tasks, for each pair of shots; and the provenance.
     """
     output = pathlib.Path(output_dir)
     results, differences = [], []

@@ -1,4 +1,4 @@
-"""Two runs on identical tasks: what sets them apart, whatever the difficulty of the tasks."""
+"""Compares two runs on identical tasks, which cancels the differences between tasks."""
 
 import pathlib
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ IMAGE_FLAGS = (
     "image_channels",
     "allow_incomplete",
 )
-"""The flags that choose the test tasks of images beside `task_flags.TASK_FLAGS`."""
+"""The flags that, with `task_flags.TASK_FLAGS`, choose the test tasks of images."""
 
 
 def paired_difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def paired_difference(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
 def load_other(
     run: LoadedRun, other_dir: str, other_task: Mapping[str, Any] | None = None
 ) -> LoadedRun:
-    """Loads another run, to be evaluated on the tasks of a first one and by the same checkpoint.
+    """Loads another run, to be evaluated on the tasks of a first one, at the same checkpoint kind.
 
     Args:
       run: the first one.
@@ -76,8 +76,8 @@ def _naming_the_flag(error: Exception, other_dir: str) -> str:
 
 
 def _differences(run: LoadedRun, other: flags.FlagValues) -> list[str]:
-    """Returns where a run would be evaluated on other tasks: `--name=other's instead of run's`."""
-    # Where the data lie is no matter.
+    """Returns the flags that make the test tasks differ: `--name=other's instead of run's`."""
+    # The location of the data does not matter.
     names = [name for name in task_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
     # What a sinusoid was trained on does not matter: it is always evaluated on 5, 10 and 20 shots.
     if isinstance(run.family, ImageClassification):
@@ -90,13 +90,13 @@ def _differences(run: LoadedRun, other: flags.FlagValues) -> list[str]:
 
 
 def compare(run: LoadedRun, evaluated: Evaluation, other: LoadedRun, others: Evaluation) -> None:
-    """Adds `comparison` to a run's report: itself minus another one, after the last inner step.
+    """Adds `comparison` to a run's report: the run minus another one, after the last inner step.
 
     Args:
       run: the run.
-      evaluated: its evaluation, which is added to.
-      other: what `load_other` gave for it.
-      others: the other one's evaluation by the same protocol.
+      evaluated: its evaluation, whose report is extended.
+      other: the other run, from `load_other`.
+      others: the other run's evaluation by the same protocol.
     """
     metric = run.family.metric
     evaluated.report["comparison"] = {

@@ -1,4 +1,4 @@
-"""Which classes of the test split a classifier takes for which, over all test tasks."""
+"""The confusion matrix of a classifier over the classes of the test split."""
 
 import csv
 import pathlib
@@ -21,7 +21,7 @@ WORST = 10
 
 
 class Confusion(NamedTuple):
-    """How often a class was predicted for queries of another or itself.
+    """How often each class was predicted for the queries of each class.
 
     Attributes:
       classes: the names of the test split's classes.
@@ -33,10 +33,10 @@ class Confusion(NamedTuple):
 
 
 def image_family(run: LoadedRun) -> ImageClassification:
-    """Returns the tasks that a run is evaluated on.
+    """Returns the task family that a run is evaluated on.
 
     Raises:
-      InputError: if they are no classification of images.
+      InputError: if it does not classify images.
     """
     if not isinstance(run.family, ImageClassification):
         classifies = isinstance(run.family, TaskFamily) and run.family.classifies
@@ -56,13 +56,13 @@ def confusion(
 ) -> Confusion:
     """Counts a run's predictions after the last inner step on the tasks of `evaluation.evaluate`.
 
-    A class can be taken only for another one of the same task.
+    A class can be confused only with another one of the same task.
 
     Args:
       run: a run.
-      num_tasks: test tasks; the family's own number if not given.
-      eval_seed: what the tasks are drawn by.
-      inner_steps: updates; the run's own number if not given.
+      num_tasks: number of test tasks; the family's default if not given.
+      eval_seed: the seed of the tasks.
+      inner_steps: number of inner steps; as in training if not given.
 
     Raises:
       InputError: if the run does not classify images.
@@ -100,7 +100,7 @@ def confusion(
 
 
 def write(model_dir: str, counted: Confusion) -> None:
-    """Writes the counts that are not 0 beside the run's evaluation."""
+    """Writes the counts that are not 0 to `confusion.csv` in the run's directory."""
     with replaced(pathlib.Path(model_dir) / FILE_NAME) as file:
         writer = csv.writer(file)
         writer.writerow(["true_class", "predicted_class", "count"])
@@ -110,9 +110,9 @@ def write(model_dir: str, counted: Confusion) -> None:
 
 
 def worst(counted: Confusion) -> list[tuple[str, float, int]]:
-    """Returns name, accuracy and number of queries of the ten classes of the lowest accuracy.
+    """Returns name, accuracy and number of queries of the ten classes of lowest accuracy.
 
-    Classes that no task had are left out. Of equals the earlier come first.
+    Classes that no task had are left out. Classes of equal accuracy stay in order.
     """
     queries = counted.counts.sum(axis=1)
     (asked,) = np.nonzero(queries)

@@ -1,4 +1,4 @@
-"""A run's directory: it belongs to one training at a time, and to one run for good."""
+"""A run's directory: it holds one run only, which one process at a time may train."""
 
 import contextlib
 import pathlib
@@ -15,12 +15,12 @@ LOCK_NAME = ".lock"
 
 @contextlib.contextmanager
 def claimed(model_dir: str) -> Iterator[pathlib.Path]:
-    """Makes a run's directory where missing, and keeps other trainings out of it.
+    """Creates a run's directory if missing, and locks it against other trainings.
 
-    The system ends the claim with the process, however that ends.
+    The operating system releases the lock when the process ends, however that happens.
 
     Raises:
-      InputError: if it cannot be made or written to, or another training has it.
+      InputError: if it cannot be created or written to, or another training holds the lock.
     """
     path = pathlib.Path(model_dir)
     lock = filelock.FileLock(path / LOCK_NAME, blocking=False)
@@ -44,10 +44,10 @@ def claimed(model_dir: str) -> Iterator[pathlib.Path]:
 
 
 def refuse_another_run(settings: flags.FlagValues, model_dir: str) -> None:
-    """Checks that a run that is in a directory already is the one that the flags describe.
+    """Checks that the run in a directory is the one that the flags describe.
 
     Raises:
-      InputError: if it is not; the differences are named.
+      InputError: if it is not; the message names the differing flags.
     """
     differences = run_flags.differences(settings, run_flags.read(model_dir))
     if differences:

@@ -1,4 +1,4 @@
-"""The network of a run: the one that the field uses for its tasks, or one of a person's own."""
+"""The network of a run: the task family's default, or one that a function of the user builds."""
 
 import keras
 import numpy as np
@@ -13,10 +13,10 @@ def build(model: str | None, family: Family, seed: int) -> keras.Model:
 
     Args:
       model: `package.module:function`, a function of (input_shape, output_size, seed) that returns
-        a Keras 3 model from [N, *input_shape] to [N, output_size]; the family's own if None. The
-        package is looked for where Python looks, the current directory included.
+        a Keras 3 model from [N, *input_shape] to [N, output_size]; the family's default if None.
+        The package is looked up on Python's import path, which includes the current directory.
       family: the tasks.
-      seed: what the weights are drawn by.
+      seed: the seed of the initial weights.
 
     Raises:
       InputError: if there is no such function, or what it returns does not fit the tasks.

@@ -1,4 +1,4 @@
-"""A training that is asked to end keeps what it has reached, and says so."""
+"""Signals that stop training; it saves a checkpoint before it ends."""
 
 import contextlib
 import signal
@@ -17,14 +17,14 @@ class Stopped(Exception):
     """
 
     def __init__(self, number: signal.Signals, where: str):
-        """Words it; `where` says how far the training is."""
+        """Builds the message; `where` says how far training got."""
         super().__init__(f"stopped by {number.name} {where}; the same command goes on from there")
         self.signal = number
 
 
 @contextlib.contextmanager
 def noticing_signals() -> Iterator[Callable[[], signal.Signals | None]]:
-    """Keeps SIGINT and SIGTERM from ending the program at once; the second of a kind does.
+    """Records SIGINT and SIGTERM instead of ending the program; a second one of a kind ends it.
 
     A signal that the program was started to ignore, as under nohup, stays ignored.
 
@@ -33,7 +33,7 @@ def noticing_signals() -> Iterator[Callable[[], signal.Signals | None]]:
     """
     received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
-        # Python lets no other thread set handlers.
+        # Python lets only the main thread set handlers.
         yield lambda: None
         return
 
