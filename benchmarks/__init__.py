@@ -1,1 +1,1 @@
-"""Measures one meta-iteration of Meta-SGD in this project beside other implementations."""
+"""Benchmarks of this project, some of them against other implementations."""

@@ -1,4 +1,4 @@
-"""What is measured: the cases, and the data and first weights that every system shares.
+"""What is measured: the cases, and the data and initial weights that every system shares.
 
 NumPy only, so that a process that measures one framework never loads another.
 """
@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-# Meta-SGD's choices, equal for all systems: every entry of alpha at the start, and Adam outside.
+# Meta-SGD's settings, equal for all systems: alpha's initial value, and Adam as outer optimizer.
 ALPHA = 0.02
 OUTER_LEARNING_RATE = 1e-3
 ADAM_BETA1, ADAM_BETA2, ADAM_EPSILON = 0.9, 0.999, 1e-8
@@ -29,7 +29,7 @@ HALF_SIDE = 0.5
 STEP = 0.1
 REACHED = 0.01
 POLICY_UNITS = 100
-# Advantages: gamma and lambda, and of the baseline's fit the ridge and the unit of time in steps.
+# Advantages: gamma and lambda, and for the baseline's fit the ridge and the unit of time in steps.
 DISCOUNT, TRACE = 0.99, 1.0
 RIDGE, TIME_UNIT = 1e-5, 100.0
 
@@ -128,7 +128,7 @@ CASES = {
 
 
 def initial_weights(case: Case, seed: int = 0) -> list[np.ndarray]:
-    """Draws the first theta: Glorot uniform matrices and filters, zero biases.
+    """Draws the initial theta: Glorot uniform matrices and filters, zero biases.
 
     The convolutions have no bias, which the batch normalisation after them would cancel.
 

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = "metasgd_tf"
 # The module whose presence tells that a peer can run.
 PEERS = {"torch_loop": "torch", "torch_func": "torch", "jax": "jax"}
-# The peers that are not written for the cases of a kind.
+# The peers that do not implement a kind of cases.
 WITHOUT = {"reinforcement": ("torch_func", "jax")}
 
 _GRACE_SECONDS = 10.0
@@ -25,7 +25,7 @@ _TAIL_LINES = 15
 
 
 class BenchmarkError(Exception):
-    """What stops a benchmark, as one sentence for the person who started it."""
+    """An error that stops a benchmark; its message is one sentence for the user."""
 
 
 def chosen_cases(names: Sequence[str]) -> list[cases.Case]:
@@ -66,13 +66,13 @@ def chosen_peers(names: Sequence[str]) -> list[str]:
 
 
 def offering(case: cases.Case, systems: Sequence[str]) -> list[str]:
-    """Returns those of the systems that a case can be measured on."""
+    """Returns the systems that implement a case."""
     return [system for system in systems if system not in WITHOUT.get(case.kind, ())]
 
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """What a worker says of the meta-iterations it ran.
+    """A worker's report on the meta-iterations that it ran.
 
     Attributes:
       seconds: Wall time of all of them.
@@ -94,10 +94,10 @@ class Process(contextlib.AbstractContextManager):
         Args:
           arguments: Its command line.
           module: The module that it runs.
-          name: What errors call it.
+          name: Its name in error messages.
         """
         self._name = name
-        # A file and not a pipe: nobody reads a pipe in time, and a full one stops the worker.
+        # A file and not a pipe: nobody would read a pipe in time, and a full one blocks the worker.
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self._process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -123,7 +123,7 @@ class Process(contextlib.AbstractContextManager):
         return self.receive()
 
     def receive(self) -> dict[str, Any]:
-        """Returns what the process says next.
+        """Returns the next reply of the process.
 
         Raises:
           BenchmarkError: The process ended instead.
@@ -167,7 +167,7 @@ class Worker(Process):
       system: The system's name.
       case: The case.
       first_step_seconds: From the start of building to the end of meta-iteration 0.
-      first_loss: What that iteration's loss was.
+      first_loss: The loss of that iteration.
       done: Meta-iterations run so far.
     """
 

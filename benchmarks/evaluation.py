@@ -2,8 +2,8 @@
 
     python -m benchmarks.evaluation --cases=omniglot,mini_imagenet
 
-This project's system alone, with 15 queries a class in both. Rounds of training and of evaluation
-alternate, so that what disturbs the machine disturbs both; only the ratio says something.
+This project's system alone, with 15 queries per class in both. Rounds of training and of evaluation
+alternate, so that other load on the machine affects both; only their ratio is meaningful.
 """
 
 import dataclasses

@@ -2,11 +2,11 @@
 
     python -m benchmarks.feeding --case=mini_imagenet
 
-By this project's system, on noise of the size that is held at most: 4,400 classes of 20 for
-Omniglot, which are those of training, and all 60,000 images of MiniImagenet. Rounds of training
-and of drawing the same tasks alternate, so that what disturbs the machine disturbs both. One case a
-process, since a process's peak memory never falls. The exit code is 1 if drawing takes the limit or
-more.
+This project's system alone, on noise of the size of the largest data in use: Omniglot's training
+split, 4,400 classes of 20 images, and all 60,000 images of MiniImagenet. Rounds of training and of
+drawing the same tasks alternate, so that other load on the machine affects both. Each process
+measures one case, since a process's peak memory never falls. The exit code is 1 if drawing takes
+the limit or more.
 """
 
 import resource
@@ -24,9 +24,9 @@ _HELD = {"omniglot": (4400, 20), "mini_imagenet": (100, 600)}
 
 _CASE = flags.DEFINE_enum("case", "omniglot", list(_HELD), "Case to measure.")
 _ROUNDS = flags.DEFINE_integer("rounds", 10, "Rounds to time.", lower_bound=1)
-_ITERATIONS = flags.DEFINE_integer("iterations", 5, "Of a round.", lower_bound=1)
+_ITERATIONS = flags.DEFINE_integer("iterations", 5, "Meta-iterations per round.", lower_bound=1)
 _LIMIT_PERCENT = flags.DEFINE_float(
-    "limit_percent", 5.0, "Share of a meta-iteration that counts as a failure."
+    "limit_percent", 5.0, "Share of a meta-iteration from which drawing counts as a failure."
 )
 
 
@@ -36,7 +36,7 @@ def peak_gb() -> float:
 
 
 def milliseconds(work: Callable[..., object], *arguments: int) -> float:
-    """Returns the time of a call."""
+    """Returns the time of a call, in milliseconds."""
     begin = time.perf_counter()
     work(*arguments)
     return 1e3 * (time.perf_counter() - begin)

@@ -33,8 +33,8 @@ def multiplications(case: cases.Case) -> list[int]:
 def operations(case: cases.Case) -> int:
     """Returns the floating-point operations of a meta-iteration's matrix products.
 
-    In navigation every step of a trajectory is an example. The rollouts cost nothing more: what the
-    policy says in a state for given weights is the product from which the loss starts, too.
+    In navigation every step of a trajectory is an example. The rollouts add nothing: the policy's
+    outputs in their states are also the products from which the loss starts.
     """
     first, *others = multiplications(case)
     each = case.ways or case.horizon or 1

@@ -13,11 +13,11 @@ from benchmarks import driver
 
 _CASES = flags.DEFINE_list("cases", ["sinusoid", "omniglot"], "Cases to check.")
 _LIMIT_MB = flags.DEFINE_float("limit_mb", 20.0, "Growth in MB that counts as a failure.")
-_FROM = flags.DEFINE_integer("from_iteration", 200, "Where memory is first noted.", lower_bound=2)
-_TO = flags.DEFINE_integer("to_iteration", 2200, "Where memory is noted again.", lower_bound=3)
+_FROM = flags.DEFINE_integer("from_iteration", 200, "First iteration to measure at.", lower_bound=2)
+_TO = flags.DEFINE_integer("to_iteration", 2200, "Last iteration to measure at.", lower_bound=3)
 
-# Equal pieces of the way to the first note, and the same ones beyond it: a system may compile for a
-# number of iterations that it has not met, which is no leak.
+# How many equal pieces lead to the first measurement; the second one is reached in pieces of the
+# same size, since a system may compile for a new number of iterations, which is no leak.
 _PIECES = 10
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.meta_step --cases=omniglot,mini_imagenet --peers=torch_loop,jax
 
 Every system runs in a process of its own and draws its own episodes. Only one works at a time, and
-their rounds are interleaved (A, B, C, A, B, C, ...), so that what else a machine does falls on all
-alike; numbers of different runs do not compare.
+their rounds are interleaved (A, B, C, A, B, C, ...), so that other load on the machine affects all
+alike; numbers of different runs are not comparable.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _PEERS = flags.DEFINE_list(
 )
 _JSON = flags.DEFINE_string("json", None, "File to write the results to.")
 _ROUNDS = flags.DEFINE_integer(
-    "rounds", 7, "Rounds a system; their median is reported.", lower_bound=1
+    "rounds", 7, "Rounds per system; their median is reported.", lower_bound=1
 )
 _ROUND_SECONDS = flags.DEFINE_float(
     "round_seconds", 1.5, "Length of a round, about.", lower_bound=0.0
@@ -46,10 +46,10 @@ def warm_up(worker: driver.Worker, round_seconds: float) -> int:
     while True:
         seconds = worker.run(count).seconds
         if seconds >= round_seconds / 3:
-            # The pace once more: the run that got here may hold a compilation or a cold cache.
+            # Timed once more: the run that got here may include a compilation or a cold cache.
             seconds = worker.run(count).seconds
             count = max(1, round(count * round_seconds / seconds))
-            # A system may compile for a number of iterations that it has not met.
+            # A system may compile for a new number of iterations.
             worker.run(count)
             return count
         count *= 2
@@ -58,8 +58,8 @@ def warm_up(worker: driver.Worker, round_seconds: float) -> int:
 def check_returns(case: cases.Case, workers: Sequence[driver.Worker]) -> None:
     """Checks that the first rollouts of all systems have the same mean return.
 
-    They start by the same policy, so that their mean returns differ by chance alone: by the goals
-    that each drew, above all. The losses of other kinds of cases do not lend themselves to this.
+    They start with the same policy, so that their mean returns differ by chance alone, mostly by
+    the goals that each drew. The losses of other kinds of cases cannot be compared like this.
 
     Raises:
       driver.BenchmarkError: One is too far off this project's.

@@ -2,8 +2,8 @@
 
     python -m benchmarks.rollouts
 
-By this project's system, in the sizes of the case `navigation`: 40 tasks of 20 trajectories of 100
-steps, all at once. To be held against the iterations that `benchmarks.meta_step` measures in the
+This project's system alone, at the sizes of the case `navigation`: 40 tasks of 20 trajectories of
+100 steps, all at once. Compare with meta-iterations that `benchmarks.meta_step` measures within the
 same hour on the same machine.
 """
 
@@ -18,7 +18,7 @@ _ROUNDS = flags.DEFINE_integer("rounds", 20, "Collections to time.", lower_bound
 
 
 def main(argv: list[str]) -> None:
-    """Collects and prints the seconds that it took."""
+    """Collects trajectories and prints the seconds that it took."""
     del argv
     from benchmarks.systems import metasgd_tf
 

@@ -2,13 +2,14 @@
 
     python -m benchmarks.serving --peers=torch_func
 
-A request is B tasks of Omniglot's shape, 5-way 1-shot with a query a class, adapted to by one step
-and answered. The export is loaded by TensorFlow and asked for its signature `serving_default`; the
-peer does the same work as one vmap over the tasks, or for a single one without it. (Not the same
-numbers: PyTorch pads a convolution of stride 2 on another side, and flattens in another order.)
+A request has B tasks of Omniglot's shape, 5-way 1-shot with one query per class; a system adapts to
+each by one step and predicts its queries. The export is loaded by TensorFlow and called by its
+signature `serving_default`; the peer does the same work as one vmap over the tasks, or without vmap
+for a single task. (The predictions differ: PyTorch pads a convolution of stride 2 on another side,
+and flattens in another order.)
 
 Each system has a process of its own, only one works at a time, and their rounds are interleaved;
-numbers of different runs do not compare.
+numbers of different runs are not comparable.
 """
 
 import contextlib
@@ -36,7 +37,7 @@ _DISTRIBUTIONS = ("tensorflow", "keras", "torch", "numpy")
 
 
 def measure(systems: list[str], tasks: int, rounds: int, requests: int) -> list[dict[str, Any]]:
-    """Measures some systems on requests of so many tasks, their rounds interleaved.
+    """Measures some systems on requests of `tasks` tasks, their rounds interleaved.
 
     Args:
       systems: Modules of `benchmarks.systems` with a function `answering`.

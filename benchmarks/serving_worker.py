@@ -1,8 +1,8 @@
-"""Answers requests of one system in a process of its own, at the word of `benchmarks.serving`.
+"""Answers requests with one system in a process of its own, controlled by `benchmarks.serving`.
 
-Protocol, one JSON object a line. At the start the worker makes the system ready, has it answer and
-writes `{"probabilities"}`. Each line `{"requests"}` that it reads makes it answer so many and write
-`{"seconds"}`, a list. It ends when its input is closed.
+Protocol, one JSON object per line. At the start the worker prepares the system, has it answer and
+writes `{"probabilities"}`. For each line `{"requests"}` that it reads, it answers that many and
+writes `{"seconds"}`, a list. It ends when its input is closed.
 """
 
 import importlib
@@ -50,7 +50,7 @@ def request(case: cases.Case, tasks: int) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def main(argv: list[str]) -> None:
-    """Makes the system ready, then answers until there are no more requests."""
+    """Prepares the system, then answers until there are no more requests."""
     del argv
     output = protocol_output()
     system = importlib.import_module(f"benchmarks.systems.{flags.FLAGS.system}")

@@ -1,12 +1,12 @@
-"""Runs MiniImagenet's whole way on made-up textures, where its images are not to be had.
+"""Runs all steps of MiniImagenet on synthetic textures, where its images are not available.
 
     python -m benchmarks.textures --work_dir=DIR
 
-Writes as many JPEG files as MiniImagenet has, 600 for each of its 64, 16 and 20 classes, and gives
-them to the commands that a person would give ImageNet's: `train`, which prepares the data set, and
-`evaluate` on the 20 test classes, at the beginning and in the end. A class is a pair of gratings in
-colours of its own, and each of its images shows them elsewhere, under noise. No number of it says
-anything about ImageNet; it shows that what is learned carries over to unseen classes.
+Writes as many JPEG files as MiniImagenet has, 600 for each of its 64, 16 and 20 classes, and runs
+the commands that a user would run on the real images: `train`, which prepares the data set, and
+`evaluate` on the 20 test classes, after one iteration and after all. A class is a pair of gratings
+in colours of its own, and each of its images shows them shifted, under noise. The numbers say
+nothing about ImageNet; they show that what is learned carries over to unseen classes.
 """
 
 import pathlib
@@ -45,7 +45,7 @@ def texture(label: int, number: int) -> np.ndarray:
 
 
 def write_images(folder: pathlib.Path, contents: Contents) -> None:
-    """Writes a folder a class under `train/`, `val/` and `test/`, where it is not there yet."""
+    """Writes one folder per class under `train/`, `val/` and `test/`; existing images are kept."""
     for split, names in contents.classes.items():
         for name in names:
             write_class(folder / _FOLDERS[split] / name, contents.names.index(name), contents)

@@ -1,11 +1,11 @@
-"""Runs one system on one case in a process of its own, at the driver's word.
+"""Runs one system on one case in a process of its own, controlled by the driver.
 
     python -m benchmarks.worker --system=torch_loop --case=sinusoid
 
-Protocol, one JSON object a line. At the start the worker builds the system, runs meta-iteration 0
-and writes `{"first_step_seconds", "loss"}`; the seconds leave out importing the framework. Each
-line `{"first", "count"}` that it reads makes it run meta-iterations `[first, first + count)` and
-write `{"seconds", "loss", "resident_mb"}`. It ends when its input is closed.
+Protocol, one JSON object per line. At the start the worker builds the system, runs meta-iteration 0
+and writes `{"first_step_seconds", "loss"}`; the seconds leave out importing the framework. For each
+line `{"first", "count"}` that it reads, it runs meta-iterations `[first, first + count)` and writes
+`{"seconds", "loss", "resident_mb"}`. It ends when its input is closed.
 """
 
 import importlib

@@ -1,1 +1,1 @@
-"""Clients of TF Serving with an export of this project; they need nothing else of it."""
+"""Clients of an export in TF Serving, which do not need this project, and tasks of your own."""

@@ -4,8 +4,8 @@
     python -m examples.classify_by_grpc --server=127.0.0.1:8500 --model=omniglot \
         --support_dir=A --query_dir=B
 
-A has a sub-folder a class with a few PNG or JPEG files each, B the files to classify. Prints name,
-class and probability of each, separated by tabs.
+A has one sub-folder per class with a few PNG or JPEG files each, and B has the files to classify.
+Prints the name, class and probability of each file, separated by tabs.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def ask(server: str, asked: predict_pb2.PredictRequest) -> dict[str, np.ndarray]
     """Sends a request and returns the outputs by name.
 
     Raises:
-      SystemExit: with what the server says, if it refuses, or cannot be reached.
+      SystemExit: with the error as its message, if the server refuses or cannot be reached.
     """
     # gRPC refuses messages over 4 MiB unless it is told otherwise.
     options = [("grpc.max_receive_message_length", 64 * MEBIBYTE)]
@@ -55,7 +55,7 @@ def ask(server: str, asked: predict_pb2.PredictRequest) -> dict[str, np.ndarray]
 
 
 def main() -> None:
-    """Reads the folders, asks and prints."""
+    """Reads the folders, sends the request and prints the answers."""
     parser = argparse.ArgumentParser(description="Classifies images by TF Serving's gRPC.")
     parser.add_argument("--server", default="127.0.0.1:8500")
     parser.add_argument("--model", default="omniglot")
@@ -67,7 +67,7 @@ def main() -> None:
     queries = sorted(given.query_dir.iterdir())
     outputs = ask(given.server, request(given.model, support, queries))
     names = list(support)
-    # One task was asked for.
+    # The request has one task.
     answers = zip(queries, outputs["classes"][0], outputs["probabilities"][0], strict=True)
     for path, chosen, probabilities in answers:
         print(path.name, names[chosen], f"{probabilities[chosen]:.4f}", sep="\t")

@@ -1,10 +1,10 @@
-"""Classifies images by TF Serving's REST interface, with Python's own library alone.
+"""Classifies images by TF Serving's REST interface, with Python's standard library alone.
 
     python -m examples.classify_by_rest --server=http://127.0.0.1:8501 --model=omniglot \
         --support_dir=A --query_dir=B
 
-A has a sub-folder a class with a few PNG or JPEG files each, B the files to classify. Prints name,
-class and probability of each, separated by tabs.
+A has one sub-folder per class with a few PNG or JPEG files each, and B has the files to classify.
+Prints the name, class and probability of each file, separated by tabs.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def ask(server: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
     """Sends a request and returns the outputs by name.
 
     Raises:
-      SystemExit: with what the server says, if it refuses, or cannot be reached.
+      SystemExit: with the error as its message, if the server refuses or cannot be reached.
     """
     url = f"{server}/v1/models/{model}:predict"
     headers = {"Content-Type": "application/json"}
@@ -53,7 +53,7 @@ def ask(server: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Reads the folders, asks and prints."""
+    """Reads the folders, sends the request and prints the answers."""
     parser = argparse.ArgumentParser(description="Classifies images by TF Serving's REST.")
     parser.add_argument("--server", default="http://127.0.0.1:8501")
     parser.add_argument("--model", default="omniglot")
@@ -65,7 +65,7 @@ def main() -> None:
     queries = sorted(given.query_dir.iterdir())
     outputs = ask(given.server, given.model, request(support, queries))
     names = list(support)
-    # One task was asked for.
+    # The request has one task.
     answers = zip(queries, outputs["classes"][0], outputs["probabilities"][0], strict=True)
     for path, chosen, probabilities in answers:
         print(path.name, names[chosen], f"{probabilities[chosen]:.4f}", sep="\t")

@@ -1,4 +1,4 @@
-"""A classification of one's own, from NumPy arrays: measurements of 40 kinds, a row an example.
+"""Classification tasks of your own, from NumPy arrays: measurements of 40 kinds.
 
 python -m metasgd_tf.train --task=examples.clusters:clusters --ways=5 --shots=2 \
         --model_dir=runs/clusters
@@ -23,14 +23,14 @@ def measurements() -> np.ndarray:
 
 
 class Clusters(TaskFamily):
-    """Tasks of `ways` kinds that are told apart by their measurements."""
+    """Tasks of telling `ways` kinds apart by their measurements."""
 
     input_shape = (8,)
     metric, metric_mode = "accuracy", "max"
     classifies = True
 
     def __init__(self, ways: int, shots: int, queries: int, splits: tuple[str, ...]):
-        """Holds the kinds of the splits that will be drawn from."""
+        """Keeps the data of the splits that episodes will be drawn from."""
         self.output_size, self.shots, self.queries = ways, shots, queries
         self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
         data = measurements().astype(np.float32)
@@ -56,5 +56,5 @@ class Clusters(TaskFamily):
 
 
 def clusters(settings: flags.FlagValues, splits: tuple[str, ...]) -> Clusters:
-    """Makes the tasks of a run by its flags."""
+    """Makes the task family that a run's flags describe."""
     return Clusters(settings.ways, settings.shots, settings.queries, splits)

@@ -1,4 +1,4 @@
-"""A regression of one's own: straight lines, learned from a few points.
+"""Regression tasks of your own: straight lines, learned from a few points.
 
 python -m metasgd_tf.train --task=examples.lines:lines --shots=3 --model_dir=runs/lines
 """
@@ -35,7 +35,7 @@ class Lines(TaskFamily):
 
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws a line and its points; the splits differ in nothing but their seeds."""
-        # These are the same numbers whether XLA compiles this or not, unlike most of TensorFlow's.
+        # Unlike most of TensorFlow's draws, `uniform` gives the same numbers with and without XLA.
         a, b = tf.unstack(4 * uniform(fold_in(seed, 0), [2]) - 2)
         x = 2 * uniform(fold_in(seed, 1), [self.shots + self.queries, 1]) - 1
         y = a * x + b
@@ -44,5 +44,5 @@ class Lines(TaskFamily):
 
 
 def lines(settings: flags.FlagValues, splits: tuple[str, ...]) -> Lines:
-    """Makes the tasks of a run by its flags."""
+    """Makes the task family that a run's flags describe."""
     return Lines(settings.shots, settings.queries)

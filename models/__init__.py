@@ -1,1 +1,1 @@
-"""Plain Keras networks, which know nothing of meta-learning."""
+"""Plain Keras networks, independent of meta-learning."""

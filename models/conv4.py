@@ -22,7 +22,7 @@ def conv4(
     Args:
       input_shape: height, width and channels of an image.
       output_size: number of classes.
-      seed: what the weights are drawn by.
+      seed: the seed of the initial weights.
       filters: of each convolution; 64 for Omniglot and 32 for MiniImagenet in the papers.
       pooling: what halves an image in each module: the convolution's `stride` of 2, as in MAML's
         network for Omniglot, or 2×2 `max`-pooling after the ReLU, as everywhere else.

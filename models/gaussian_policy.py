@@ -9,12 +9,12 @@ class LogStandardDeviation(keras.layers.Layer):
     """Appends a learned log standard deviation, the same in every state, to the means."""
 
     def __init__(self, initial_value: float = 0.0, **kwargs):
-        """Says where it starts: at 0 the standard deviation is 1."""
+        """Sets the initial log standard deviation; at 0 the standard deviation is 1."""
         super().__init__(**kwargs)
         self.initial_value = initial_value
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        """Makes one for each coordinate of an action."""
+        """Creates one weight for each coordinate of an action."""
         self.log_std = self.add_weight(
             shape=(input_shape[-1],),
             initializer=keras.initializers.Constant(self.initial_value),
@@ -28,7 +28,7 @@ class LogStandardDeviation(keras.layers.Layer):
         )
 
     def get_config(self) -> dict:
-        """Returns what the layer is made from."""
+        """Returns the arguments that recreate the layer."""
         return super().get_config() | {"initial_value": self.initial_value}
 
 
@@ -44,9 +44,9 @@ def gaussian_mlp(
 
     Args:
       input_shape: shape of a state, flat.
-      output_size: twice the coordinates of an action: their means, then their log standard
+      output_size: twice the number of coordinates of an action: means, then log standard
         deviations.
-      seed: what the weights are drawn by.
+      seed: the seed of the initial weights.
       hidden: widths of the hidden layers.
       state_dependent: whether the log standard deviations are outputs of the network like the
         means, instead of weights that are the same in every state.
@@ -72,5 +72,5 @@ def gaussian_mlp(
 
 
 def gaussian_mlp_of_state(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
-    """Builds the same with log standard deviations that depend on the state."""
+    """Builds `gaussian_mlp` with log standard deviations that depend on the state."""
     return gaussian_mlp(input_shape, output_size, seed, state_dependent=True)

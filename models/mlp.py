@@ -18,7 +18,7 @@ def mlp(
     Args:
       input_shape: shape of one input, flat.
       output_size: number of linear outputs.
-      seed: what the weights are drawn by.
+      seed: the seed of the initial weights.
       hidden: widths of the hidden layers.
       stddev: standard deviation of the weights' truncated normal; biases start at 0.
 

@@ -9,13 +9,13 @@ CONVOLUTIONS = 3
 def resnet12(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds four residual blocks, global average pooling and a linear layer.
 
-    A block has three 3×3 convolutions, each with batch normalisation, a 1×1 convolution with one
-    too as its shortcut, LeakyReLU of slope 0.1, and ends in 2×2 max-pooling. There is no dropout.
+    A block has three 3×3 convolutions and, as its shortcut, a 1×1 convolution, each with batch
+    normalisation, LeakyReLU of slope 0.1, and 2×2 max-pooling at its end. There is no dropout.
 
     Args:
       input_shape: height, width and channels of an image, at least 16 pixels a side.
       output_size: number of classes.
-      seed: what the weights are drawn by.
+      seed: the seed of the initial weights.
 
     Returns:
       A model from [N, *input_shape] to logits [N, output_size], float32.

@@ -1,6 +1,6 @@
-"""Learning to learn: the update rule, its learned rates, the outer loop and evaluation.
+"""Meta-learning: the update rule, its learned rates, the outer loop and evaluation.
 
-It serves any Keras model and any distribution over tasks; see `MetaLearner` and `MetaTrainer`.
+It works with any Keras model and distribution over tasks; see `MetaLearner` and `MetaTrainer`.
 """
 
 import keras

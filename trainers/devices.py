@@ -1,4 +1,4 @@
-"""How work is laid on the machine: threads, compilation, and tasks side by side."""
+"""How work is spread over the machine: threads, compilation, and tasks in parallel."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 TASKS_IN_FLIGHT = 8
-"""Tasks whose graphs lie side by side; a loop over such chunks bounds graph size and memory."""
+"""Tasks in a chunk, which run in parallel; a loop over chunks bounds graph size and memory."""
 
 
 def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
@@ -26,7 +26,7 @@ def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
         return total
 
     def chunk_of(values: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-        # A slice of a size that XLA knows; it does not with values[start : start + ...].
+        # XLA needs to know the size of a slice, and does not with values[start : start + ...].
         rest = values.shape[1:]
         return tf.slice(values, [start, *[0] * len(rest)], [TASKS_IN_FLIGHT, *rest])
 
@@ -40,12 +40,12 @@ def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
 
 
 def xla_pays(model: keras.Model) -> bool:
-    """Tells whether XLA makes a step of this model faster.
+    """Returns whether XLA makes a step of this model faster.
 
-    It does, by an order of magnitude, where the time goes into starting small operations. A
-    convolutional network's goes into the convolutions, which XLA compiles for minutes on a CPU to
-    run no faster. A recurrent layer's loop over time, differentiated twice, XLA compiles for half a
-    minute and runs a hundred times slower than TensorFlow does.
+    It does, by an order of magnitude, if most of the time goes into launching small operations. In
+    convolutional networks it goes into the convolutions, which XLA takes minutes to compile on a
+    CPU and runs no faster. The loop over time of a recurrent layer, differentiated twice, takes XLA
+    half a minute to compile and runs a hundred times slower than without it.
     """
     slower = ("keras.src.layers.convolution", "keras.src.layers.rnn")
     return all(
@@ -58,7 +58,7 @@ def use_cores_for_tasks() -> None:
     """Sets TensorFlow's CPU threads for small operations on many tasks at once.
 
     One thread works on an operation, and as many operations run at once as there are cores:
-    splitting a batch of five images over cores costs more than it gains. To be called before
+    splitting a batch of five images over cores costs more than it gains. It must be called before
     TensorFlow runs its first operation.
     """
     tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -72,7 +72,7 @@ def cores() -> int:
 
 
 def describe() -> str:
-    """Returns what TensorFlow computes on: its GPUs by name, or the CPU's cores."""
+    """Returns the devices that TensorFlow computes on: the GPUs' names, or the CPU's cores."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return f"CPU, {cores()} cores"

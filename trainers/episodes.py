@@ -1,4 +1,4 @@
-"""Tasks as data: the episode, and the sizes by which learners are evaluated."""
+"""Tasks as data: episodes, and the protocol by which learners are evaluated."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,10 +7,10 @@ import tensorflow as tf
 
 
 class Episode(NamedTuple):
-    """One task: examples to learn from, and examples that show what was learned.
+    """One task: a support set to learn from, and a query set to test what was learned.
 
-    Inputs and targets are tensors, or dicts, lists or tuples of tensors that have the same first
-    size, as the model and the loss take them.
+    Inputs and targets are tensors, or dicts, lists or tuples of tensors of equal first dimension,
+    as the model and the loss take them.
 
     Attributes:
       support_inputs: [N, ...].
@@ -33,10 +33,10 @@ class Protocol(NamedTuple):
     """How a family is evaluated.
 
     Attributes:
-      shots: support examples (a class, in classification), or trajectories.
-      num_tasks: different tasks; the confidence interval is over these.
+      shots: support examples (per class, in classification), or trajectories.
+      num_tasks: number of different tasks; the confidence interval is over these.
       repeats: support sets drawn for each task, over which its score is averaged first.
-      before: as many tasks, the first ones, are scored before adaptation too; all if not given.
+      before: how many tasks, the first ones, are also scored before adaptation; all if not given.
     """
 
     shots: int
@@ -45,14 +45,14 @@ class Protocol(NamedTuple):
     before: int | None = None
 
     def scored(self, step: int) -> int:
-        """Returns how many tasks are scored after that many inner steps."""
+        """Returns how many tasks are scored after `step` inner steps."""
         if step or self.before is None:
             return self.num_tasks
         return min(self.before, self.num_tasks)
 
 
 def is_finite(values: Any) -> bool:
-    """Tells whether all numbers in a nested structure of tensors are finite."""
+    """Returns whether all numbers in a nested structure of tensors are finite."""
     tensors = [tf.convert_to_tensor(value) for value in tf.nest.flatten(values)]
     return all(
         bool(tf.reduce_all(tf.math.is_finite(tensor)))

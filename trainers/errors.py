@@ -1,13 +1,13 @@
-"""Exceptions whose message is one sentence for the person who asked."""
+"""Exceptions whose message is one sentence for the user."""
 
 
 class InputError(ValueError):
-    """A request that cannot be met as asked.
+    """An argument, a flag or data that cannot be used.
 
-    The message names the argument (or flag), its value and what would be right. Commands print it
+    The message names the argument (or flag), its value and what it should be. Commands print it
     without a traceback; library users may catch it as a `ValueError`.
     """
 
 
 class DivergedError(ArithmeticError):
-    """Training met a number that is not finite, and stopped before using it."""
+    """Training computed a number that is not finite, and stopped before using it."""

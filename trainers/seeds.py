@@ -1,11 +1,12 @@
 """Random numbers as pure functions of a seed, a pair of integers (int32).
 
-A run can so be repeated and resumed without saving any iterator:
+So a run can be repeated and resumed without saving any iterator. Each seed derives from the one
+before:
 
     run seed ─ split (training, validation, test) ─ meta-iteration ─ task of the meta-batch
 
-The generator is named in every draw, because TensorFlow would choose another one under XLA. Of the
-same bits XLA makes other normal numbers all the same.
+The generator is named in every draw, because TensorFlow would choose another one under XLA. Even
+so, XLA makes other normal numbers from the same bits.
 """
 
 from collections.abc import Sequence
@@ -22,24 +23,24 @@ def stream(seed: int, split: str) -> tf.Tensor:
 
 
 def fold_in(seed: tf.Tensor, *numbers: tf.Tensor | int) -> tf.Tensor:
-    """Returns the seed [2] that belongs to these numbers under `seed`, one after the other."""
+    """Derives a seed [2] from `seed` and these numbers, which are folded in one by one."""
     for number in numbers:
         seed = tf.random.experimental.stateless_fold_in(seed, tf.cast(number, tf.int32), _GENERATOR)
     return seed
 
 
 def split_seed(seed: tf.Tensor, count: int) -> tf.Tensor:
-    """Returns `count` seeds that belong to this one, [count, 2] (int32)."""
+    """Derives `count` seeds from one, [count, 2] (int32)."""
     return tf.random.stateless_uniform([count, 2], seed, None, None, tf.int32, alg=_GENERATOR)
 
 
 def uniform(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Returns numbers in [0, 1) of this shape, float32, with 24 random bits."""
-    # From integers, since XLA makes other floats of the same bits.
+    """Draws numbers uniformly from [0, 1), of this shape, float32, with 24 random bits."""
+    # By way of integers, since XLA makes other floats from the same bits.
     bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=_GENERATOR)
     return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
 
 
 def standard_normal(seed: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Returns standard normal numbers of this shape, float32; XLA draws others by the same seed."""
+    """Draws standard normal numbers of this shape, float32; XLA draws others from the same seed."""
     return tf.random.stateless_normal(shape, seed, alg=_GENERATOR)

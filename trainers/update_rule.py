@@ -36,12 +36,12 @@ def adapt(
       theta: the weights θ, any shapes, floating.
       alpha: one learning rate for each weight, of its shape or broadcastable to it.
       steps: how many updates to make; 0 returns θ.
-      first_order: whether to take the inner gradient as a constant in the outer one (first-order
+      first_order: whether to treat the inner gradient as a constant in the outer one (first-order
         MAML, Finn et al. 2017, section 5.2).
-      names: what to call the weights in errors.
+      names: the names of the weights, for error messages.
 
     Raises:
-      InputError: where the loss does not depend on a weight, which is then named.
+      InputError: if the loss does not depend on some weight, which the message names.
     """
     weights = [tf.convert_to_tensor(weight) for weight in theta]
     for step in range(steps):
@@ -58,7 +58,7 @@ def gradients(
     """Returns ∇L at `weights`, one dense tensor for each weight and of its shape.
 
     Raises:
-      InputError: where the loss does not depend on a weight, which is then named.
+      InputError: if the loss does not depend on some weight, which the message names.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)

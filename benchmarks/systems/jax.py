@@ -1,4 +1,4 @@
-"""JAX: everything of a meta-iteration compiled, the episodes included."""
+"""JAX: the whole meta-iteration is compiled, including the drawing of episodes."""
 
 import functools
 from collections.abc import Callable
@@ -160,7 +160,7 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
 
     @functools.partial(jax.jit, donate_argnums=0)
     def loop(state: Any, pool: jax.Array | None, first: jax.Array, count: jax.Array) -> Any:
-        # Bounds known only at run time, so that no new count is ever compiled anew.
+        # The bounds are known only at run time, so that a new count needs no compilation.
         turns = count // unroll
 
         def turn(index: jax.Array, state: Any) -> Any:

@@ -59,7 +59,7 @@ def evaluating(case: cases.Case, tasks: int) -> Callable[[], object]:
 
     Args:
       case: A classification case.
-      tasks: Tasks to evaluate the first weights on.
+      tasks: Number of tasks to evaluate the initial weights on.
 
     Returns:
       A function that evaluates.
@@ -120,14 +120,14 @@ def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
 
 
 def rolling_out(case: cases.Case) -> Callable[[int], float]:
-    """Prepares collecting trajectories by the first weights, as an iteration does before it learns.
+    """Prepares collecting trajectories with the initial weights, as before the inner step.
 
     Args:
       case: A case of navigation.
 
     Returns:
-      A function that collects those of all tasks for a number, by which they differ, and returns
-      their mean return.
+      A function of a number, which serves as the seed, that collects the trajectories of all tasks
+      and returns their mean return.
     """
     use_cores_for_tasks()
     family = _navigation(case)
@@ -146,7 +146,7 @@ def rolling_out(case: cases.Case) -> Callable[[int], float]:
 def answering(
     case: cases.Case, inputs: np.ndarray, targets: np.ndarray, queries: np.ndarray
 ) -> Callable[[], np.ndarray]:
-    """Exports the case's learner with its first weights, and loads it.
+    """Exports the case's learner with its initial weights, and loads the export.
 
     Args:
       case: A classification case.

@@ -35,7 +35,7 @@ def meta_gradient(
 def answering(
     case: cases.Case, inputs: np.ndarray, targets: np.ndarray, queries: np.ndarray
 ) -> Callable[[], np.ndarray]:
-    """Prepares the adaptation to the tasks of a request and the answers, from the first weights.
+    """Prepares answering a request: adaptation of the initial weights to its tasks, and prediction.
 
     Args:
       case: A classification case.

@@ -1,4 +1,4 @@
-"""PyTorch, a Python loop over tasks: the manner of learn2learn and of most published code."""
+"""PyTorch, a Python loop over tasks, in the style of learn2learn and most published code."""
 
 from collections.abc import Callable
 

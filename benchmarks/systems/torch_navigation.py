@@ -1,4 +1,4 @@
-"""2D navigation in PyTorch, a Python loop over tasks: the manner of learn2learn.
+"""2D navigation in PyTorch, a Python loop over tasks, in the style of learn2learn.
 
 A task's trajectories are collected together, by NumPy's environment and a policy without gradients.
 """
@@ -20,7 +20,7 @@ class Rollouts(NamedTuple):
     Attributes:
       states: Positions before each step, [H, N, 2].
       actions: As they were drawn, [H, N, 2].
-      rewards: Minus the distance that each step led to, [H, N]; 0 after an episode's end.
+      rewards: Minus the distance to the goal after each step, [H, N]; 0 after an episode's end.
       mask: 1 until an episode's end and 0 after it, [H, N].
     """
 
@@ -54,7 +54,7 @@ def roll_out(
       case: The case.
       weights: The policy's weights, as `torch_network.first_weights` orders them.
       goal: float32 `[2]`.
-      rng: What actions are drawn by.
+      rng: The generator that actions are drawn from.
     """
     pairs = (case.horizon, case.shots, 2)
     states, rewards = np.empty(pairs, np.float32), np.empty(pairs[:2], np.float32)
@@ -131,7 +131,7 @@ def adapt(
 def build(case: cases.Case, seed: int = 0) -> Callable[[int, int], float]:
     """Returns `run(first, count)`, which runs the meta-iterations.
 
-    What it returns is minus the mean return before the inner step, of the last of them.
+    It returns minus the mean return before the inner step, in the last of them.
     """
     # The rollouts' matrix products are too small to share. On two busy cores an iteration took
     # 0.61 s by one thread, and by two 0.91 s if they wait passively and 4 to 30 s if they spin, as
@@ -154,7 +154,7 @@ def build(case: cases.Case, seed: int = 0) -> Callable[[int, int], float]:
                 total += before.rewards.sum()
                 fast = adapt(theta, alpha, examples(before))
                 after = examples(roll_out(case, fast, goal, rng))
-                # Each task at once, so that only its graph is in memory.
+                # Task by task, so that only one graph is in memory.
                 (loss(fast, after) / case.tasks).backward()
             optimizer.step()
         return -float(total) / (case.tasks * case.shots)

@@ -13,7 +13,7 @@ Episodes = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def first_weights(case: cases.Case) -> list[torch.Tensor]:
-    """Returns theta as leaves that want gradients: float32, matrices `[in, out]`, filters OIHW."""
+    """Returns theta as leaf tensors with gradients: float32, matrices `[in, out]`, filters OIHW."""
     weights = []
     for array in cases.initial_weights(case):
         tensor = torch.from_numpy(array)
@@ -24,7 +24,7 @@ def first_weights(case: cases.Case) -> list[torch.Tensor]:
 
 
 def first_alpha(theta: Weights) -> list[torch.Tensor]:
-    """Returns alpha as leaves that want gradients, each of the shape of its weight in theta."""
+    """Returns alpha as leaf tensors with gradients, each of the shape of its weight in theta."""
     return [torch.full_like(w, cases.ALPHA).requires_grad_() for w in theta]
 
 

@@ -1,4 +1,4 @@
-"""What every learner offers: the interface that training, evaluation and export use."""
+"""The interface of every learner, which training, evaluation and export use."""
 
 import abc
 from collections.abc import Callable, Sequence
@@ -8,23 +8,23 @@ import keras
 import tensorflow as tf
 
 State: TypeAlias = Any
-"""What a learner keeps of a support set: a nested structure of tensors of fixed shapes."""
+"""What a learner keeps of a support set, such as fast weights: nested tensors of fixed shapes."""
 
 Score: TypeAlias = Callable[[Any, Any], tf.Tensor]
-"""A function of (targets, outputs) that gives one number an example."""
+"""A function of (targets, outputs) that returns one number per example."""
 
 
 class Learner(tf.Module, abc.ABC):
-    """Something that learns a task from its support set and answers its queries.
+    """Learns a task from its support set and predicts its query set.
 
     Variables that are to be saved are attributes, as for any `tf.Module`. The trainer, evaluation,
     TensorBoard and export use what is listed here and nothing else; the conformance test checks it.
 
     Attributes:
-      model: the Keras model whose variables are, or are part of, what is meta-trained.
+      model: the Keras model whose variables are meta-trained, perhaps among others.
       scores: by name, the functions that score predictions; the loss is called `loss`.
-      inner_steps: updates that learning a task takes; 1 where a task is learned at once.
-      predicts_unadapted: whether it can answer before it has seen the support set.
+      inner_steps: updates to learn a task; 1 if a task is learned at once.
+      predicts_unadapted: whether it can predict before it has seen the support set.
       differentiates_twice: whether the meta-gradient takes second derivatives of the model.
     """
 
@@ -41,7 +41,7 @@ class Learner(tf.Module, abc.ABC):
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
-        """The variables that follow what `score` returns, such as moving averages."""
+        """The variables whose new values `score` returns, such as moving averages."""
         return []
 
     @property
@@ -60,22 +60,22 @@ class Learner(tf.Module, abc.ABC):
         training: bool = False,
         seed: tf.Tensor | None = None,
     ) -> State:
-        """Learns a task from its support set; a pure function.
+        """Learns a task from its support set and returns the learned state; a pure function.
 
         Args:
           inputs: the support set's inputs, [N, ...].
           targets: the support set's targets, [N, ...].
           steps: updates to make, `inner_steps` if not given; 0 is before adaptation.
-          values: one tensor for each of `meta_variables`, to be used in place of their values, so
-            that it can be differentiated by them.
+          values: one tensor for each of `meta_variables` to use in place of its value, so that the
+            state can be differentiated with respect to them.
           training: whether random layers such as dropout are active.
-          seed: [2], what these draw from.
+          seed: the seed of these layers, [2].
         """
 
     def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[State]:
         """Returns the states before adaptation and after each of `steps` updates.
 
-        Where `predicts_unadapted` is false, the first one is not to be used.
+        If `predicts_unadapted` is false, the first one must not be used.
         """
         return [self.adapt(inputs, targets, steps=step) for step in range(steps + 1)]
 
@@ -96,11 +96,11 @@ class Learner(tf.Module, abc.ABC):
         """Returns the loss and the other scores on some examples.
 
         Args:
-          state: what `adapt` returned.
+          state: the state that `adapt` returned.
           inputs: [M, ...].
           targets: [M, ...].
           training: whether random layers are active.
-          seed: [2], what these draw from.
+          seed: the seed of these layers, [2].
 
         Returns:
           Scalars by name, means over the examples; and new values of `moving_variables`.

@@ -1,4 +1,4 @@
-"""What meta-learning learns, a model's initial weights θ and its rates α, and how it is used."""
+"""The learner of Meta-SGD and MAML: a model's initial weights θ, the rates α, and adaptation."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ BATCH_NORMS = ("transductive", "support")
 
 
 class MetaLearner(Learner):
-    """A Keras model that learns a task in a step or a few, by `trainers.update_rule`.
+    """A Keras model that learns a task in one or a few steps, by `trainers.update_rule`.
 
     Meta-SGD, MAML and their relatives (Li et al. 2017; Finn et al. 2017): what is meta-trained is θ
     and, where it is learned, α; the state of a task is its fast weights θ'.
@@ -26,7 +26,7 @@ class MetaLearner(Learner):
     Attributes:
       model: the Keras model; its trainable variables are θ.
       alpha: the rates α.
-      inner_steps: updates that learning a task takes.
+      inner_steps: updates to learn a task.
       first_order: whether the outer gradient ignores the second derivatives.
       batch_norm: one of `BATCH_NORMS`: whether batch normalisation uses the statistics of the
         examples that are predicted together, or those of the support set.
@@ -53,12 +53,12 @@ class MetaLearner(Learner):
             several outputs it is a function that takes them in the model's own structure.
           metrics: further scores of (targets, outputs) by name.
           alpha: one of `trainers.learners.alpha.KINDS`; `per_weight` is Meta-SGD, `fixed` is MAML.
-          alpha_init: where all of α starts; drawn from [0.005, 0.1] by `seed` if not given.
+          alpha_init: initial value of all of α; drawn from [0.005, 0.1] by `seed` if not given.
           inner_steps: updates on the support set, at least 1.
           first_order: whether to ignore second derivatives.
-          batch_norm: one of `BATCH_NORMS`. `transductive` is what few-shot learners' published
-            numbers use; with `support` a prediction does not depend on its neighbours.
-          seed: what `alpha_init` is drawn by.
+          batch_norm: one of `BATCH_NORMS`. `transductive` is common in published few-shot results;
+            with `support` a prediction does not depend on the other queries.
+          seed: the seed of `alpha_init`.
 
         Raises:
           InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, or a model
@@ -116,21 +116,21 @@ class MetaLearner(Learner):
     ) -> Tensors:
         """Learns a task: returns the fast weights θ' after `steps` updates on a support set.
 
-        A pure function of its arguments, or of θ and α as they are where those are not given.
+        A pure function of its arguments, and of the variables θ and α where these are not given.
 
         Args:
           inputs: the support set's inputs, [N, ...], in the structure that the model takes.
           targets: the support set's targets, [N, ...].
           steps: updates to make; `inner_steps` if not given.
           values: θ and the learned α to use, one tensor for each of `meta_variables`.
-          theta: other weights to start from, such as what this function returned before.
-          training: whether dropout is active. It is so in meta-training only, so that what is
-            learned from a support set, and predicted by it, does not depend on chance.
-          seed: [2], what dropout draws from.
+          theta: other weights to start from, such as an earlier result of this function.
+          training: whether dropout is active. Only meta-training sets it, so that elsewhere
+            adaptation and predictions do not depend on chance.
+          seed: the seed of dropout, [2].
 
         Returns:
-          One tensor for each weight. Where batch normalisation uses the support set's statistics,
-          these follow, as they are under the fast weights.
+          One tensor for each weight. If batch normalisation uses the support set's statistics,
+          these follow, as computed with the fast weights.
         """
         count = len(self.theta)
         start = theta or values or [weight.value for weight in self.theta]
@@ -176,9 +176,9 @@ class MetaLearner(Learner):
         return loss
 
     def predict(self, state: Tensors, inputs: Any) -> Any:
-        """Returns the model's outputs [M, ...] for inputs [M, ...] with weights that `adapt` gave.
+        """Returns the model's outputs [M, ...] for inputs [M, ...] with weights from `adapt`.
 
-        Where batch normalisation uses the statistics of these inputs, they are answered together.
+        With transductive batch normalisation an output depends on the other inputs too.
         """
         return self._call(state, inputs, training=False, seed=None).outputs
 
@@ -206,11 +206,11 @@ class MetaLearner(Learner):
         """Returns the loss and the metrics on some examples, and the model's new state.
 
         Args:
-          state: one tensor for each weight of the model, or what `adapt` gave.
+          state: one tensor for each weight of the model, or the result of `adapt`.
           inputs: [N, ...].
           targets: [N, ...].
           training: whether dropout is active.
-          seed: [2], what dropout draws from.
+          seed: the seed of dropout, [2].
 
         Returns:
           Scalars by name, the means over the examples, where `loss` includes the model's own

@@ -1,11 +1,11 @@
-"""How much better an action turned out than was to be expected.
+"""Advantages: how much better actions turned out than expected.
 
     V(s_t) = wᵀ φ(s_t, t),  w = argmin Σ (wᵀ φ − R_t)² + λ₂ |w|²       R_t = Σ_k γᵏ r_{t+k}
     δ_t = r_t + γ V(s_{t+1}) − V(s_t),    A_t = Σ_k (γ λ)ᵏ δ_{t+k}
 
-The baseline V is fitted anew to the trajectories of each task that it serves, by features of state
-and time (Duan et al. 2016, "Benchmarking deep reinforcement learning", whose code MAML's goes on
-from); A is generalised advantage estimation (Schulman et al. 2016).
+The baseline V is fitted to each task's own trajectories, on features of state and time (Duan et al.
+2016, "Benchmarking deep reinforcement learning", on whose code MAML's builds); A is generalised
+advantage estimation (Schulman et al. 2016).
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from trainers.policies.trajectories import Trajectories, sizes
 
 RIDGE = 1e-5
 TIME_UNIT = 100.0
-"""Steps; so that powers of the time stay near 1."""
+"""The unit of time in steps, so that powers of the time stay near 1."""
 
 
 def features(observations: tf.Tensor) -> tf.Tensor:
@@ -38,7 +38,7 @@ def features(observations: tf.Tensor) -> tf.Tensor:
 
 
 def baseline(trajectories: Trajectories, discount: float) -> tf.Tensor:
-    """Fits the values of states to discounted returns, for each task by itself.
+    """Fits the values of states to discounted returns, separately for each task.
 
     Args:
       trajectories: of T tasks.
@@ -52,7 +52,7 @@ def baseline(trajectories: Trajectories, discount: float) -> tf.Tensor:
     phi = features(trajectories.observations) * mask[..., tf.newaxis]
     rows = tf.reshape(phi, [tasks, count * horizon, phi.shape[-1]])
     returns = tf.reshape(discounted_returns(trajectories, discount), [tasks, count * horizon, 1])
-    # In float64, since powers of the time are nearly dependent.
+    # In float64, since powers of the time are nearly linearly dependent.
     rows, returns = tf.cast(rows, tf.float64), tf.cast(returns, tf.float64)
     weights = tf.linalg.lstsq(rows, returns, l2_regularizer=RIDGE)
     return tf.cast(tf.reshape(rows @ weights, [tasks, count, horizon]), mask.dtype)
@@ -78,8 +78,8 @@ def generalised_advantages(
     Args:
       trajectories: of T tasks.
       discount: γ.
-      trace: λ, at 1 the return minus the baseline and at 0 one step's surprise.
-      normalise: whether to make each task's advantages of mean 0 and standard deviation 1, as
+      trace: λ; with 1 an advantage is the return minus the baseline, with 0 one step's TD error.
+      normalise: whether to scale each task's advantages to mean 0 and standard deviation 1, as
         MAML's code does.
     """
     mask = trajectories.mask
@@ -92,7 +92,7 @@ def generalised_advantages(
             baseline(trajectories, discount),
         )
     )
-    # Nothing is to come after the last step; the published code has it so at the horizon too.
+    # The value after the last step is 0; in the published code also at the horizon.
     advantages = value_ops.generalized_advantage_estimation(
         values, tf.zeros_like(values[:, 0]), discounts, rewards, trace, time_major=False
     )
@@ -109,9 +109,9 @@ def generalised_advantages(
 def reward_size(trajectories: Trajectories) -> tf.Tensor:
     """Returns each task's mean of |r| over all N H steps, 0 after an episode's end, [T, 1, 1].
 
-    Advantages lose this number: the baseline takes up what all trajectories of a task have in
-    common, and a normalisation how large the rest is. Where a reward is minus a distance it is the
-    length of the way that is left.
+    Advantages do not contain this scale: the baseline removes what all trajectories of a task have
+    in common, and normalisation the size of the rest. If rewards are minus the distance to a goal,
+    it is the mean distance left.
     """
     sized = tf.abs(trajectories.rewards) * trajectories.mask
     return tf.reduce_mean(sized, axis=[1, 2], keepdims=True)
@@ -124,7 +124,7 @@ class Advantages(NamedTuple):
       discount: γ.
       trace: λ.
       normalise: whether each task's have mean 0 and standard deviation 1.
-      times_reward: whether they are then multiplied by the size of the task's rewards.
+      times_reward: whether they are then multiplied by `reward_size`.
     """
 
     discount: float = 0.99
@@ -133,7 +133,7 @@ class Advantages(NamedTuple):
     times_reward: bool = False
 
     def examples(self, trajectories: Trajectories) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the inputs and targets that a policy learns from, by task."""
+        """Returns what each task's policy learns from, see `policy_gradient.examples`."""
         advantages = generalised_advantages(
             trajectories, self.discount, self.trace, normalise=self.normalise
         )

@@ -1,4 +1,4 @@
-"""Returns of a policy in tasks it has not seen, after each update from fresh trajectories."""
+"""Evaluates policies by their returns in unseen tasks, after each update on new trajectories."""
 
 from collections.abc import Callable
 
@@ -22,16 +22,16 @@ def policy_evaluation(
     """Prepares evaluating a policy on `count` tasks.
 
     Args:
-      learner: what is evaluated, as it is when the returned function is called.
-      environment: where; so many tasks as it has are learned at once.
-      advantages: how they are estimated.
+      learner: the learner, with the values that it has when the returned function is called.
+      environment: the environment; as many tasks as it has are learned at once.
+      advantages: how the advantages in the inner steps are estimated.
       count: number of tasks.
-      steps: updates.
+      steps: number of updates.
 
     Returns:
-      A function of a seed [2] (int32), by which the tasks are drawn, each by its number. It gives
-      the mean return of each task's trajectories, [count, steps + 1], float32; column 0 is before
-      adaptation. Actions are sampled.
+      A function of a seed [2] (int32), which draws each task by the seed and the task's number. It
+      returns the mean return of each task's trajectories, [count, steps + 1], float32; column 0 is
+      before adaptation. Actions are sampled.
     """
     learn = learning(learner, environment, advantages, steps)
 

@@ -1,4 +1,4 @@
-"""Learning many tasks at once from trajectories, and what the outer loop makes of it."""
+"""Adaptation to many tasks at once from trajectories, and the data for the outer step."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,23 +14,23 @@ from trainers.seeds import fold_in
 from trainers.update_rule import Tensors
 
 Learned = list[tuple[Tensors, Trajectories]]
-"""The weights of each task [T, ...] before each update and after the last, and what these met."""
+"""Each task's weights [T, ...] and trajectories, before each update and after the last."""
 
 
 def learning(
     learner: MetaLearner, environment: TaskEnvironment, advantages: Advantages, steps: int
 ) -> Callable[[tf.Tensor, tf.Tensor], Learned]:
-    """Prepares learning the tasks of an environment, in graphs.
+    """Prepares adaptation to the tasks of an environment, to be called in a `tf.function`.
 
     Args:
-      learner: what learns, as it is when the returned function is called.
-      environment: where.
-      advantages: how they are estimated.
-      steps: updates, each from trajectories of the policy before it.
+      learner: the learner, with the values that it has when the returned function is called.
+      environment: the environment of the tasks.
+      advantages: how the advantages in the inner steps are estimated.
+      steps: number of updates, each on trajectories of the policy before it.
 
     Returns:
-      A function from the tasks' seeds [T, 2] and a seed [2] for whatever differs between
-      trajectories, to what was learned and met.
+      A function from the tasks' seeds [T, 2], and a seed [2] for whatever differs between
+      trajectories, to the weights and the trajectories of each step.
     """
     collect = Collector(environment, learner.pure_model)
 
@@ -58,7 +58,7 @@ def adapt_tasks(
     """Makes one inner step in each task.
 
     Args:
-      learner: whose α it is made by.
+      learner: the learner, whose α is used.
       weights: the weights of each task, [T, ...].
       inputs: states, [T, n, S].
       targets: actions and advantages, [T, n, A + 1].
@@ -75,15 +75,15 @@ def adapt_tasks(
 
 
 class Experience(NamedTuple):
-    """What a meta-batch was learned from; n = N H examples of each of T tasks.
+    """The examples of a meta-batch: n = N H of each of T tasks, at each step.
 
     Attributes:
       support_inputs: states before each of K inner steps, [T, K, n, S].
       support_targets: actions and advantages, [T, K, n, A + 1].
-      query_inputs: states after the last one, [T, n, S].
-      query_targets: [T, n, A + 1].
-      query_mask: [T, n].
-      query_outputs: what the policies said that drew these actions, [T, n, 2 A].
+      query_inputs: states after the last inner step, [T, n, S].
+      query_targets: actions and advantages, [T, n, A + 1].
+      query_mask: 1 until an episode's end and 0 after it, [T, n].
+      query_outputs: outputs of the policies that drew these actions, [T, n, 2 A].
     """
 
     support_inputs: tf.Tensor
@@ -97,13 +97,13 @@ class Experience(NamedTuple):
 def experience_of(
     learner: MetaLearner, learned: Learned, inner: Advantages, outer: Advantages
 ) -> Experience:
-    """Returns what the outer loop needs of tasks that were learned.
+    """Returns the data that the outer step needs.
 
     Args:
-      learner: what learned them.
-      learned: what `learning` gives.
-      inner: how the advantages were estimated that they were learned by.
-      outer: how those are estimated that the outer step is made by.
+      learner: the learner that adapted.
+      learned: the result of the function that `learning` returns.
+      inner: how the advantages in the inner steps were estimated.
+      outer: how the advantages in the outer step are estimated.
     """
     support = [inner.examples(met) for _, met in learned[:-1]]
     support_inputs, support_targets = (

@@ -1,16 +1,16 @@
-"""The policy gradient as a loss on examples, so that tasks are learned from it by the one rule.
+"""The policy gradient as a loss on examples, so that `trainers.update_rule` serves policies too.
 
-An example is a state, with the action that was taken there and its advantage A as the target. What
-a policy's outputs say of it, by log π(a|s), is the loss (Li et al. 2017, Algorithm 2):
+An example is a state, with the action that was taken there and its advantage A as the target. The
+loss is a function of the policy's log π(a|s) (Li et al. 2017, Algorithm 2):
 
     plain   −A log π(a|s)               its gradient is the policy gradient
     dice    −A π(a|s) / ⊥π(a|s)         the same gradient; ⊥ stops gradients, and the ratio is 1
 
-They differ where the gradient is differentiated again, as the outer loop does. Which trajectories
-were drawn depends on θ as well, and the plain loss takes them as given: the derivative of its
-gradient lacks the term A ∇log π ∇log πᵀ. MAML's published code is so; "E-MAML" (Al-Shedivat et al.
-2018; Stadie et al. 2018) names the lack. The ratio's derivative has the term. It is the DiCE of
-Foerster et al. 2018 with the sums over earlier steps left out, whose variance is large: the "low
+They differ when the gradient is differentiated again, as in the outer loop. The sampled
+trajectories depend on θ as well, but the plain loss treats them as given: the derivative of its
+gradient lacks the term A ∇log π ∇log πᵀ. So does MAML's published code; "E-MAML" (Al-Shedivat et
+al. 2018; Stadie et al. 2018) points this out. The ratio's derivative has the term. It is the DiCE
+of Foerster et al. 2018 without the sums over earlier steps, whose variance is large: the "low
 variance curvature" of Rothfuss et al. 2019, "ProMP".
 """
 
@@ -21,7 +21,7 @@ from trainers.policies.trajectories import Trajectories, sizes
 
 
 def normal(outputs: tf.Tensor) -> tfp.distributions.Distribution:
-    """Returns the distribution of actions that a policy's outputs stand for.
+    """Returns the distribution of actions that a policy's outputs describe.
 
     Args:
       outputs: means, then log standard deviations, [..., 2 A].
@@ -35,7 +35,7 @@ def examples(trajectories: Trajectories, advantages: tf.Tensor) -> tuple[tf.Tens
 
     Args:
       trajectories: T tasks × N × H.
-      advantages: [T, N, H], 0 for what does not count.
+      advantages: [T, N, H], 0 for steps that do not count.
 
     Returns:
       States [T, N H, S], and actions with the advantage as a last entry [T, N H, A + 1].
@@ -68,7 +68,7 @@ def dice(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def relative_to(outputs_before: tf.Tensor, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-    """Returns −A π(a|s) / π_before(a|s) of each example, [N]: what a trust region's step lowers."""
+    """Returns −A π(a|s) / π_before(a|s) of each example, [N]: the loss that a TRPO step lowers."""
     actions, advantages = _parts(targets)
     before = tf.stop_gradient(normal(outputs_before).log_prob(actions))
     return -advantages * tf.exp(normal(outputs).log_prob(actions) - before)
@@ -80,9 +80,9 @@ def divergence(outputs_before: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def fisher_information(outputs: tf.Tensor) -> tf.Tensor:
-    """Returns the diagonal of π's Fisher information by its outputs, [N, 2 A].
+    """Returns the diagonal of π's Fisher information with respect to its outputs, [N, 2 A].
 
-    By a mean it is 1 / σ² and by a log standard deviation 2; there is nothing off the diagonal.
+    It is 1 / σ² for a mean and 2 for a log standard deviation; off the diagonal it is 0.
     """
     _, log_stds = tf.split(outputs, 2, axis=-1)
     return tf.concat([tf.exp(-2.0 * log_stds), 2.0 * tf.ones_like(log_stds)], axis=-1)
@@ -100,8 +100,9 @@ def _parts(targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def deviation(outputs: tf.Tensor) -> tf.Tensor:
     """Returns the geometric mean of π's standard deviations in each state, [N], without gradient.
 
-    ∇log π by the means grows as 1 / σ. A loss times σ moves them by as much whatever σ is, so that
-    rates that suit the first update suit a later one, whose policy explores less.
+    The gradient of log π with respect to the means grows as 1 / σ. With the loss multiplied by σ an
+    update moves them equally far whatever σ is, so that rates that suit the first update also suit
+    later ones, whose policies explore less.
 
     Args:
       outputs: the policy's, [N, 2 A].

@@ -7,7 +7,7 @@
                   sample N trajectories with θ'_T, L_test(T) the negative expected return on them
       (θ, α) ← (θ, α) − β ∇_(θ,α) mean_T L_test(T)(θ'_T)
 
-The outer step is a trust region's on (θ, α) together, or any Keras optimizer's.
+The outer step is one of TRPO on θ and α together, or one of any Keras optimizer.
 """
 
 from collections.abc import Callable
@@ -30,11 +30,11 @@ from trainers.update_rule import Tensors
 class PolicyTrainer:
     """Meta-trains a learner whose model is a policy.
 
-    What it does at an iteration is a function of the learner, the optimizer's state, `seed` and the
-    iteration's number alone.
+    An iteration depends only on the learner, the optimizer's state, `seed` and the iteration's
+    number.
 
     Attributes:
-      learner: what is trained; its loss is one of `policy_gradient`.
+      learner: the learner to train; its loss is one of `policy_gradient`.
       optimizer: the outer optimizer; an empty module for a trust region, which has no state.
       iteration: meta-iterations done, an int64 `tf.Variable`.
     """
@@ -52,12 +52,12 @@ class PolicyTrainer:
         """Prepares training.
 
         Args:
-          learner: what to train.
-          environment: where; its tasks are the meta-batch.
-          outer: what makes the outer steps.
-          inner_advantages: how those are estimated that a task is learned by.
-          outer_advantages: and those by which the outer step is made.
-          seed: what tasks, starts and actions are drawn by.
+          learner: the learner to train.
+          environment: the environment, whose tasks are the meta-batch.
+          outer: the method of the outer steps.
+          inner_advantages: how the advantages in the inner steps are estimated.
+          outer_advantages: how the advantages in the outer step are estimated.
+          seed: the seed of tasks, starts and actions.
         """
         self.learner = learner
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
@@ -76,7 +76,7 @@ class PolicyTrainer:
         self._step = tf.function(self._trace_trust_region, autograph=False)
 
     def prepare(self) -> None:
-        """Does nothing: policies are trained in one way."""
+        """Does nothing: there is only one way to train policies."""
 
     def train(
         self, iterations: int, stop: Callable[[], object] = lambda: False
@@ -85,15 +85,15 @@ class PolicyTrainer:
 
         Args:
           iterations: how many, at least 1.
-          stop: asked between iterations; where it says yes, what is left is not done.
+          stop: called between iterations; if it returns a true value, the others are not made.
 
         Returns:
-          The means over these iterations of what is told of each, by name.
+          The means of the metrics over these iterations, by name.
 
         Raises:
           InputError: for fewer than one iteration.
-          DivergedError: at the first iteration whose gradient is not finite. Everything stays as
-            the iteration before left it.
+          DivergedError: at the first iteration whose gradient is not finite. That iteration changes
+            nothing.
         """
         if iterations < 1:
             raise InputError(f"iterations={iterations}: should be at least 1")
@@ -135,11 +135,11 @@ class PolicyTrainer:
         ]
 
     def _outputs(self, values: Tensors, task: Experience) -> tf.Tensor:
-        """Returns what the policies of one task say in the states of the query.
+        """Returns the outputs of one task's adapted policy in the query states.
 
         Args:
-          values: of θ and, after them, of α's variables.
-          task: K inner steps and the query after them.
+          values: the values of θ, then those of α's variables.
+          task: the examples of one task, at K inner steps and after them.
 
         Returns:
           [n, 2 A].
@@ -217,5 +217,5 @@ class PolicyTrainer:
 
 
 def _weights(task: Experience) -> tf.Tensor:
-    """Returns what each example counts in a mean over those that count, [n]."""
+    """Returns the weight of each example in a mean over those within the mask, [n]."""
     return task.query_mask / tf.reduce_sum(task.query_mask)

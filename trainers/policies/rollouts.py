@@ -1,4 +1,4 @@
-"""Trajectories of policies with fast weights, by a TF-Agents driver in a TF-Agents environment."""
+"""Collects trajectories of policies with fast weights, by a TF-Agents driver and environment."""
 
 import abc
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ class TaskEnvironment(TFEnvironment, abc.ABC):
     Attributes:
       tasks: T.
       trajectories: N.
-      horizon: H, the steps after which an episode ends at the latest.
+      horizon: H, the maximum steps per episode.
     """
 
     def __init__(self, time_step_spec, action_spec, tasks: int, trajectories: int, horizon: int):
-        """Says what is met in it, and how much of it at once."""
+        """Sets the specs and the sizes of a batch."""
         super().__init__(time_step_spec, action_spec, batch_size=tasks * trajectories)
         self.tasks = tasks
         self.trajectories = trajectories
@@ -38,13 +38,13 @@ class TaskEnvironment(TFEnvironment, abc.ABC):
         """Sets the tasks of the episodes that begin with the next `reset`.
 
         Args:
-          task_seeds: [T, 2] (int32), of which each task is a function.
-          seed: [2] (int32), what is drawn by it differs between the trajectories of a task.
+          task_seeds: [T, 2] (int32), one for each task, which it determines.
+          seed: [2] (int32), the seed of whatever differs between the trajectories of a task.
         """
 
 
 class FastWeightsPolicy(TFPolicy):
-    """A policy that acts in each task by weights of its own.
+    """A policy that acts in each task with the weights of that task.
 
     Its state counts the steps since an episode began.
     """
@@ -60,18 +60,18 @@ class FastWeightsPolicy(TFPolicy):
         """Makes the policy.
 
         Args:
-          time_step_spec: what it meets.
-          action_spec: what it does.
+          time_step_spec: the spec of the environment's time steps.
+          action_spec: the spec of actions.
           model: a network from states [N, ...] to outputs [N, 2 A], see `policy_gradient.normal`.
           weights: for each of the model's weights the values of all tasks, [T, ...].
-          noise: standard normal numbers [T N, H, A] from which actions are drawn; without them it
-            does what is likeliest.
+          noise: standard normal numbers [T N, H, A] from which actions are sampled; without them it
+            takes the most likely action.
         """
         super().__init__(
             time_step_spec,
             action_spec,
             policy_state_spec=tf.TensorSpec([], tf.int32, "step"),
-            # Clipping is the environment's, so that the actions are those that the policy drew.
+            # The environment clips, so that recorded actions are those that the policy drew.
             clip=False,
         )
         self._model = model
@@ -96,7 +96,7 @@ class FastWeightsPolicy(TFPolicy):
 
 
 def outputs_of_tasks(model: PureModel, weights: Tensors, inputs: tf.Tensor) -> tf.Tensor:
-    """Returns the model's outputs [T, N, ...] for inputs [T, N, ...] by weights of each task.
+    """Returns the model's outputs [T, N, ...] for inputs [T, N, ...] with the weights of each task.
 
     Args:
       model: the network.
@@ -109,13 +109,13 @@ def outputs_of_tasks(model: PureModel, weights: Tensors, inputs: tf.Tensor) -> t
 
 
 class Collector:
-    """Collects trajectories, of the first episode that each of them begins with.
+    """Collects trajectories, one episode each.
 
-    To be made once for an environment; its variables hold a collection while it is made.
+    Create one per environment; its variables hold the steps during a collection.
     """
 
     def __init__(self, environment: TaskEnvironment, model: PureModel):
-        """Prepares collecting in an environment by policies with weights of this model."""
+        """Prepares collecting in an environment, with policies of this model."""
         self._environment = environment
         self._model = model
         time_step_spec, action_spec = environment.time_step_spec(), environment.action_spec()
@@ -134,12 +134,12 @@ class Collector:
     def __call__(self, weights: Tensors, task_seeds: tf.Tensor, seed: tf.Tensor) -> Trajectories:
         """Collects the trajectories of all tasks of the environment.
 
-        A function of its arguments alone.
+        The result depends on the arguments only.
 
         Args:
           weights: for each of the model's weights the values of all tasks, [T, ...].
-          task_seeds: [T, 2], what the tasks are functions of.
-          seed: [2], what actions and whatever else differs between trajectories are drawn by.
+          task_seeds: [T, 2], the seeds of the tasks.
+          seed: [2], the seed of actions and of whatever else differs between trajectories.
         """
         self._environment.set_tasks(task_seeds, fold_in(seed, 0))
         return self.in_tasks_as_set(weights, fold_in(seed, 1))
@@ -149,7 +149,7 @@ class Collector:
 
         Args:
           weights: for each of the model's weights the values of all tasks, [T, ...].
-          seed: [2], what actions are drawn by.
+          seed: [2], the seed of actions.
         """
         environment = self._environment
         action_spec = environment.action_spec()

@@ -1,4 +1,4 @@
-"""Experience as data: what policies met in the Markov decision processes that are tasks."""
+"""Trajectories of policies in tasks that are Markov decision processes."""
 
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ class Trajectories(NamedTuple):
     Attributes:
       observations: the states in which the actions were taken, [T, N, H, ...].
       actions: as the policy drew them, before an environment clips them, [T, N, H, A].
-      rewards: what followed, [T, N, H]; 0 after the episode's end.
+      rewards: the rewards that followed, [T, N, H]; 0 after the episode's end.
       mask: 1 until the episode's end and 0 after it, [T, N, H].
     """
 
@@ -29,9 +29,9 @@ class Trajectories(NamedTuple):
 
 
 def sizes(values: tf.Tensor) -> list[int | tf.Tensor]:
-    """Returns the size of each axis: an int where it is known, and else a scalar (int32).
+    """Returns the size of each axis: an int if it is known, else a scalar tensor (int32).
 
-    Training knows them all; a graph that is exported is for any number of tasks and trajectories.
+    In training all are known; an exported graph takes any number of tasks and trajectories.
     """
     return [
         tf.shape(values)[axis] if size is None else size for axis, size in enumerate(values.shape)

@@ -1,4 +1,4 @@
-"""A step that lowers a loss as far as a policy may change: TRPO.
+"""TRPO: a step that lowers a loss while it limits how far the policy changes.
 
     x ≈ F⁻¹ g                           by conjugate gradients on products with F
     φ ← φ − ρᵏ √(2 δ / xᵀ F x) x        for the first k at which the loss falls and KL ≤ δ
@@ -16,11 +16,11 @@ from trainers.update_rule import Tensors
 
 
 class TrustRegion(NamedTuple):
-    """The settings of a step; those that are not given are rllab's, which MAML's code uses.
+    """The settings of a step; the defaults are rllab's, which MAML's code uses.
 
     Attributes:
       radius: δ, the largest mean KL divergence of a step.
-      iterations: of conjugate gradients.
+      iterations: number of iterations of conjugate gradients.
       damping: what is added to the diagonal of F.
       backtracks: how often a step is shortened before it is given up.
       ratio: ρ, by how much each time.
@@ -34,11 +34,11 @@ class TrustRegion(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a step came to.
+    """The result of a step.
 
     Attributes:
-      values: the new values; the old ones if no shortened step was good.
-      divergence: the mean KL divergence that was gone, scalar.
+      values: the new values; the old ones if the step was given up.
+      divergence: the mean KL divergence of the step, scalar; 0 if it was given up.
       backtracks: how often the step was shortened (int32); `TrustRegion.backtracks` + 1 if it was
         given up.
     """
@@ -58,7 +58,7 @@ def trust_region_step(
     """Makes a step from `values`.
 
     Args:
-      region: how far.
+      region: the settings.
       values: φ, any shapes.
       gradient: g, the loss's gradient there.
       fisher_product: a function from vectors v, shaped like φ, to F v.
@@ -103,7 +103,7 @@ def conjugate_gradients(
     Args:
       product: a function from v to A v, [n].
       right: b, [n].
-      iterations: at most so many products.
+      iterations: the largest number of products.
 
     Returns:
       x, [n], exact after n iterations but for rounding.
