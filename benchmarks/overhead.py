@@ -3,8 +3,8 @@
     python -m benchmarks.overhead --flagfiles=configs/sinusoid_5shot_meta_sgd.flags,... \
         --iterations=60000,2000
 
-Trains by `metasgd_tf.runs.training.train_run` with everything on, and times on the way what is not
-the training itself. What compiles at its first call is left out of both sides.
+Trains by `metasgd_tf.runs.training.train_run` with everything on, and times what is not the
+training itself. First calls, which compile, are left out on both sides.
 """
 
 import collections
@@ -22,14 +22,14 @@ from metasgd_tf.process_environment import prepare_process
 prepare_process()
 
 _FLAGFILES = flags.DEFINE_list("flagfiles", None, "Runs to train.", required=True)
-_ITERATIONS = flags.DEFINE_list("iterations", None, "How far each goes.", required=True)
+_ITERATIONS = flags.DEFINE_list("iterations", None, "Meta-iterations of each run.", required=True)
 _LIMIT_PERCENT = flags.DEFINE_float(
     "limit_percent", 3.0, "Share of progress, logging and summaries that counts as a failure."
 )
 
 TRAINING = "training"
 REPORTING = ("progress", "curves", "α and direction", "images", "end")
-BESIDE = "drawing, in a thread beside"
+BESIDE = "drawing, in a background thread"
 OTHERS = ("scores on 2 × validation_tasks tasks", "checkpoints", BESIDE)
 
 Clock = Callable[[], float]
@@ -38,7 +38,7 @@ Seconds = dict[str, list[float]]
 
 @contextlib.contextmanager
 def timed_parts() -> Iterator[Seconds]:
-    """Times the calls of a training's parts, by the part's name, in order."""
+    """Times each call of the parts of training; yields the seconds by the part's name, in order."""
     from metasgd_tf.output.progress import Progress
     from metasgd_tf.runs.summaries import Summaries
     from trainers.checkpoints import RunCheckpoints
@@ -52,7 +52,7 @@ def timed_parts() -> Iterator[Seconds]:
         ("α and direction", Summaries, "_write_alpha", time.perf_counter),
         ("images", Summaries, "image", time.perf_counter),
         ("end", Summaries, "close", time.perf_counter),
-        # The training does not wait for it, but may lack the processor time that it takes.
+        # Training does not wait for it, but may lack the processor time that it takes.
         (BESIDE, Summaries, "_write_task", time.thread_time),
         ("scores on 2 × validation_tasks tasks", Summaries, "_write_scores", time.perf_counter),
         ("checkpoints", RunCheckpoints, "save", time.perf_counter),

@@ -1,4 +1,4 @@
-"""What the commands share: a bad request is answered by one sentence and a non-zero exit."""
+"""What the commands share: errors end them with one sentence and a non-zero exit code."""
 
 import contextlib
 import os
@@ -16,14 +16,13 @@ from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
 
 SHOWN = 64 * 1024
-"""Bytes of what native code wrote last that are shown after a crash."""
+"""How many of the last bytes that native code wrote are shown after a crash."""
 
 
 def run(main: Callable[[], None]) -> None:
     """Runs a command: parses its flags, then calls `main`.
 
-    TensorFlow must not have been imported yet; `main` does that, after the flags are known to be
-    good.
+    TensorFlow must not have been imported yet; that is done once the flags are known to be valid.
     """
     prepare_process()
     try:
@@ -66,16 +65,16 @@ def _guarded(main: Callable[[], None]) -> None:
 
 @contextlib.contextmanager
 def _native_code_silenced() -> Iterator[None]:
-    """Leaves standard error to Python; what native code writes there is shown after a crash only.
+    """Keeps standard error for Python; what native code writes there is shown after a crash only.
 
-    TensorFlow's log obeys no setting while it is imported, and later there are XLA's alarms about
-    what takes it long, of which a busy machine has more. So `sys.stderr` goes on with a copy of
-    file descriptor 2, which itself leads to a process that keeps the last of what it is given. It
-    writes that out once no one has the descriptor open: after an exception that nobody foresaw, or
-    when this process has died in the midst of native code, where nothing in it could still act.
-    Being a process of its own it reads whatever this one is doing, so that no pipe fills.
+    TensorFlow ignores its log settings while it is imported, and XLA later warns about slow
+    compilations, more often on a busy machine. So `sys.stderr` becomes a copy of file descriptor 2,
+    and descriptor 2 itself a pipe to a `tail` process, which keeps the last bytes. `tail` prints
+    them once nobody has the pipe open: after an unexpected exception, or when this process has
+    died in native code, where no handler could run. As a process of its own it reads whatever this
+    one is doing, so that the pipe never fills.
 
-    Who sets TF_CPP_MIN_LOG_LEVEL to 0 or 1 wants to see all of it, and does.
+    With TF_CPP_MIN_LOG_LEVEL set to 0 or 1 everything is shown at once instead.
     """
     wanted = os.environ["TF_CPP_MIN_LOG_LEVEL"] in ("0", "1")
     if wanted or sys.stderr is None or not shutil.which("tail"):
@@ -87,7 +86,7 @@ def _native_code_silenced() -> Iterator[None]:
         ["tail", "-c", str(SHOWN)],
         stdin=subprocess.PIPE,
         stdout=copy,
-        start_new_session=True,  # Ctrl-C is not for it.
+        start_new_session=True,  # Ctrl-C must not end it.
     )
     assert keeper.stdin is not None
     os.dup2(keeper.stdin.fileno(), 2)
@@ -98,7 +97,7 @@ def _native_code_silenced() -> Iterator[None]:
         raise
     except BaseException:
         os.dup2(copy, 2)
-        # A process that was started from here may have the descriptor too, and go on.
+        # A child process may have inherited the descriptor and still be running.
         with contextlib.suppress(subprocess.TimeoutExpired):
             keeper.wait(10)
         raise
@@ -108,7 +107,7 @@ def _native_code_silenced() -> Iterator[None]:
 
 
 def _move_python_to(descriptor: int) -> None:
-    """Makes `sys.stderr`, and the log that has it already, write to a descriptor."""
+    """Makes `sys.stderr`, and the log handler that already uses it, write to a descriptor."""
     before, handler = sys.stderr, logging.get_absl_handler().python_handler
     before.flush()
     sys.stderr = open(  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, of which class and, if its folders say so, of which split."""
+"""Lists the image files of a folder by class and, if it has folders for splits, by split."""
 
 import contextlib
 import os
@@ -12,13 +12,13 @@ from trainers.errors import InputError
 from trainers.seeds import SPLITS
 
 SPLIT_FOLDERS = {"train": "train", "val": "validation", "validation": "validation", "test": "test"}
-"""The split that a folder holds, by its name in small letters."""
+"""The split that a folder holds, by the folder's name in lower case."""
 
 LEFT_BY_SYSTEMS = ("thumbs.db", "desktop.ini")
-"""What file managers leave in folders; all else of that kind has a name that begins with a dot."""
+"""Files that file managers leave in folders; others of that kind begin with a dot."""
 
 NOTICES = ("readme", "license", "licence", "copying", "changelog", "checksums", "manifest")
-"""Names of texts that often have no suffix."""
+"""Names of text files that often have no suffix."""
 
 OTHER_SUFFIXES = frozenset(
     (
@@ -29,18 +29,18 @@ OTHER_SUFFIXES = frozenset(
         *(".md5", ".sha1", ".sha256", ".lnk", ".url", ".mp3", ".wav", ".mp4", ".mov", ".avi"),
     )
 )
-"""Suffixes of files that are no images; one that is not among them may be an image's."""
+"""Suffixes of files that are not images; a file with any other suffix may be one."""
 
 Classes = dict[str, list[pathlib.Path]]
 
 
 class Contents(NamedTuple):
-    """What lies in a folder, each in the order of the names.
+    """The entries of a folder, each list in the order of the names.
 
     Attributes:
-      folders: those that no dot hides.
-      images: files that may be images by their names.
-      others: files that are none by their names.
+      folders: sub-folders, except hidden ones (names that begin with a dot).
+      images: files that, by their names, may be images.
+      others: files that, by their names, are not images.
     """
 
     folders: list[os.DirEntry[str]]
@@ -49,7 +49,7 @@ class Contents(NamedTuple):
 
 
 def contents(folder: str) -> Contents:
-    """Lists a folder, whose folders are not entered.
+    """Lists a folder, not recursively.
 
     Raises:
       OSError: if it cannot be read.
@@ -65,18 +65,18 @@ def contents(folder: str) -> Contents:
 
 
 def find(image_dir: str, flag: str = "image_dir") -> Classes:
-    """Lists the images of each class, both in the order of their names.
+    """Lists the images of each class; classes and images are in the order of their names.
 
-    A class is a sub-folder. Files that are no images by their names, and those beside the classes,
-    are left out and named in a note.
+    Each sub-folder is a class. Files that are not images by their names, and files outside the
+    sub-folders, are left out and named in a note.
 
     Args:
       image_dir: the folder with the sub-folders.
-      flag: what errors call it.
+      flag: the flag that names it, for error messages.
 
     Raises:
       InputError: if it cannot be read, has no sub-folders, or one of them has no images or has
-        folders of its own.
+        sub-folders.
     """
     with _readable(image_dir, flag):
         top = contents(image_dir)
@@ -91,21 +91,21 @@ def find(image_dir: str, flag: str = "image_dir") -> Classes:
 
 
 def find_splits(image_dir: str) -> dict[str, Classes] | None:
-    """Lists the images of each class of each split, where a folder says itself which is which.
+    """Lists the images of each class of each split, if a folder is divided into splits.
 
-    Such a folder has sub-folders train, val or validation, and test, or some of them, each with a
-    folder a class. What is left out is named as `find` does.
+    Such a folder has sub-folders train, val or validation, and test, or some of them, each with one
+    folder per class. Files that are left out are named in a note, as by `find`.
 
     Args:
       image_dir: the folder.
 
     Returns:
-      The classes of the splits that are there; None if it is no such folder: none of its
-      sub-folders of these names has folders.
+      The classes of the splits that are there; None if the folder is not divided, that is, none of
+      its sub-folders of these names has sub-folders.
 
     Raises:
       InputError: if it cannot be read, has other sub-folders too or two for one split, or has a
-        class in two splits, without images, or with folders of its own.
+        class that is in two splits, has no images, or has sub-folders.
     """
     with _readable(image_dir, "image_dir"):
         top = contents(image_dir)
@@ -134,7 +134,7 @@ def find_splits(image_dir: str) -> dict[str, Classes] | None:
 
 
 def note_left_out(folder: str, flag: str, files: Sequence[os.DirEntry[str]]) -> None:
-    """Names files that are not read, if there are any."""
+    """Prints a note that names the files that are not read, if there are any."""
     if files:
         names = listed(sorted(os.path.relpath(entry.path, folder) for entry in files))
         note(f"{flag}={folder}: left out, as no image of a class: {names}")
@@ -171,7 +171,7 @@ def _readable(image_dir: str, flag: str) -> Iterator[None]:
 
 
 def _refuse_no_classes(image_dir: str, flag: str, folders: Mapping[str, Contents]) -> None:
-    """Checks that classes have images and no folders."""
+    """Checks that classes have images and no sub-folders."""
     wrong = [
         f"{name} has no images"
         for name, held in folders.items()
@@ -190,13 +190,13 @@ def _refuse_no_classes(image_dir: str, flag: str, folders: Mapping[str, Contents
 
 
 def _refuse_other_folders(image_dir: str, names: Sequence[str]) -> None:
-    """Checks that each folder is of a split, and each split has one."""
+    """Checks that each folder is one of a split, and no split has two."""
     others = [name for name in names if name.lower() not in SPLIT_FOLDERS]
     if others:
         parts = [name for name in names if name not in others]
         raise InputError(
             f"image_dir={image_dir}: has {listed(others)} beside {listed(parts)}, which "
-            "hold splits; beside train, val or validation, and test should be no other folder"
+            "hold splits; there should be no folders but train, val or validation, and test"
         )
     for split in SPLITS:
         same = [name for name in names if SPLIT_FOLDERS[name.lower()] == split]
@@ -208,7 +208,7 @@ def _refuse_other_folders(image_dir: str, names: Sequence[str]) -> None:
 
 
 def _refuse_shared_classes(image_dir: str, by_part: Mapping[str, Mapping[str, Contents]]) -> None:
-    """Checks that splits have different classes."""
+    """Checks that no class is in two splits."""
     parts_of: dict[str, list[str]] = {}
     for part, classes in by_part.items():
         for name in classes:

@@ -1,4 +1,4 @@
-"""The evaluation of a run: a checkpoint in, a table, `evaluation.json` and a CSV out."""
+"""Evaluates the checkpoint of a run, and writes a table, `evaluation.json` and a CSV."""
 
 import csv
 import json
@@ -30,12 +30,12 @@ COLUMNS = ("metric", "shots", "inner_steps", "mean", "ci95", "num_tasks", "repea
 
 
 class Evaluation(NamedTuple):
-    """What an evaluation gives.
+    """The result of an evaluation.
 
     Attributes:
-      report: what `evaluation.json` holds.
-      per_task: for each of the shots, by metric [num_tasks, inner_steps + 1], the means over the
-        repeats; not a number where a task is not scored before adaptation.
+      report: the contents of `evaluation.json`.
+      per_task: for each number of shots, by metric [num_tasks, inner_steps + 1], the means over
+        the repeats; NaN where a task is not scored before adaptation.
     """
 
     report: dict[str, Any]
@@ -47,12 +47,12 @@ class LoadedRun(NamedTuple):
 
     Attributes:
       model_dir: the run's directory.
-      settings: its flags, those of the tasks being the ones it is evaluated on.
+      settings: its flags; those for the tasks describe the ones that it is evaluated on.
       trained_on: the tasks that it was trained on.
       family: the tasks that it is evaluated on.
-      learner: what the checkpoint holds.
+      learner: the learner, restored from the checkpoint.
       checkpoint: one of `trainers.checkpoints.KINDS`.
-      origin: the moment of the training that the checkpoint is from.
+      origin: the iteration and the training time at which the checkpoint was saved.
     """
 
     model_dir: str
@@ -73,15 +73,15 @@ def evaluate_run(
     checkpoint: str = "last",
     other_task: Mapping[str, Any] | None = None,
 ) -> Evaluation:
-    """Evaluates a run on the test split and writes the result beside it.
+    """Evaluates a run on the test split and writes the result into its directory.
 
     Args:
       model_dir: the run's directory.
-      num_tasks: test tasks; the family's own number if not given.
-      eval_seed: what the tasks are drawn by: the same tasks for every run of a family.
-      inner_steps: updates; the run's own number if not given.
-      checkpoint: one of `trainers.checkpoints.KINDS`: as training left it, or as it was best on
-        validation.
+      num_tasks: number of test tasks; the family's default if not given.
+      eval_seed: the seed of the tasks, which are the same for every run of a family.
+      inner_steps: number of inner steps; as in training if not given, and 3 for navigation.
+      checkpoint: one of `trainers.checkpoints.KINDS`: the last one, or the best one on validation
+        tasks.
       other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
 
     Raises:
@@ -128,7 +128,7 @@ def evaluate(
     eval_seed: int = 0,
     inner_steps: int | None = None,
 ) -> Evaluation:
-    """Evaluates a run, see `evaluate_run`, and writes nothing."""
+    """Evaluates a run like `evaluate_run`, but writes nothing."""
     settings, learner = run.settings, run.learner
     protocols = run.family.protocols(num_tasks)
     if inner_steps == 0:
@@ -163,7 +163,7 @@ def batch_norm_of(learner: Learner) -> str | None:
 
 
 def task_name(settings: flags.FlagValues) -> str:
-    """Returns what a run's tasks are called; tasks of another name are another domain."""
+    """Returns the name of a run's tasks; tasks of another name are another domain."""
     source = {"image_folder": settings.image_dir, "tfds_images": settings.dataset}
     name = " ".join(part for part in (settings.task, source.get(settings.task)) if part)
     if settings.task == "navigation":
@@ -174,7 +174,7 @@ def task_name(settings: flags.FlagValues) -> str:
 def restored_learner(
     family: Family, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
 ) -> tuple[Learner, Origin]:
-    """Returns the learner of a run, and which moment of the training it is from.
+    """Restores the learner of a run, with the iteration and training time of its checkpoint.
 
     Args:
       family: the tasks it is for.
@@ -183,7 +183,7 @@ def restored_learner(
       checkpoint: one of `trainers.checkpoints.KINDS`.
 
     Raises:
-      InputError: if there is no checkpoint, or it is of a network for tasks of another shape.
+      InputError: if there is no checkpoint, or its network is for tasks of another shape.
     """
     path, damaged = newest_whole(str(pathlib.Path(model_dir) / KINDS[checkpoint]))
     for other in damaged:
@@ -222,7 +222,7 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
         for step in range(values.shape[1]):
             tasks = protocol.scored(step)
             if np.isnan(values[:tasks, step]).all():
-                continue  # Not before adaptation, for a learner that cannot answer there.
+                continue  # Some learners cannot predict before adaptation.
             mean, ci95 = mean_and_ci95(values[:tasks, step])
             cells = (metric, protocol.shots, step, mean, ci95, tasks, protocol.repeats)
             rows.append(dict(zip(COLUMNS, cells, strict=True)))
@@ -230,7 +230,7 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
 
 
 def write(model_dir: str, evaluated: Evaluation) -> None:
-    """Writes an evaluation beside its run, as `evaluation.json` and `evaluation.csv`."""
+    """Writes `evaluation.json` and `evaluation.csv` into the run's directory."""
     with replaced(pathlib.Path(model_dir) / "evaluation.csv") as file:
         writer = csv.writer(file)
         names = list(next(iter(evaluated.per_task.values())))
@@ -248,7 +248,7 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
 
 
 def table(report: dict[str, Any]) -> str:
-    """Returns an evaluation as text: a line that names it, then a row a score."""
+    """Returns an evaluation as text: a title, then one row per score."""
     domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
     title = f"{report['task']}{domain}, {report['algorithm']}, iteration {report['iteration']}"
     if report["checkpoint"] == "best":

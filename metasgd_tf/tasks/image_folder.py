@@ -1,7 +1,7 @@
-"""Few-shot classification of a folder of images, one sub-folder a class.
+"""Few-shot classification of a folder of images, one sub-folder per class.
 
-Which classes are for training, validation and the test a split's own folder says, if the folder
-has such; else it is drawn or read.
+If the folder is divided into train, val and test, these are the splits; else the split of the
+classes is drawn by a seed or read from a file.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from trainers.errors import InputError
 
 
 class ImageFolder(ImageClassification):
-    """Classes of one's own, as unequal in size as they are."""
+    """Tasks from a folder of images, whose classes may differ in size."""
 
     def model(self, seed: int) -> keras.Model:
         """Builds four modules of strided convolutions and a linear layer."""
@@ -31,8 +31,8 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
     Images of other splits are not opened.
 
     Raises:
-      InputError: if there is no such folder, its files cannot be used, a split has no folder among
-        those of others, or classes or images are too few.
+      InputError: if there is no such folder, some of its files cannot be used, it is divided into
+        splits but lacks one, or classes or images are too few.
     """
     sizes = settings.ways, settings.shots, settings.queries
     if not splits:
@@ -61,7 +61,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
 
 
 def _divided(settings: flags.FlagValues, splits: Sequence[str]) -> dict[str, image_listing.Classes]:
-    """Divides the classes as the flags say."""
+    """Splits the classes by --class_splits or --split_seed."""
     files = image_listing.find(settings.image_dir)
     classes = class_splits.from_flags(settings, list(files), f"image_dir={settings.image_dir}")
     return {split: {name: files[name] for name in classes[split]} for split in splits}
@@ -75,7 +75,7 @@ def _as_they_lie(
     """Takes the splits from their folders.
 
     Raises:
-      InputError: if one of them is not there, or a file divides the classes too.
+      InputError: if one of them has no folder, or --class_splits is given too.
     """
     if settings.class_splits:
         raise InputError(

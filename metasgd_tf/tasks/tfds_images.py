@@ -19,11 +19,11 @@ from models.conv4 import conv4
 from trainers.errors import InputError
 
 BATCH = 1024
-"""Images that are held as they lie in the files."""
+"""How many encoded images are in memory at once."""
 
 
 class TfdsImages(ImageClassification):
-    """The classes of a data set, of all its own splits together."""
+    """Tasks from the classes of a data set, whose own splits are taken together."""
 
     def model(self, seed: int) -> keras.Model:
         """Builds four modules of strided convolutions and a linear layer."""
@@ -37,8 +37,8 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     are left out.
 
     Raises:
-      InputError: if there is no such data set, it cannot be had, it has other features, or its
-        classes or images are too few.
+      InputError: if there is no such data set, it cannot be prepared, it does not have the features
+        `image` and `label`, or its classes or images are too few.
     """
     sizes = settings.ways, settings.shots, settings.queries
     shape = (settings.image_size, settings.image_size, settings.image_channels)
@@ -78,7 +78,7 @@ def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder
     try:
         return tfds.builder(name, data_dir=data_dir)
     except Exception as error:
-        # Each part of a name, and what a data set imports, fails in its own way.
+        # A bad name, or a data set's own imports, may raise anything.
         raise InputError(
             f"dataset={name}: TensorFlow Datasets has nothing of this name ({type(error).__name__}"
             "); name one of https://www.tensorflow.org/datasets/catalog, or of --data_dir"
@@ -102,7 +102,7 @@ def _refuse_other_features(builder: tfds.core.DatasetBuilder, source: str) -> No
 
 
 def _batches(builder: tfds.core.DatasetBuilder, feature: str) -> Iterator[np.ndarray]:
-    """Yields a feature of all examples, always in one order; images as they lie in the files."""
+    """Yields a feature of all examples, always in the same order; images stay encoded."""
     decoders = {"image": tfds.decode.SkipDecoding()} if feature == "image" else None
     dataset = builder.as_dataset(
         split="+".join(builder.info.splits),

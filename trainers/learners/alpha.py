@@ -1,4 +1,4 @@
-"""The learned rates α: what is shared between weights, and what is learned at all.
+"""The rates α: how they are shared between weights, and whether they are learned.
 
 | kind         | variables                     | name of the learner       |
 |--------------|-------------------------------|---------------------------|
@@ -21,7 +21,7 @@ INITIAL_RANGE = (0.005, 0.1)
 
 
 def draw_initial_value(seed: int) -> float:
-    """Returns the value at which all entries of α start, uniform on [0.005, 0.1].
+    """Draws the initial value of all entries of α uniformly from [0.005, 0.1].
 
     Source: Li et al. 2017, experiments.
     """
@@ -33,7 +33,7 @@ class Alpha(tf.Module):
 
     Attributes:
       kind: one of `KINDS`.
-      initial_value: where every entry started.
+      initial_value: the initial value of every entry.
       rates: the variables, in the order of the weights that first use them.
     """
 
@@ -44,7 +44,7 @@ class Alpha(tf.Module):
           kind: one of `KINDS`.
           weights: the model's trainable variables, each with a `path` as Keras gives it; the part
             before the last `/` names the layer.
-          initial_value: where every entry starts.
+          initial_value: the initial value of every entry.
 
         Raises:
           InputError: for an unknown kind.
@@ -82,13 +82,13 @@ class Alpha(tf.Module):
         return [rates[index] for index in self._index]
 
     def by_layer(self, values: Sequence[tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Gathers what there is one tensor of for each weight by the layers that have the weights.
+        """Groups tensors that belong to the weights by the layers of the weights.
 
         Args:
           values: one tensor for each weight, such as its rate or its gradient.
 
         Returns:
-          The entries of a layer's tensors in a row, by the layer's name.
+          By the layer's name, the entries of all its tensors, flat.
         """
         rows: dict[str, list[tf.Tensor]] = {}
         for layer, value in zip(self._layers, values, strict=True):
@@ -102,7 +102,7 @@ class Alpha(tf.Module):
 
 
 def _layers(paths: Sequence[str]) -> list[str]:
-    """Returns the layer of each weight, without the model's name where that begins all of them."""
+    """Returns the layer's name of each weight, without the model's name if all begin with it."""
     layers = [path.rpartition("/")[0] for path in paths]
     model = layers[0].partition("/")[0] + "/"
     return [
