@@ -13,7 +13,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 from absl import app, flags
 
@@ -39,9 +38,9 @@ Seconds = dict[str, list[float]]
 @contextlib.contextmanager
 def timed_parts() -> Iterator[Seconds]:
     """Times each call of the parts of training; yields the seconds by the part's name, in order."""
-    from metasgd_tf.output.progress import Progress
     from metasgd_tf.runs.summaries import Summaries
     from trainers.checkpoints import RunCheckpoints
+    from trainers.progress import Progress
     from trainers.supervised.meta_trainer import MetaTrainer
 
     seconds: Seconds = collections.defaultdict(list)
@@ -50,7 +49,7 @@ def timed_parts() -> Iterator[Seconds]:
         ("progress", Progress, "update", time.perf_counter),
         ("curves", Summaries, "training", time.perf_counter),
         ("α and direction", Summaries, "_write_alpha", time.perf_counter),
-        ("images", Summaries, "image", time.perf_counter),
+        ("images", Summaries, "task", time.perf_counter),
         ("end", Summaries, "close", time.perf_counter),
         # Training does not wait for it, but may lack the processor time that it takes.
         (BESIDE, Summaries, "_write_task", time.thread_time),
@@ -74,7 +73,8 @@ def timed_parts() -> Iterator[Seconds]:
                 finally:
                     seconds[_name].append(_clock() - start)
 
-            stack.enter_context(mock.patch.object(owner, method, timed))
+            setattr(owner, method, timed)
+            stack.callback(setattr, owner, method, original)
         yield seconds
 
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from metasgd_tf.output.progress import show_log_as_notes
+from metasgd_tf.output.notes import show_log_as_notes
 from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
 

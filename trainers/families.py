@@ -141,6 +141,24 @@ class TaskFamily(Family):
         """The loss, and the metrics."""
         return ("loss", *self.metrics)
 
+    @property
+    def input_spec(self) -> Any:
+        """The inputs of one example: a `tf.TensorSpec`, or a dict, list or tuple of them.
+
+        An export asks for these. By default one of `input_shape`, float32.
+        """
+        return tf.TensorSpec(self.input_shape, tf.float32)
+
+    @property
+    def target_spec(self) -> Any:
+        """The targets of one example, likewise.
+
+        By default a class number (int32), or for regression [output_size], float32.
+        """
+        if self.classifies:
+            return tf.TensorSpec((), tf.int32)
+        return tf.TensorSpec((self.output_size,), tf.float32)
+
     @abc.abstractmethod
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws one task of a split, sized as in training."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from metasgd_tf.output.listing import listed
-from metasgd_tf.output.progress import note
+from metasgd_tf.output.notes import note
 from trainers.errors import InputError
 from trainers.seeds import SPLITS
 

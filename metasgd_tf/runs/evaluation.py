@@ -13,7 +13,7 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.output.atomic_file import replaced
-from metasgd_tf.output.progress import note
+from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.training import build_learner

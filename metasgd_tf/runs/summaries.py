@@ -117,13 +117,9 @@ class Summaries:
         return float(scores[self._family.metric][:, -1].mean())
 
     def _write_alpha(self, step: int, alpha: Alpha) -> None:
-        layers = alpha.by_layer(alpha.per_weight(alpha.rates))
-        rates = {layer: values.numpy() for layer, values in layers.items()}
-        scalars = {f"direction_cosine/{name}": cosine for name, cosine in self._cosines().items()}
-        for layer, values in rates.items():
-            scalars[f"alpha_mean/{layer}"] = values.mean()
-            scalars[f"alpha_negative_share/{layer}"] = (values < 0).mean()
-        self._write("train", step, scalars, {f"alpha/{layer}": rates[layer] for layer in rates})
+        scalars, histograms = alpha.statistics()
+        cosines = {f"direction_cosine/{name}": cosine for name, cosine in self._cosines().items()}
+        self._write("train", step, cosines | scalars, histograms)
 
     def _write(
         self,

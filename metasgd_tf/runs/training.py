@@ -9,7 +9,7 @@ from absl import flags
 
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
-from metasgd_tf.output.progress import Progress, note
+from metasgd_tf.output.notes import note
 from metasgd_tf.runs import directory, networks
 from metasgd_tf.runs.stopping import Stopped, noticing_signals
 from metasgd_tf.runs.summaries import Summaries
@@ -17,6 +17,7 @@ from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.progress import Progress
 from trainers.supervised.meta_trainer import MetaTrainer
 
 PROFILED = 3

@@ -5,11 +5,11 @@ a core, and no more than a bounded number, which bounds memory.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from metasgd_tf.serving.prediction import prediction
+from metasgd_tf.serving.prediction import answer_type, prediction
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.learners.learner import Learner, State
 from trainers.learners.meta_sgd import MetaLearner
@@ -23,77 +23,86 @@ class Answers(NamedTuple):
 
     Attributes:
       answer: maps support inputs [B, N, ...], support targets [B, N, ...], query inputs
-        [B, M, ...] and the number of inner steps to outputs [B, M, outputs]. That number is an
-        int, or for a `MetaLearner` an int32 tensor, with which a task takes a third longer.
+        [B, M, ...] and the number of inner steps to outputs [B, M, ...]. That number is an int, or
+        for a `MetaLearner` an int32 tensor, with which a task takes a third longer.
       adapt: maps support inputs, support targets and inner steps to states [B, size].
-      predict: maps what `adapt` gave and query inputs to outputs [B, M, outputs].
+      predict: maps what `adapt` gave and query inputs to outputs [B, M, ...].
       size: numbers that a task's state is, such as its fast weights.
+      outputs: the specs of a task's outputs, [None, ...], in the model's structure.
     """
 
-    answer: Callable[[tf.Tensor, tf.Tensor, tf.Tensor, Steps], tf.Tensor]
-    adapt: Callable[[tf.Tensor, tf.Tensor, Steps], tf.Tensor]
-    predict: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+    answer: Callable[[Any, Any, Any, Steps], Any]
+    adapt: Callable[[Any, Any, Steps], tf.Tensor]
+    predict: Callable[[tf.Tensor, Any], Any]
     size: int
+    outputs: Any
 
 
-def answers(
-    learner: Learner, input_spec: tf.TensorSpec, target_spec: tf.TensorSpec, outputs: int
-) -> Answers:
+def answers(learner: Learner, input_specs: Any, target_specs: Any) -> Answers:
     """Prepares a learner's answers; it reads θ and α as they are when these are asked for.
 
     Args:
       learner: a trained learner.
-      input_spec: a task's inputs, [None, ...].
-      target_spec: a task's targets, [None, ...].
-      outputs: the model's outputs for an input.
+      input_specs: a task's inputs, [None, ...], one spec or a nested structure of them.
+      target_specs: a task's targets, [None, ...], likewise.
     """
-    answer_spec = tf.TensorSpec([None, outputs], tf.float32)
-    predict = prediction(learner, input_spec, answer_spec)
 
     # These are functions of their own so that an export holds once what several signatures share.
     @tf.function(autograph=False)
-    def adapted(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> State:
+    def adapted(inputs: Any, targets: Any, steps: Steps) -> State:
         if isinstance(steps, int):
             return learner.adapt(inputs, targets, steps=steps)
         assert isinstance(learner, MetaLearner), "no signature asks others for a number of steps"
         return _steps_at_run_time(learner, inputs, targets, steps)
 
-    traced = adapted.get_concrete_function(input_spec, target_spec, learner.inner_steps)
+    traced = adapted.get_concrete_function(input_specs, target_specs, learner.inner_steps)
     structure = traced.structured_outputs
     parts = tf.nest.flatten(structure)
     sizes = [part.shape.num_elements() for part in parts]
     state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
+    answer_specs = _output_specs(learner, structure, input_specs)
+    predict = prediction(learner, input_specs, answer_specs)
 
     @tf.function(autograph=False)
-    def answer(inputs: tf.Tensor, targets: tf.Tensor, queries: tf.Tensor, steps: Steps):
-        def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    def answer(inputs: Any, targets: Any, queries: Any, steps: Steps) -> Any:
+        def one(task: tuple[Any, ...]) -> Any:
             return predict(adapted(task[0], task[1], steps), task[2])
 
-        return _for_each_task(one, (inputs, targets, queries), answer_spec)
+        return _for_each_task(one, (inputs, targets, queries), answer_specs)
 
-    def adapt(inputs: tf.Tensor, targets: tf.Tensor, steps: Steps) -> tf.Tensor:
-        def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    def adapt(inputs: Any, targets: Any, steps: Steps) -> tf.Tensor:
+        def one(task: tuple[Any, ...]) -> tf.Tensor:
             state = tf.nest.flatten(adapted(task[0], task[1], steps))
             numbers = [tf.reshape(tf.cast(part, tf.float32), [-1]) for part in state]
             return tf.concat(numbers, axis=0)
 
         return _for_each_task(one, (inputs, targets), state_spec)
 
-    def predict_adapted(state: tf.Tensor, queries: tf.Tensor) -> tf.Tensor:
-        def one(task: tuple[tf.Tensor, ...]) -> tf.Tensor:
+    def predict_adapted(state: tf.Tensor, queries: Any) -> Any:
+        def one(task: tuple[Any, ...]) -> Any:
             values = [
                 tf.cast(tf.reshape(numbers, part.shape), part.dtype)
                 for numbers, part in zip(tf.split(task[0], sizes), parts, strict=True)
             ]
             return predict(tf.nest.pack_sequence_as(structure, values), task[1])
 
-        return _for_each_task(one, (state, queries), answer_spec)
+        return _for_each_task(one, (state, queries), answer_specs)
 
-    return Answers(answer, adapt, predict_adapted, sum(sizes))
+    return Answers(answer, adapt, predict_adapted, sum(sizes), answer_specs)
+
+
+def _output_specs(learner: Learner, state: State, input_specs: Any) -> Any:
+    predicted = tf.function(learner.predict, autograph=False).get_concrete_function(
+        tf.nest.map_structure(tf.TensorSpec.from_tensor, state), input_specs
+    )
+    return tf.nest.map_structure(
+        lambda output: tf.TensorSpec([None, *output.shape[1:]], answer_type(output.dtype)),
+        predicted.structured_outputs,
+    )
 
 
 def _steps_at_run_time(
-    learner: MetaLearner, inputs: tf.Tensor, targets: tf.Tensor, steps: tf.Tensor
+    learner: MetaLearner, inputs: Any, targets: Any, steps: tf.Tensor
 ) -> Tensors:
     count = len(learner.theta)
 
@@ -109,8 +118,8 @@ def _steps_at_run_time(
 
 
 def _for_each_task(
-    function: Callable[[tuple[tf.Tensor, ...]], tf.Tensor],
-    tasks: tuple[tf.Tensor, ...],
-    spec: tf.TensorSpec,
-) -> tf.Tensor:
-    return tf.map_fn(function, tasks, fn_output_signature=spec, parallel_iterations=TASKS_IN_FLIGHT)
+    function: Callable[[tuple[Any, ...]], Any], tasks: tuple[Any, ...], specs: Any
+) -> Any:
+    return tf.map_fn(
+        function, tasks, fn_output_signature=specs, parallel_iterations=TASKS_IN_FLIGHT
+    )

@@ -23,17 +23,16 @@ class _Counted(NamedTuple):
     counts: str
 
 
-_SUPPORT = _Counted("support_inputs", 2, "tasks and examples")
 _STEPS = _Counted("observations", 3, "tasks, trajectories and steps")
 
 
-def inputs(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+def inputs(name: str, value: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
     """Checks inputs of some tasks, which are to be finite and at least one a task.
 
     Args:
       name: what the request calls them.
-      value: a float tensor of any rank.
-      shape: of one input.
+      value: a tensor of any rank.
+      shape: of one input; None for a size that is free.
 
     Returns:
       [B, N, *shape].
@@ -41,29 +40,33 @@ def inputs(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     return _finite(name, examples(name, value, shape))
 
 
-def examples(name: str, value: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+def examples(name: str, value: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
     """Checks that a tensor holds at least one task with at least one example of this shape."""
-    wanted = ", ".join(["B", "N" if name.startswith("support") else "M", *map(str, shape)])
+    sizes = ["any" if size is None else str(size) for size in shape]
+    wanted = ", ".join(["B", "N" if name.startswith("support") else "M", *sizes])
     value = _of_shape(value, [None, None, *shape], f"{name}: should be of shape [{wanted}], not")
     return _checked(
         value, tf.size(value) > 0, f"{name}: holds nothing; give at least one task and example"
     )
 
 
-def class_numbers(name: str, value: tf.Tensor, beside: tf.Tensor, ways: int) -> tf.Tensor:
+def class_numbers(
+    name: str, value: tf.Tensor, other: str, beside: tf.Tensor, ways: int
+) -> tf.Tensor:
     """Checks the classes of support examples.
 
     Args:
       name: what the request calls them.
-      value: an int32 tensor of any rank.
-      beside: the examples, [B, N, ...].
+      value: an integer tensor of any rank.
+      other: what the request calls the examples.
+      beside: these, [B, N, ...].
       ways: the number of classes.
 
     Returns:
       [B, N], all of it in [0, ways).
     """
     value = _of_shape(value, [None, None], f"{name}: should be of shape [B, N], not")
-    value = _as_many(name, value, beside, _SUPPORT)
+    value = as_many(name, value, other, beside)
     return _checked(
         value,
         tf.reduce_all((value >= 0) & (value < ways)),
@@ -72,9 +75,16 @@ def class_numbers(name: str, value: tf.Tensor, beside: tf.Tensor, ways: int) -> 
     )
 
 
-def numbers(name: str, value: tf.Tensor, beside: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
-    """Checks targets of a regression, [B, N, *shape], as `inputs` does and beside these."""
-    return _as_many(name, inputs(name, value, shape), beside, _SUPPORT)
+def as_many(name: str, value: tf.Tensor, other: str, beside: tf.Tensor) -> tf.Tensor:
+    """Checks that two tensors [B, N, ...] are of equally many tasks and examples.
+
+    Args:
+      name: what the request calls the first.
+      value: a tensor that is checked already but for this.
+      other: what the request calls the second.
+      beside: that one.
+    """
+    return _as_many(name, value, beside, _Counted(other, 2, "tasks and examples"))
 
 
 def trajectories(given: Trajectories, state_shape: Sequence[int], action_size: int) -> Trajectories:
@@ -172,6 +182,8 @@ def answers(value: tf.Tensor, instead: str = "smaller inputs or fewer inner_step
       value: that.
       instead: what a client should rather give where it is not finite.
     """
+    if not value.dtype.is_floating:
+        return value
     return _checked(
         value,
         tf.reduce_all(tf.math.is_finite(value)),
@@ -180,6 +192,8 @@ def answers(value: tf.Tensor, instead: str = "smaller inputs or fewer inner_step
 
 
 def _finite(name: str, value: tf.Tensor) -> tf.Tensor:
+    if not value.dtype.is_floating:
+        return value
     return _checked(
         value,
         tf.reduce_all(tf.math.is_finite(value)),

@@ -41,7 +41,6 @@ def acting(learner: MetaLearner, family: Navigation) -> Callable[..., Reply]:
         learner,
         tf.TensorSpec([None, state_size], tf.float32),
         tf.TensorSpec([None, action_size + 1], tf.float32),
-        family.output_size,
     )
 
     def act(

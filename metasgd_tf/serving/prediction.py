@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -13,9 +14,14 @@ QUERY_NUMBERS = 2**20
 """Numbers of query inputs that are worked on together; activations take some 100 bytes for each."""
 
 
+def answer_type(dtype: tf.DType) -> tf.DType:
+    """Returns in which type an output is answered: half precision as float32."""
+    return tf.float32 if dtype in (tf.bfloat16, tf.float16) else dtype
+
+
 def prediction(
-    learner: Learner, input_spec: tf.TensorSpec, answer_spec: tf.TensorSpec
-) -> Callable[[State, tf.Tensor], tf.Tensor]:
+    learner: Learner, input_specs: Any, answer_specs: Any
+) -> Callable[[State, Any], Any]:
     """Prepares `Learner.predict` for any number of queries.
 
     Where a `MetaLearner`'s queries are normalised together, their statistics are those of all of
@@ -24,51 +30,66 @@ def prediction(
 
     Args:
       learner: a trained learner.
-      input_spec: the inputs, [None, ...].
-      answer_spec: the outputs, [None, ...].
+      input_specs: the inputs, [None, ...], one spec or a nested structure of them.
+      answer_specs: the outputs, [None, ...], likewise, of their `answer_type`.
 
     Returns:
       A function of what `Learner.adapt` gave and inputs [M, ...].
     """
-    size = max(1, QUERY_NUMBERS // math.prod(input_spec.shape[1:]))
+
+    def answer(state: State, inputs: Any) -> Any:
+        return tf.nest.map_structure(
+            lambda output: tf.cast(output, answer_type(output.dtype)),
+            learner.predict(state, inputs),
+        )
+
     if learner.normalises_together and not isinstance(learner, MetaLearner):
-        return learner.predict  # Of another learner it is not known how its parts join.
+        return answer  # Of another learner it is not known how its parts join.
+    numbers = sum(math.prod(spec.shape[1:]) for spec in tf.nest.flatten(input_specs))
+    size = max(1, QUERY_NUMBERS // numbers)
 
     # Called, not inlined, where it is needed: it would be a large part of each signature's graph.
     @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-    def in_parts(inputs: tf.Tensor, state: State) -> tf.Tensor:
+    def in_parts(inputs: Any, state: State) -> Any:
         if isinstance(learner, MetaLearner) and learner.normalises_together:
             state = [*state, *_statistics(learner, state, inputs, size)]
-        return rows_in_parts(lambda rows: learner.predict(state, rows), inputs, size, answer_spec)
+        return rows_in_parts(lambda rows: answer(state, rows), inputs, size, answer_specs)
 
-    def predict(state: State, inputs: tf.Tensor) -> tf.Tensor:
+    def predict(state: State, inputs: Any) -> Any:
         return tf.cond(
-            tf.shape(inputs)[0] <= size,
-            lambda: learner.predict(state, inputs),
+            _count(inputs) <= size,
+            lambda: answer(state, inputs),
             lambda: in_parts(inputs, state),
         )
 
     return predict
 
 
-def _statistics(learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, size: int) -> Tensors:
+def _count(rows: Any) -> tf.Tensor:
+    return tf.shape(tf.nest.flatten(rows)[0])[0]
+
+
+def _rows(values: Any, start: tf.Tensor | int, size: int) -> Any:
+    return tf.nest.map_structure(lambda value: value[start : start + size], values)
+
+
+def _statistics(learner: MetaLearner, weights: Tensors, inputs: Any, size: int) -> Tensors:
     """Returns the mean and the variance of each normalising layer's inputs over all rows."""
 
-    def used(known: Sequence[tf.Tensor], rows: tf.Tensor) -> Tensors:
+    def used(known: Sequence[tf.Tensor], rows: Any) -> Tensors:
         output = learner.pure_model(weights, rows, training=False, statistics=list(known))
         return output.statistics
 
-    count = tf.shape(inputs)[0]
+    count = _count(inputs)
     known: Tensors = []
-    calls = (
-        tf.function(lambda: used([], inputs[:1]), autograph=False).get_concrete_function().outputs
-    )
+    first = tf.function(lambda: used([], _rows(inputs, 0, 1)), autograph=False)
+    calls = first.get_concrete_function().outputs
     for place in range(0, len(calls), 2):
         # As parts join, their means and squared deviations do by Chan, Golub and LeVeque (1979).
         def join(start: tf.Tensor, mean: tf.Tensor, deviation: tf.Tensor, before=tuple(known)):
-            rows = inputs[start : start + size]
+            rows = _rows(inputs, start, size)
             part_mean, part_variance = used(before, rows)[len(before) : len(before) + 2]
-            joined, joining = (tf.cast(n, mean.dtype) for n in (start, tf.shape(rows)[0]))
+            joined, joining = (tf.cast(n, mean.dtype) for n in (start, _count(rows)))
             share = joining / (joined + joining)
             step = part_mean - mean
             deviation += joining * part_variance + joined * share * tf.square(step)
@@ -85,25 +106,30 @@ def _statistics(learner: MetaLearner, weights: Tensors, inputs: tf.Tensor, size:
     return known
 
 
-def rows_in_parts(
-    function: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor, size: int, spec: tf.TensorSpec
-) -> tf.Tensor:
+def rows_in_parts(function: Callable[[Any], Any], rows: Any, size: int, specs: Any) -> Any:
     """Returns what `function` makes of `rows`, computed for `size` rows at a time.
 
     Args:
       function: maps [n, ...] to [n, ...], each row on its own.
-      rows: [count, ...].
+      rows: [count, ...], a tensor or a nested structure of them.
       size: rows of a part; the last one may have fewer.
-      spec: what `function` returns, [None, ...].
+      specs: what `function` returns, [None, ...], likewise.
     """
-    count = tf.shape(rows)[0]
-    parts = tf.TensorArray(
-        spec.dtype, (count + size - 1) // size, infer_shape=False, element_shape=spec.shape
-    )
+    count = _count(rows)
+    parts = [
+        tf.TensorArray(
+            spec.dtype, (count + size - 1) // size, infer_shape=False, element_shape=spec.shape
+        )
+        for spec in tf.nest.flatten(specs)
+    ]
 
-    def write(number: tf.Tensor, parts: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-        part = function(rows[number * size : (number + 1) * size])
-        return number + 1, parts.write(number, part)
+    def write(
+        number: tf.Tensor, parts: list[tf.TensorArray]
+    ) -> tuple[tf.Tensor, list[tf.TensorArray]]:
+        made = tf.nest.flatten(function(_rows(rows, number * size, size)))
+        return number + 1, [
+            part.write(number, value) for part, value in zip(parts, made, strict=True)
+        ]
 
     _, parts = tf.while_loop(
         lambda number, _: number * size < count,
@@ -111,4 +137,4 @@ def rows_in_parts(
         (tf.constant(0), parts),
         parallel_iterations=1,
     )
-    return parts.concat()
+    return tf.nest.pack_sequence_as(specs, [part.concat() for part in parts])

@@ -12,7 +12,7 @@ A policy has `serving_default` alone, of trajectories instead of a support set.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -20,7 +20,8 @@ from metasgd_tf.serving.served import Reply, ServedLearner
 from trainers.learners.meta_sgd import MetaLearner
 
 STEPS = "_steps"
-Inputs: TypeAlias = dict[str, tuple[Sequence[int | None], tf.DType]]
+PARTS = ("support", "query")
+INNER_STEPS = tf.TensorSpec([], tf.int32, "inner_steps")
 
 
 class Signature(NamedTuple):
@@ -29,11 +30,11 @@ class Signature(NamedTuple):
     Attributes:
       function: the `tf.function`. Its inputs are of unknown rank, since loaders in Python would
         else refuse a wrong one in their own ways, and the C++ runtime not at all.
-      inputs: shape and type that the graph lets pass, by name; None for a size that is free.
+      inputs: the specs that the graph lets pass, by name; None for a size that is free.
     """
 
     function: Callable[..., Reply]
-    inputs: Inputs
+    inputs: dict[str, tf.TensorSpec]
 
 
 def signatures(served: ServedLearner) -> dict[str, Signature]:
@@ -42,23 +43,21 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
     Args:
       served: the learner; its number of inner steps is the default.
     """
-    shape = served.family.input_shape
     steps = served.learner.inner_steps
-    targets: Inputs = {"support_targets": ((None, None, *served.target_shape), served.target_type)}
-    support: Inputs = {"support_inputs": ((None, None, *shape), tf.float32)} | targets
-    queries: Inputs = {"query_inputs": ((None, None, *shape), tf.float32)}
-    files: Inputs = {name: ((None, None), tf.string) for name in ("support_inputs", "query_inputs")}
-    state: Inputs = {"state": ((None, served.state_size), tf.float32)}
+    targets = [served.support_targets]
+    support = [served.support_inputs, *targets]
+    queries = [served.query_inputs]
+    state = tf.TensorSpec([None, served.state_size], tf.float32, "state")
+    files = [tf.TensorSpec([None, None], tf.string, f"{name}_inputs") for name in PARTS]
 
-    made = _answering("serving_default", served.answer, steps, support | queries)
-    if served.takes_images:
-        made |= _answering(
-            "classify_images", served.answer_images, steps, support | queries | files
-        )
+    made = _answering("serving_default", served.answer, steps, [*support, *queries])
+    if served.images is not None:
+        given = [files[0], *targets, files[1]]
+        made |= _answering("classify_images", served.answer_images, steps, given)
     made |= _adapting("adapt", served.adapt, steps, support)
     if not isinstance(served.learner, MetaLearner):
         made = {name: one for name, one in made.items() if not name.endswith(STEPS)}
-    return made | {"predict": _signature(served.predict, state | queries)}
+    return made | {"predict": _signature(served.predict, [state, *queries])}
 
 
 def policy_signatures(
@@ -72,18 +71,19 @@ def policy_signatures(
       action_size: numbers of an action.
     """
     step = (None, None, None)
-    inputs: Inputs = {
-        "observations": ((*step, *state_shape), tf.float32),
-        "actions": ((*step, action_size), tf.float32),
-        "rewards": (step, tf.float32),
-        "mask": (step, tf.float32),
-        "query_observations": ((None, None, *state_shape), tf.float32),
+    shapes = {
+        "observations": (*step, *state_shape),
+        "actions": (*step, action_size),
+        "rewards": step,
+        "mask": step,
+        "query_observations": (None, None, *state_shape),
     }
-    return {"serving_default": _signature(act, inputs)}
+    given = [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()]
+    return {"serving_default": _signature(act, given)}
 
 
 def _answering(
-    name: str, answer: Callable[..., Reply], steps: int, inputs: Inputs
+    name: str, answer: Callable[..., Reply], steps: int, given: Sequence[Any]
 ) -> dict[str, Signature]:
     # The exporter takes a default only where it is a tensor in the function's own definition.
     default = tf.constant(steps)
@@ -95,13 +95,13 @@ def _answering(
         return answer(support_inputs, support_targets, query_inputs, inner_steps)
 
     return {
-        name: _signature(as_trained, inputs),
-        name + STEPS: _signature(as_asked, inputs | {"inner_steps": ((), tf.int32)}),
+        name: _signature(as_trained, given),
+        name + STEPS: _signature(as_asked, [*given, INNER_STEPS]),
     }
 
 
 def _adapting(
-    name: str, adapt: Callable[..., Reply], steps: int, inputs: Inputs
+    name: str, adapt: Callable[..., Reply], steps: int, given: Sequence[Any]
 ) -> dict[str, Signature]:
     default = tf.constant(steps)
 
@@ -112,11 +112,20 @@ def _adapting(
         return adapt(support_inputs, support_targets, inner_steps)
 
     return {
-        name: _signature(as_trained, inputs),
-        name + STEPS: _signature(as_asked, inputs | {"inner_steps": ((), tf.int32)}),
+        name: _signature(as_trained, given),
+        name + STEPS: _signature(as_asked, [*given, INNER_STEPS]),
     }
 
 
-def _signature(function: Callable[..., Reply], inputs: Inputs) -> Signature:
-    specs = [tf.TensorSpec(None, kind, name) for name, (_, kind) in inputs.items()]
-    return Signature(tf.function(function, input_signature=specs, autograph=False), inputs)
+def _signature(function: Callable[..., Reply], given: Sequence[Any]) -> Signature:
+    """Makes a signature of a function of nested structures of tensors.
+
+    Args:
+      function: to be called in a graph.
+      given: for each of its arguments, the named specs that the graph lets pass.
+    """
+    ranks_open = tf.nest.map_structure(
+        lambda spec: tf.TensorSpec(None, spec.dtype, spec.name), list(given)
+    )
+    made = tf.function(function, input_signature=ranks_open, autograph=False)
+    return Signature(made, {spec.name: spec for spec in tf.nest.flatten(list(given))})

@@ -29,11 +29,11 @@ def write(folder: pathlib.Path, signatures: Mapping[str, Signature], inner_steps
         for name, signature in signatures.items():
             request = predict_pb2.PredictRequest()
             request.model_spec.signature_name = name
-            for argument, (shape, kind) in signature.inputs.items():
-                value = inner_steps if argument == "inner_steps" else _value(argument, kind)
+            for argument, spec in signature.inputs.items():
+                value = inner_steps if argument == "inner_steps" else _value(argument, spec.dtype)
                 # One value for all entries, which is all that the message then holds.
                 request.inputs[argument].CopyFrom(
-                    tf.make_tensor_proto(value, kind, [size or 1 for size in shape])
+                    tf.make_tensor_proto(value, spec.dtype, [size or 1 for size in spec.shape])
                 )
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)

@@ -11,10 +11,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.runs import evaluation
 from metasgd_tf.runs.evaluation import LoadedRun
-from metasgd_tf.serving import versions, warmup
+from metasgd_tf.serving import task_spec, versions, warmup
 from metasgd_tf.serving.served import ServedLearner
 from metasgd_tf.serving.signatures import Signature, policy_signatures, signatures
+from metasgd_tf.serving.task_spec import TaskSpec
+from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.families import TaskFamily
+from trainers.learners.learner import Learner
 
 FACTS = "export.json"
 POLICY = "policy"
@@ -49,38 +53,110 @@ def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pat
     Raises:
       InputError: if the directory cannot be written to.
     """
-    learner = run.learner
     if isinstance(run.family, TaskFamily):
-        contents = _of_tasks(run, run.family)
+        contents = _of_tasks(run.learner, task_spec.of_family(run.family))
+        contents.facts["shots"] = run.family.shots
     else:
         contents = _of_policy(run, goal)
+    facts = {
+        "task": run.settings.task,
+        "algorithm": run.settings.algorithm,
+        **contents.facts,
+        "checkpoint": run.checkpoint,
+        "iteration": run.origin.iteration,
+        "seed": run.settings.seed,
+    }
+    return _write(run.learner, contents._replace(facts=facts), export_dir)
+
+
+def export_learner(
+    learner: Learner, episode: Episode, export_dir: str, *, classifies: bool = False
+) -> pathlib.Path:
+    """Writes a learner that was trained from Python as the next version of an export.
+
+    It has the signatures of a run's export: `serving_default`, `adapt` and `predict`, and where the
+    learner takes gradient steps `serving_default_steps` and `adapt_steps`.
+
+    Args:
+      learner: the learner; its variables are written as they are.
+      episode: a task, which shows the shapes and types of examples. Inputs and targets may be
+        nested: `{"age": …, "words": …}` become `support_inputs_age`, `support_inputs_words` and so
+        on.
+      export_dir: where the versions lie; made where missing.
+      classifies: whether targets are class numbers and the model's outputs their logits. The
+        answers are then `probabilities` and `classes`, and else `predictions`.
+
+    Returns:
+      The version's folder.
+
+    Raises:
+      InputError: if the directory cannot be written to, or `classifies` does not fit.
+    """
+    contents = _of_tasks(learner, task_spec.of_episode(episode, classifies))
+    return _write(learner, contents, export_dir)
+
+
+def _write(learner: Learner, contents: Contents, export_dir: str) -> pathlib.Path:
+    facts = {
+        **contents.facts,
+        "inner_steps": learner.inner_steps,
+        "batch_norm": evaluation.batch_norm_of(learner),
+        **provenance(),
+    }
 
     def write(folder: pathlib.Path) -> None:
         kept = tf.Module()
         # What the graphs read; the model itself would bring its own functions with it.
-        read = [*(v.value for v in learner.model.variables), *learner.variables]
-        kept.variables_read = list({id(variable): variable for variable in read}.values())
+        kept.resources_read = _resources(learner)
         functions = {name: one.function for name, one in contents.signatures.items()}
         # Answering takes no gradient but those that are in the graph already.
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(kept, str(folder), functions, options)
+        try:
+            tf.saved_model.save(kept, str(folder), functions, options)
+        except AssertionError as error:
+            # TensorFlow's answer to a resource that belongs to nothing that is saved.
+            raise InputError(
+                f"model={learner.model.name!r}: cannot be exported, as it reads a variable or a "
+                "table that is no attribute of one of its layers"
+            ) from error
         _finish_graph(folder, contents.signatures)
         extra = folder / "assets.extra"
         extra.mkdir()
         warmup.write(extra, contents.signatures, learner.inner_steps)
-        text = json.dumps(_facts(run, contents.facts), indent=2) + "\n"
-        (extra / FACTS).write_text(text, encoding="utf-8")
+        (extra / FACTS).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         contents.add(extra)
 
     return versions.write_next(export_dir, write)
 
 
-def _of_tasks(run: LoadedRun, family: TaskFamily) -> Contents:
+def _resources(learner: Learner) -> list[Any]:
+    """Returns the variables and tables that a learner's graphs read, each once."""
+    of_layers = [
+        value
+        for layer in learner.model._flatten_layers()
+        for value in vars(layer).values()
+        if isinstance(value, tf.Variable | tf.saved_model.experimental.TrackableResource)
+    ]
+    read = [*(v.value for v in learner.model.variables), *learner.variables, *of_layers]
+    return list({id(resource): resource for resource in read}.values())
+
+
+def _of_tasks(learner: Learner, spec: TaskSpec) -> Contents:
+    served = ServedLearner(learner, spec)
     facts = {
-        "ways": family.output_size if family.classifies else None,
-        "shots": family.shots,
+        "input_shape": _shapes(spec.inputs),
+        "ways": served.ways or None,
     }
-    return Contents(signatures(ServedLearner(run.learner, family)), facts, lambda extra: None)
+    return Contents(signatures(served), facts, lambda extra: None)
+
+
+def _shapes(specs: Any) -> Any:
+    """Returns the shapes of a nested structure of specs, as JSON has them."""
+    if isinstance(specs, tf.TensorSpec):
+        return list(specs.shape)
+    if isinstance(specs, Mapping):
+        return {key: _shapes(part) for key, part in specs.items()}
+    return [_shapes(part) for part in specs]
 
 
 def _of_policy(run: LoadedRun, goal: Sequence[float]) -> Contents:
@@ -105,7 +181,7 @@ def _of_policy(run: LoadedRun, goal: Sequence[float]) -> Contents:
             "inner_times_reward",
         )
     }
-    facts["goal"] = list(goal)
+    facts = {"input_shape": list(family.input_shape), **facts, "goal": list(goal)}
     return Contents(
         offered, facts, lambda extra: agents.save(weights, learner, family, extra / POLICY)
     )
@@ -121,29 +197,12 @@ def _finish_graph(folder: pathlib.Path, offered: Mapping[str, Signature]) -> Non
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     (meta_graph,) = model.meta_graphs
     for name, signature in offered.items():
-        for argument, (shape, _) in signature.inputs.items():
+        for argument, spec in signature.inputs.items():
             info = meta_graph.signature_def[name].inputs[argument]
-            info.tensor_shape.CopyFrom(tf.TensorShape(shape).as_proto())
+            info.tensor_shape.CopyFrom(spec.shape.as_proto())
     functions = meta_graph.graph_def.library.function
     for node in [*meta_graph.graph_def.node, *(n for one in functions for n in one.node_def)]:
         node.attr.pop("_gradient_op_type", None)
     path.write_bytes(model.SerializeToString(deterministic=True))
     # It is a checksum of the file as it was.
     (folder / "fingerprint.pb").unlink()
-
-
-def _facts(run: LoadedRun, of_tasks: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what `export.json` says of the learner and its tasks."""
-    settings, learner = run.settings, run.learner
-    return {
-        "task": settings.task,
-        "algorithm": settings.algorithm,
-        "input_shape": list(run.family.input_shape),
-        **of_tasks,
-        "inner_steps": learner.inner_steps,
-        "batch_norm": evaluation.batch_norm_of(learner),
-        "checkpoint": run.checkpoint,
-        "iteration": run.origin.iteration,
-        "seed": settings.seed,
-        **provenance(),
-    }

@@ -12,7 +12,7 @@ from absl import flags
 from metasgd_tf.images import class_splits, image_files, image_listing
 from metasgd_tf.images.classification import ImageClassification, refuse_too_few
 from metasgd_tf.output.listing import listed
-from metasgd_tf.output.progress import note
+from metasgd_tf.output.notes import note
 from models.conv4 import conv4
 from trainers.errors import InputError
 

@@ -14,7 +14,7 @@ from metasgd_tf.images.image_files import decode_into
 from metasgd_tf.images.images_by_class import ImagesByClass, empty
 from metasgd_tf.images.tfds_preparation import prepare
 from metasgd_tf.output.listing import listed
-from metasgd_tf.output.progress import note
+from metasgd_tf.output.notes import note
 from models.conv4 import conv4
 from trainers.errors import InputError
 

@@ -20,7 +20,7 @@ def native(text):
 
 def main():
     from absl import logging
-    from metasgd_tf.output.progress import note
+    from metasgd_tf.output.notes import note
 
     MAIN
 

@@ -95,6 +95,20 @@ class Alpha(tf.Module):
             rows.setdefault(layer, []).append(tf.reshape(value, [-1]))
         return {layer: tf.concat(parts, axis=0) for layer, parts in rows.items()}
 
+    def statistics(self) -> tuple[dict[str, float], dict[str, np.ndarray]]:
+        """Returns what TensorBoard shows of the rates as they are.
+
+        Returns:
+          The mean of each layer's rates and the share of them below 0, by names such as
+          `alpha_mean/dense`; and the rates of each layer in a row, by names such as `alpha/dense`.
+        """
+        layers = self.by_layer(self.per_weight([rate.value() for rate in self.rates]))
+        scalars: dict[str, float] = {}
+        for layer, rates in layers.items():
+            scalars[f"alpha_mean/{layer}"] = rates.numpy().mean()
+            scalars[f"alpha_negative_share/{layer}"] = (rates.numpy() < 0).mean()
+        return scalars, {f"alpha/{layer}": rates.numpy() for layer, rates in layers.items()}
+
     def _sharing_key(self, number: int, path: str) -> str:
         if self.kind == "per_weight":
             return f"{number}/{path}"

@@ -10,6 +10,7 @@ depend on the meta-batch. The outer step is any Keras optimizer's.
 """
 
 import logging
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -18,54 +19,21 @@ import tensorflow as tf
 
 from trainers.compiling import first_that_works, log
 from trainers.devices import sum_in_chunks, xla_pays
-from trainers.episodes import Episode, Sampler
+from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.stateless.tested_layers import untested_layers
+from trainers.supervised import watching
 from trainers.supervised.diagnosis import explain_divergence
 from trainers.supervised.gradient_check import GradientCheck, check_meta_gradient
+from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.pace import Pace
 from trainers.update_rule import Tensors
 
 WAYS = ("compiled, tasks side by side in each operation", "compiled, task by task", "uncompiled")
 """Ways to run iterations, the fastest first for small models."""
-
-
-def meta_gradient(
-    learner: Learner, values: Tensors, episode: Episode, seed: tf.Tensor
-) -> tuple[Tensors, dict[str, tf.Tensor], Tensors]:
-    """Differentiates one task's query loss after adaptation: ∇_(θ,α) L_test(T)(θ').
-
-    Args:
-      learner: what is trained.
-      values: of `learner.meta_variables`.
-      episode: the task.
-      seed: [2], what dropout draws from.
-
-    Returns:
-      The gradient by each of `values`; the query set's scores; and the model's state after the
-      query set.
-    """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(values)
-        state = learner.adapt(
-            episode.support_inputs,
-            episode.support_targets,
-            values=values,
-            training=True,
-            seed=fold_in(seed, 0),
-        )
-        scores, moving = learner.score(
-            state,
-            episode.query_inputs,
-            episode.query_targets,
-            training=True,
-            seed=fold_in(seed, 1),
-        )
-    gradient = tape.gradient(scores["loss"], values)
-    return [tf.convert_to_tensor(g) for g in gradient], scores, moving
 
 
 class MetaTrainer:
@@ -136,13 +104,22 @@ class MetaTrainer:
         self._check: GradientCheck | None = None
 
     def train(
-        self, iterations: int, stop: Callable[[], object] = lambda: False
+        self,
+        iterations: int,
+        stop: Callable[[], object] = lambda: False,
+        *,
+        progress: bool = False,
+        tensorboard: str | os.PathLike[str] | None = None,
     ) -> dict[str, float]:
         """Makes that many meta-iterations, in calls of the compiled loop of about a second each.
 
         Args:
           iterations: how many, at least 1.
           stop: asked between calls; where it says yes, what is left is not done.
+          progress: whether to show the progress on standard error: a bar on a terminal, lines
+            elsewhere.
+          tensorboard: a directory for TensorBoard; it gets about a hundred points of the curves of
+            the scores and, where it is learned, of α.
 
         Returns:
           The means over these iterations of the query set's loss and metrics after adaptation, by
@@ -156,18 +133,38 @@ class MetaTrainer:
         if iterations < 1:
             raise InputError(f"iterations={iterations}: should be at least 1")
         first = done = int(self.iteration.numpy())
-        iterate = self.prepare()
-        totals = self._no_totals()
-        while done == first or (done < first + iterations and not stop()):
-            upto = min(done + self._pace.burst, first + iterations)
-            with self._pace.timed(upto - done):
-                reached, totals = iterate(tf.constant(done), tf.constant(upto), totals)
-                done = int(reached)
-            self.iteration.assign(done)
-            if done < upto:
-                cause = explain_divergence(self.learner, self._tasks, self._task_seeds(reached))
-                raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
-        return {name: float(total) / (done - first) for name, total in totals.items()}
+        last = first + iterations
+        self.prepare()
+        between = iterations if tensorboard is None else watching.interval(iterations)
+        written, totals = done, self._no_totals()
+        sums = dict.fromkeys(totals, 0.0)
+        with (
+            watching.bar(progress, first, last) as show,
+            watching.curves(self.learner, tensorboard) as write,
+        ):
+            while done == first or (done < last and not stop()):
+                point = min(written + between, last)
+                done, totals = self._burst(done, min(done + self._pace.burst, point), totals)
+                means = {name: float(total) / (done - written) for name, total in totals.items()}
+                show(done, {"loss": means["loss"]})
+                if done == point:
+                    write(done, means)
+                    sums = {name: sums[name] + float(total) for name, total in totals.items()}
+                    written, totals = done, self._no_totals()
+        return {name: (sums[name] + float(totals[name])) / (done - first) for name in sums}
+
+    def _burst(
+        self, done: int, upto: int, totals: dict[str, tf.Tensor]
+    ) -> tuple[int, dict[str, tf.Tensor]]:
+        """Makes the iterations from `done` to `upto`, and adds their scores to `totals`."""
+        with self._pace.timed(upto - done):
+            reached, totals = self.prepare()(tf.constant(done), tf.constant(upto), totals)
+            done = int(reached)
+        self.iteration.assign(done)
+        if done < upto:
+            cause = explain_divergence(self.learner, self._tasks, self._task_seeds(reached))
+            raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
+        return done, totals
 
     def prepare(self) -> Callable[..., Any]:
         """Finds the fastest way to run iterations of this model, and compiles it.

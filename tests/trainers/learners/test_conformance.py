@@ -8,6 +8,7 @@ import tensorflow as tf
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.runs.summaries import Summaries
+from metasgd_tf.serving import task_spec
 from metasgd_tf.serving.served import ServedLearner
 from metasgd_tf.serving.signatures import signatures
 from models.conv4 import conv4
@@ -17,7 +18,7 @@ from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import stream
 from trainers.stateless.pure_model import PureModel
-from trainers.supervised.meta_trainer import meta_gradient
+from trainers.supervised.meta_gradient import meta_gradient
 
 WAYS = 3
 
@@ -178,7 +179,7 @@ def test_tensorboard_gets_its_scores(made, tmp_path):
 
 def test_an_export_answers_as_it_does(made):
     learner, family = made
-    served = signatures(ServedLearner(learner, family))
+    served = signatures(ServedLearner(learner, task_spec.of_family(family)))
     episode = task(family)
     given = [part[tf.newaxis] for part in episode[:3]]
     reply = served["serving_default"].function(*given)

@@ -20,7 +20,8 @@ from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in
 from trainers.stateless.tested_layers import TESTED
-from trainers.supervised.meta_trainer import WAYS, MetaTrainer, meta_gradient
+from trainers.supervised.meta_gradient import meta_gradient
+from trainers.supervised.meta_trainer import WAYS, MetaTrainer
 
 SEED = tf.constant([3, 4])
 # By the precision: the step, and the tolerances.

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.supervised.meta_trainer import meta_gradient
+from trainers.supervised.meta_gradient import meta_gradient
 
 SEED = tf.constant([3, 4])
 STEP = 1e-6

@@ -14,7 +14,8 @@ from models.mlp import mlp
 from trainers.errors import DivergedError, InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, split_seed, stream
-from trainers.supervised.meta_trainer import MetaTrainer, meta_gradient
+from trainers.supervised.meta_gradient import meta_gradient
+from trainers.supervised.meta_trainer import MetaTrainer
 
 FAMILY = Sinusoid(shots=5, queries=5)
 TASKS = FAMILY.sampler("train")

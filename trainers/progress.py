@@ -1,6 +1,5 @@
-"""How far a training is: a bar on a terminal, plain lines elsewhere."""
+"""The progress of training: a bar on a terminal, plain lines elsewhere."""
 
-import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -9,26 +8,6 @@ from typing import TextIO
 import tqdm
 
 LINES = 20
-
-
-def note(text: str) -> None:
-    """Tells a person something on standard error, in a line of its own."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
-
-
-def show_log_as_notes() -> None:
-    """Tells a person what `trainers` logs, such as that a model is run in a slower way."""
-    logger = logging.getLogger("trainers")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    logger.handlers = [_Notes()]
-
-
-class _Notes(logging.Handler):
-    """Hands log records to `note`."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        note(record.getMessage())
 
 
 class Progress:
@@ -46,7 +25,7 @@ class Progress:
             )
 
     def update(self, done: int, scores: Mapping[str, float]) -> None:
-        """Notes that iteration `done` is reached, with the latest scores."""
+        """Shows that iteration `done` is reached, with the latest scores."""
         text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
         before, self._done = self._done, done
         if self._bar is not None:
@@ -64,6 +43,6 @@ class Progress:
             )
 
     def close(self) -> None:
-        """Leaves the bar as it stands."""
+        """Closes the bar, which stays on the screen."""
         if self._bar is not None:
             self._bar.close()

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from metasgd_tf.output.progress import Progress
+from trainers.progress import Progress
 
 
 class Terminal(io.StringIO):
