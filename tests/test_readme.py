@@ -23,6 +23,18 @@ for number in range(20):
         predicted = learner.predict(weights, task.query_inputs)
         errors.append(tf.reduce_mean((predicted - task.query_targets) ** 2))
 assert sum(after) < 0.2 * sum(before), (sum(after), sum(before))
+
+answer = tf.saved_model.load("exports/lines/1").signatures["serving_default"]
+given = {name: getattr(task, name)[tf.newaxis] for name in task._fields[:3]}
+error = tf.reduce_max(tf.abs(answer(**given)["predictions"][0] - predicted))
+assert error < 1e-5, error
+
+initial = keras.models.clone_model(model)
+again = MetaTrainer(MetaLearner(initial, loss="mse"), lines, keras.optimizers.Adam(1e-3))
+assert RunCheckpoints(again, "runs/lines").restore() == []
+assert int(again.iteration) == 3000
+for ours, theirs in zip(again.learner.meta_variables, learner.meta_variables, strict=True):
+    assert (ours.numpy() == theirs.numpy()).all()
 """
     result = subprocess.run(
         [sys.executable, "-c", seeded + code + check],
@@ -33,6 +45,8 @@ assert sum(after) < 0.2 * sum(before), (sum(after), sum(before))
         timeout=600,
     )
     assert result.returncode == 0, result.stderr
+    assert "meta-training: 3000/3000" in result.stderr
+    assert list((tmp_path / "runs" / "lines").glob("events.out.tfevents*"))
 
 
 def test_every_command_and_file_that_it_names_is_there():

@@ -5,6 +5,7 @@ It works with any Keras model and distribution over tasks; see `MetaLearner` and
 
 import keras
 
+from trainers.checkpoints import RunCheckpoints
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
 from trainers.families import Family, TaskFamily
@@ -29,6 +30,7 @@ __all__ = [
     "Learner",
     "MetaLearner",
     "MetaTrainer",
+    "RunCheckpoints",
     "TaskFamily",
     "adapt",
     "check_meta_gradient",

@@ -44,7 +44,8 @@ class Family(abc.ABC):
     tasks is one of `TaskFamily`.
 
     Attributes:
-      input_shape: shape of one input.
+      input_shape: shape of one input, or whatever tells the network's function the shapes of
+        several.
       output_size: number of outputs of a model for these tasks.
       shots: support examples in training (a class, in classification), or trajectories.
       metric: name of the score that tables report.
@@ -52,7 +53,7 @@ class Family(abc.ABC):
       metrics: by name, functions of (targets, outputs) that give one score an example.
     """
 
-    input_shape: tuple[int, ...]
+    input_shape: Any
     output_size: int
     shots: int
     metric: str
@@ -63,6 +64,14 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def scores(self) -> tuple[str, ...]:
         """The names of all that `evaluation` gives."""
+
+    @property
+    def input_spec(self) -> Any:
+        """The inputs of one example: a `tf.TensorSpec`, or a dict, list or tuple of them.
+
+        By default a tensor of `input_shape`, float32.
+        """
+        return tf.TensorSpec(self.input_shape, tf.float32)
 
     @abc.abstractmethod
     def model(self, seed: int) -> keras.Model:
@@ -142,16 +151,8 @@ class TaskFamily(Family):
         return ("loss", *self.metrics)
 
     @property
-    def input_spec(self) -> Any:
-        """The inputs of one example: a `tf.TensorSpec`, or a dict, list or tuple of them.
-
-        An export asks for these. By default one of `input_shape`, float32.
-        """
-        return tf.TensorSpec(self.input_shape, tf.float32)
-
-    @property
     def target_spec(self) -> Any:
-        """The targets of one example, likewise.
+        """The targets of one example, as `input_spec` describes the inputs.
 
         By default a class number (int32), or for regression [output_size], float32.
         """

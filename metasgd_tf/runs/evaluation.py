@@ -209,9 +209,13 @@ def _scores(
 ) -> dict[str, np.ndarray]:
     part = Part("test", stream(eval_seed, "test"))
     (scores,) = family.evaluation(learner, protocol, [part], steps=inner_steps)()
+    # The family's own metric comes first: figures take the first one.
+    names = sorted(scores, key=lambda name: name != family.metric)
     return {
-        name: values.reshape(protocol.num_tasks, protocol.repeats, -1).mean(1, dtype=np.float64)
-        for name, values in scores.items()
+        name: scores[name]
+        .reshape(protocol.num_tasks, protocol.repeats, -1)
+        .mean(1, dtype=np.float64)
+        for name in names
         if name != "loss"
     }
 

@@ -1,7 +1,7 @@
 """The network of a run: the task family's default, or one that a function of the user builds."""
 
 import keras
-import numpy as np
+import tensorflow as tf
 
 from metasgd_tf import user_code
 from trainers.errors import InputError
@@ -38,16 +38,20 @@ def _fitting(built: object, model: str, family: Family) -> keras.Model:
         raise InputError(
             f"model={model}: returned a {type(built).__name__}; should return a keras.Model"
         )
+    zeros = tf.nest.map_structure(
+        lambda spec: tf.zeros([2, *spec.shape], spec.dtype), family.input_spec
+    )
     try:
-        shape = tuple(built(np.zeros((2, *family.input_shape), np.float32)).shape)
+        outputs = built(zeros)
     except Exception as error:
         raise InputError(
             f"model={model}: does not take inputs of shape {family.input_shape} "
             f"({type(error).__name__}); build it for the input_shape that it is called with"
         ) from error
-    if shape != (2, family.output_size):
+    # Of several outputs the family's own loss knows what they should be.
+    if tf.is_tensor(outputs) and tuple(outputs.shape) != (2, family.output_size):
         raise InputError(
-            f"model={model}: gives outputs of shape {shape} for 2 inputs; should give "
-            f"(2, {family.output_size}), a number for each class or target"
+            f"model={model}: gives outputs of shape {tuple(outputs.shape)} for 2 inputs; should "
+            f"give (2, {family.output_size}), a number for each class or target"
         )
     return built

@@ -110,7 +110,9 @@ class Summaries:
     def _write_scores(self, step: int) -> float:
         for split, scores in zip(SPLITS, self._evaluate(), strict=True):
             means: dict[str, float] = {}
-            for name, values in scores.items():
+            # The family's own metric comes first: figures take the first one.
+            for name in sorted(scores, key=lambda name: name != self._family.metric):
+                values = scores[name]
                 means[f"{name}/before"] = values[:, 0].mean()
                 means[f"{name}/after"] = values[:, -1].mean()
             self._write(split, step, means)

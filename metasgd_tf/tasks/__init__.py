@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -102,10 +102,11 @@ def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
             "trainers.Episode"
         )
     for inputs in (drawn.support_inputs, drawn.query_inputs):
-        if tf.is_tensor(inputs) and not inputs.shape[1:].is_compatible_with(family.input_shape):
+        found = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)
+        if not _fits(found, family.input_spec):
             raise InputError(
-                f"task={name}: its episode has inputs of shape {tuple(inputs.shape)}; should be "
-                f"[N, *input_shape], and input_shape is {tuple(family.input_shape)}"
+                f"task={name}: an example of its episode has inputs {found}; should be as its "
+                f"input_shape or input_spec says, {family.input_spec}"
             )
     kinds = {targets.dtype for targets in tf.nest.flatten((drawn[1], drawn[3]))}
     if any(kind.is_integer != family.classifies for kind in kinds):
@@ -114,3 +115,17 @@ def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
             f"and classifies is {family.classifies}; should be integers where it is True, which "
             "are classes, and floats where it is False"
         )
+
+
+def _fits(found: Any, specs: Any) -> bool:
+    import tensorflow as tf
+
+    try:
+        tf.nest.assert_same_structure(found, specs)
+    except (TypeError, ValueError):
+        return False
+    pairs = zip(tf.nest.flatten(found), tf.nest.flatten(specs), strict=True)
+    return all(
+        spec.shape.is_compatible_with(value.shape) and spec.dtype == value.dtype
+        for value, spec in pairs
+    )
