@@ -13,9 +13,9 @@ from metasgd_tf import command_line
 
 EXPORT_DIR = flags.DEFINE_string("export_dir", None, "The directory that export wrote.")
 SUPPORT_DIR = flags.DEFINE_string(
-    "support_dir", None, "A folder with one sub-folder of a few PNG or JPEG files per class."
+    "support_dir", None, "A folder with one sub-folder of a few image files per class."
 )
-QUERY_DIR = flags.DEFINE_string("query_dir", None, "A folder of PNG or JPEG files to classify.")
+QUERY_DIR = flags.DEFINE_string("query_dir", None, "A folder of image files to classify.")
 INNER_STEPS = flags.DEFINE_integer(
     "inner_steps", None, "Inner steps to learn the classes; by default as in the run.", 0, 100
 )

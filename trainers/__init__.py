@@ -8,13 +8,14 @@ import keras
 from trainers.checkpoints import RunCheckpoints
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
-from trainers.families import Family, TaskFamily
+from trainers.families import Family
 from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, uniform
 from trainers.supervised.evaluation import evaluation, mean_and_ci95
 from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
+from trainers.task_family import TaskFamily
 from trainers.update_rule import adapt
 
 if keras.backend.backend() != "tensorflow":

@@ -14,8 +14,8 @@ from metasgd_tf.images.square_images import square
 from metasgd_tf.output.listing import counted, listed
 from trainers.episodes import Episode, Protocol
 from trainers.errors import InputError
-from trainers.families import TaskFamily
 from trainers.seeds import fold_in, uniform
+from trainers.task_family import TaskFamily
 
 EVALUATION_TASKS = 600
 EVALUATION_QUERIES = 15

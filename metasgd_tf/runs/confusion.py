@@ -13,8 +13,8 @@ from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.evaluation import LoadedRun
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.errors import InputError
-from trainers.families import TaskFamily
 from trainers.seeds import stream
+from trainers.task_family import TaskFamily
 
 FILE_NAME = "confusion.csv"
 WORST = 10

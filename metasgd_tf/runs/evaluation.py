@@ -164,8 +164,10 @@ def batch_norm_of(learner: Learner) -> str | None:
 
 def task_name(settings: flags.FlagValues) -> str:
     """Returns the name of a run's tasks; tasks of another name are another domain."""
-    source = {"image_folder": settings.image_dir, "tfds_images": settings.dataset}
-    name = " ".join(part for part in (settings.task, source.get(settings.task)) if part)
+    sources = {"image_folder": [settings.image_dir], "tfds_images": [settings.dataset]}
+    if ":" in settings.task:  # The user's own tasks may read either.
+        sources[settings.task] = [settings.image_dir, settings.dataset]
+    name = " ".join([settings.task, *filter(None, sources.get(settings.task, []))])
     if settings.task == "navigation":
         name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
     return name + (", fixed frequency" if settings.fixed_frequency else "")

@@ -20,6 +20,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from metasgd_tf.drawing.episodes import rasterised
 from metasgd_tf.flags import run_flags
+from trainers.errors import InputError
 from trainers.families import Family, Part
 from trainers.learners.alpha import Alpha
 from trainers.learners.learner import Learner
@@ -140,7 +141,14 @@ class Summaries:
             tf.summary.experimental.write_raw_pb(written.SerializeToString())
 
     def _write_task(self, step: int, task: Sequence[Any]) -> None:
-        image = rasterised(self._family.draw(*task))
+        try:
+            image = rasterised(self._family.draw(*task))
+        except Exception as error:
+            # The user's tasks may have a `draw` of their own, which may raise anything.
+            raise InputError(
+                f"{type(self._family).__name__}: its draw raised {type(error).__name__} ({error}); "
+                "should return a matplotlib Figure"
+            ) from error
         with self._writers["validation"].as_default(step):
             tf.summary.image("task", image[np.newaxis])
 

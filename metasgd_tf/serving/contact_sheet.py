@@ -4,10 +4,9 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib import figure
-from PIL import Image, ImageOps
 
+from metasgd_tf.images import image_files
 from metasgd_tf.serving.classifying import Prediction
 
 COLUMNS = 8
@@ -77,13 +76,10 @@ def _short(text: str, length: int) -> str:
 
 
 def _show(axes: Any, path: pathlib.Path, left: float, top: float) -> None:
-    with Image.open(path) as image:
-        image.draft("RGB", (_THUMBNAIL, _THUMBNAIL))
-        upright = ImageOps.exif_transpose(image)
-        if upright.has_transparency_data:
-            upright = upright.convert("RGBA")
-            white = Image.new("RGBA", upright.size, "white")
-            upright = Image.alpha_composite(white, upright)
-        small = upright.convert("RGB").resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR)
     extent = (left, left + 0.9, top + 0.9, top)
-    axes.imshow(np.asarray(small), extent=extent, aspect="auto", interpolation="antialiased")
+    axes.imshow(
+        image_files.decode(path, _THUMBNAIL, 3),
+        extent=extent,
+        aspect="auto",
+        interpolation="antialiased",
+    )

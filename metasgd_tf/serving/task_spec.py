@@ -9,7 +9,7 @@ import tensorflow as tf
 from metasgd_tf.images.classification import ImageClassification
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.families import TaskFamily
+from trainers.task_family import TaskFamily
 
 
 class TaskSpec(NamedTuple):

@@ -17,8 +17,8 @@ from metasgd_tf.serving.signatures import Signature, policy_signatures, signatur
 from metasgd_tf.serving.task_spec import TaskSpec
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.families import TaskFamily
 from trainers.learners.learner import Learner
+from trainers.task_family import TaskFamily
 
 FACTS = "export.json"
 POLICY = "policy"

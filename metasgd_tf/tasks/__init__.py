@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 if TYPE_CHECKING:
-    from trainers.families import Family, TaskFamily
+    from trainers.families import Family
+    from trainers.task_family import TaskFamily
 
 FUNCTION = re.compile(r"\w+(\.\w+)*:\w+")
 """The form of a function's name: package.module:function."""
@@ -45,7 +46,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
 def _of_ones_own(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
     from metasgd_tf import user_code
     from trainers.errors import InputError
-    from trainers.families import TaskFamily
+    from trainers.task_family import TaskFamily
 
     name = settings.task
     family = user_code.call("task", name, settings=settings, splits=tuple(splits))

@@ -12,8 +12,8 @@ from matplotlib import figure
 from metasgd_tf.drawing import episodes
 from models.mlp import mlp
 from trainers.episodes import Episode, Protocol
-from trainers.families import TaskFamily
 from trainers.seeds import fold_in, uniform
+from trainers.task_family import TaskFamily
 
 INPUT_RANGE = (-5.0, 5.0)
 EVALUATION_SHOTS = (5, 10, 20)

@@ -16,6 +16,7 @@ from metasgd_tf.runs.training import build_learner
 from models.conv4 import conv4
 from tests.synthetic_omniglot import drawings
 from trainers.episodes import Protocol
+from trainers.errors import InputError
 from trainers.seeds import fold_in, stream
 
 FLAGS = ["--shots=5", "--validation_tasks=3", "--seed=4", "--clip_norm=0.5"]
@@ -253,7 +254,7 @@ def test_a_drawing_that_fails_is_not_lost(tmp_path, uncompiled):
     summaries = Summaries(tmp_path, learner, family, settings)
     summaries.evaluation(10)
     summaries.task(10)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(InputError, match="^Sinusoid: its draw raised ZeroDivisionError"):
         summaries.close()
     assert ("loss/after", 10) in read(tmp_path / "validation")
 

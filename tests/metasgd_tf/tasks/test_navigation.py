@@ -11,12 +11,13 @@ from metasgd_tf.environments.navigation import goals
 from metasgd_tf.flags import run_flags
 from metasgd_tf.tasks import navigation
 from models.gaussian_policy import gaussian_mlp
-from trainers.families import Family, Part, TaskFamily
+from trainers.families import Family, Part
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies import policy_gradient
 from trainers.policies.policy_trainer import PolicyTrainer
 from trainers.policies.rollouts import Collector
 from trainers.seeds import SPLITS, fold_in, split_seed, stream
+from trainers.task_family import TaskFamily
 
 FLAGS = ["--task=navigation", "--trajectories=2", "--horizon=4", "--start=varying"]
 TARGETS = tf.constant([[0.5, -0.2, 2.0], [1.0, 0.3, -0.5]])

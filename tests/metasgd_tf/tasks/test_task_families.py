@@ -18,10 +18,11 @@ from metasgd_tf.images import mini_imagenet
 from metasgd_tf.runs.evaluation import task_name
 from tests import synthetic_folder, synthetic_tfds
 from trainers.episodes import Episode, Protocol
-from trainers.families import Family, TaskFamily
+from trainers.families import Family
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import SPLITS, fold_in, stream
 from trainers.supervised.meta_trainer import MetaTrainer
+from trainers.task_family import TaskFamily
 
 
 class Case(NamedTuple):
@@ -293,6 +294,7 @@ def test_a_learner_trains_on_it(family):
         (["--task=image_folder", "--image_dir=birds"], "image_folder birds"),
         (["--task=tfds_images", "--dataset=dtd"], "tfds_images dtd"),
         (["--task=omniglot", "--dataset=dtd"], "omniglot"),
+        (["--task=own.tasks:birds", "--image_dir=birds"], "own.tasks:birds birds"),
     ],
 )
 def test_another_folder_or_data_set_is_another_domain(arguments, name):
