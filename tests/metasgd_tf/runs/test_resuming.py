@@ -181,6 +181,7 @@ def test_deterministic_runs_are_equal_bit_by_bit(tmp_path, omniglot_dir):
             f"--model_dir={tmp_path / name}",
             *OMNIGLOT,
             f"--data_dir={omniglot_dir}",
+            "--model=tests.fast_network:network",
             "--iterations=3",
             "--deterministic",
         )

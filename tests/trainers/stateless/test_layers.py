@@ -28,8 +28,10 @@ SEED = tf.constant([3, 4])
 DIFFERENCES = {"float64": (1e-5, 1e-5, 1e-8), "float32": (1e-3, 5e-3, 5e-4)}
 # Long to trace, and made of what other layers of their group are made of.
 LIKE_OTHERS = {
-    *("SimpleRNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "ConvLSTM2D", "ConvLSTM3D"),
-    "AugMix",
+    *("SimpleRNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN"),
+    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    *("AugMix", "RandAugment", "RandomPerspective", "RandomShear", "RandomZoom"),
+    *("RandomHue", "RandomColorJitter"),
 }
 COMPILED = {
     "dense": ["Dense", "Activation", "PReLU", "BatchNormalization", "Attention", "Masking"],
