@@ -8,6 +8,11 @@ class InputError(ValueError):
     without a traceback; library users may catch it as a `ValueError`.
     """
 
+    ag_pass_through = True
+    """AutoGraph would raise another exception in its place, with a trace in its message."""
+
 
 class DivergedError(ArithmeticError):
     """Training computed a number that is not finite, and stopped before using it."""
+
+    ag_pass_through = True

@@ -62,8 +62,9 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "model",
         None,
         "Another network than the task's default, as package.module:function, called with "
-        "input_shape, output_size and seed; this project has models.conv4:conv4_pooled_64, "
-        "models.conv4:conv4_pooled_32, models.resnet12:resnet12.",
+        "input_shape, output_size and seed; of a classifier it should give logits, without a "
+        "softmax. This project has models.conv4:conv4_pooled_64, models.conv4:conv4_pooled_32, "
+        "models.resnet12:resnet12.",
         flag_values=values,
     )
     flags.DEFINE_enum(

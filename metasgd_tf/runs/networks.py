@@ -6,6 +6,8 @@ import tensorflow as tf
 from metasgd_tf import user_code
 from trainers.errors import InputError
 from trainers.families import Family
+from trainers.stateless.logits import refuse_probabilities
+from trainers.task_family import TaskFamily
 
 
 def build(model: str | None, family: Family, seed: int) -> keras.Model:
@@ -54,4 +56,6 @@ def _fitting(built: object, model: str, family: Family) -> keras.Model:
             f"model={model}: gives outputs of shape {tuple(outputs.shape)} for 2 inputs; should "
             f"give (2, {family.output_size}), a number for each class or target"
         )
+    if isinstance(family, TaskFamily) and family.classifies:
+        refuse_probabilities(built, outputs if tf.is_tensor(outputs) else None)
     return built

@@ -13,6 +13,7 @@ from metasgd_tf.serving.answers import Steps, answers
 from metasgd_tf.serving.task_spec import TaskSpec
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
+from trainers.stateless.logits import refuse_probabilities
 
 IMAGES_AT_ONCE = 2
 """Images that are decoded side by side; each may take some hundred megabytes."""
@@ -57,6 +58,8 @@ class ServedLearner:
         )
         # Which classes the support set has goes with the fast weights.
         self.ways = _ways(self._answers.outputs) if spec.classifies else 0
+        if self.ways:
+            refuse_probabilities(learner.model)
         self.state_size = self._answers.size + self.ways
 
     def answer(

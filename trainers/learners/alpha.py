@@ -63,13 +63,14 @@ class Alpha(tf.Module):
             if key not in seen:
                 seen[key] = len(self.rates)
                 shape = weight.shape if kind == "per_weight" else ()
-                self.rates.append(
-                    tf.Variable(
-                        tf.fill(shape, tf.constant(initial_value, weight.dtype)),
-                        trainable=kind != "fixed",
-                        name=f"alpha/{key}",
-                    )
+                rate = tf.Variable(
+                    tf.fill(shape, tf.constant(initial_value, weight.dtype)),
+                    trainable=kind != "fixed",
+                    # Optimizers of Keras name variables after it, which may have no slash.
+                    name=f"alpha/{key}".replace("/", "_"),
                 )
+                rate.path = f"alpha/{key}"  # As Keras's variables have one.
+                self.rates.append(rate)
             self._index.append(seen[key])
 
     @property

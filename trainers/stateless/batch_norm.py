@@ -1,13 +1,17 @@
 """Batch normalisation by the statistics of the batch, fit for second derivatives."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from trainers.stateless import image_norm
+from trainers.stateless.layer_classes import super_call
+
+STATISTICS = "_batch_statistics"
+"""The attribute of a layer that holds the statistics given to it and those that it uses."""
 
 Statistics = list[tf.Tensor]
 """Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
@@ -20,7 +24,8 @@ def batch_statistics(
     """Lets these layers use the statistics of their batch, whatever `training` says, or given ones.
 
     Keras has no argument for this: a functional model hands its own `training` to each layer. As
-    in training, a layer that is frozen by `trainable=False` uses its moving averages.
+    in training, a layer that is frozen by `trainable=False` uses its moving averages. A subclass
+    with a `call` of its own keeps it: what changes is the `BatchNormalization.call` that it calls.
 
     Args:
       layers: the layers.
@@ -33,26 +38,24 @@ def batch_statistics(
     used: Statistics = []
     remaining = None if given is None else list(given)
     for layer in layers:
-        layer.call = _in_training(layer, remaining, used)
+        layer.__dict__[STATISTICS] = (remaining, used)
     try:
-        yield used
+        with super_call(layers, keras.layers.BatchNormalization, _ByBatch):
+            yield used
     finally:
         for layer in layers:
-            del layer.call
+            del layer.__dict__[STATISTICS]
 
 
-def _in_training(
-    layer: keras.layers.BatchNormalization, given: Statistics | None, used: Statistics
-) -> Callable[..., tf.Tensor]:
-    keras_call = layer.call
+class _ByBatch(keras.layers.BatchNormalization):
+    """Normalises by what `batch_statistics` says."""
 
-    def call(inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         del training
-        if mask is None and layer.trainable and not (layer.renorm or layer.synchronized):
-            return _normalise(layer, inputs, given, used)
-        return keras_call(inputs, training=True, mask=mask)
-
-    return call
+        given, used = self.__dict__[STATISTICS]
+        if mask is None and self.trainable and not (self.renorm or self.synchronized):
+            return _normalise(self, inputs, given, used)
+        return super().call(inputs, training=True, mask=mask)
 
 
 def _normalise(

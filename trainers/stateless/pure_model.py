@@ -10,8 +10,9 @@ This is `keras.Model.stateless_call` with what meta-learning needs beyond it:
 * A model whose `call` takes no `training`.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import keras
 import tensorflow as tf
@@ -19,7 +20,10 @@ import tensorflow as tf
 from trainers.errors import InputError
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import Statistics, batch_statistics
+from trainers.stateless.layer_classes import normalising
 from trainers.stateless.second_derivatives import exact_second_derivatives
+
+Kind = TypeVar("Kind", bound=keras.Layer)
 
 
 class Output(NamedTuple):
@@ -51,7 +55,7 @@ class PureModel:
     """
 
     def __init__(self, model: keras.Model):
-        """Wraps a built Keras model.
+        """Wraps a built Keras model, whose trainable variables are those of now.
 
         Raises:
           InputError: if the model has no variables yet, or nothing to train.
@@ -69,11 +73,10 @@ class PureModel:
         others = model.non_trainable_variables
         self._seeds = [v for v in others if v.name == "seed_generator_state"]
         self.state = [v for v in others if keras.backend.is_float_dtype(v.dtype)]
-        self.batch_norms = [
-            layer
-            for layer in model._flatten_layers()
-            if isinstance(layer, keras.layers.BatchNormalization)
-        ]
+        layers = list(model._flatten_layers())
+        self.batch_norms = _of_kind(layers, keras.layers.BatchNormalization)
+        self._spectral_norms = _of_kind(layers, keras.layers.SpectralNormalization)
+        self._rematerialised = [layer for layer in layers if layer._remat_mode is not None]
 
     def __call__(
         self,
@@ -95,19 +98,30 @@ class PureModel:
           seed: [2], what random layers draw from; needed where they are active.
           statistics: what another call gave, or the beginning of it, for batch normalisation to
             use instead.
+
+        Raises:
+          InputError: if layers were frozen or unfrozen since the model was wrapped, or one of them
+            assigns to its trainable variables.
         """
+        self._refuse_other_weights()
         replaced = list(zip(self.weights, weights, strict=True))
         if training and seed is not None:
             for number, variable in enumerate(self._seeds):
                 replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
         with keras.StatelessScope(replaced, collect_losses=True) as scope:
-            with batch_statistics(self.batch_norms, statistics) as used, exact_second_derivatives():
+            with (
+                batch_statistics(self.batch_norms, statistics) as used,
+                normalising(self._spectral_norms),
+                _kept_in_memory(self._rematerialised),
+                exact_second_derivatives(),
+            ):
                 outputs = tf.nest.map_structure(
                     _no_half_precision, self.model(inputs, training=training)
                 )
             kind = tf.nest.flatten(outputs)[0].dtype
             kind = kind if kind.is_floating else tf.float32
             penalty = tf.add_n([tf.zeros((), kind), *(tf.cast(v, kind) for v in self.model.losses)])
+        self._refuse_assignments(scope, weights)
         state = [scope.get_current_value(v) for v in self.state]
         return Output(
             outputs,
@@ -115,6 +129,50 @@ class PureModel:
             [v.value if s is None else s for v, s in zip(self.state, state, strict=True)],
             used,
         )
+
+    def _refuse_other_weights(self) -> None:
+        now = {variable.path: variable for variable in self.model.trainable_variables}
+        known = {variable.path: variable for variable in self.weights}
+        changed = sorted(now.keys() ^ known.keys())
+        if changed:
+            kind = "unfrozen" if changed[0] in now else "frozen"
+            raise InputError(
+                f"model={self.model.name!r}: {changed[0]} was {kind} after the learner was made; "
+                "set trainable before, or make the learner anew"
+            )
+
+    def _refuse_assignments(
+        self, scope: keras.StatelessScope, weights: Sequence[tf.Tensor]
+    ) -> None:
+        allowed = {id(layer.kernel) for layer in self._spectral_norms}
+        for variable, weight in zip(self.weights, weights, strict=True):
+            if scope.get_current_value(variable) is not weight and id(variable) not in allowed:
+                raise InputError(
+                    f"model={self.model.name!r}: a layer assigns to its trainable weight "
+                    f"{variable.path} in its call, which would be forgotten after training; "
+                    "compute with the new value and leave the weight as it is"
+                )
+
+
+def _of_kind(layers: Sequence[keras.Layer], kind: type[Kind]) -> list[Kind]:
+    return [layer for layer in layers if isinstance(layer, kind)]
+
+
+@contextlib.contextmanager
+def _kept_in_memory(layers: Sequence[keras.Layer]) -> Iterator[None]:
+    """Lets layers made in a `keras.RematScope` keep their activations.
+
+    Computed again in the backward pass, they would be computed from the model's own variables, and
+    the gradient by weights from outside would be lost.
+    """
+    modes = [layer._remat_mode for layer in layers]
+    for layer in layers:
+        layer._remat_mode = None
+    try:
+        yield
+    finally:
+        for layer, mode in zip(layers, modes, strict=True):
+            layer._remat_mode = mode
 
 
 def _no_half_precision(output: tf.Tensor) -> tf.Tensor:

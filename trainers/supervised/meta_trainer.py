@@ -30,6 +30,7 @@ from trainers.supervised.diagnosis import explain_divergence
 from trainers.supervised.gradient_check import GradientCheck, check_meta_gradient
 from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.pace import Pace
+from trainers.supervised.sampler_check import check_sampler
 from trainers.update_rule import Tensors
 
 WAYS = ("compiled, tasks side by side in each operation", "compiled, task by task", "uncompiled")
@@ -162,7 +163,9 @@ class MetaTrainer:
             done = int(reached)
         self.iteration.assign(done)
         if done < upto:
-            cause = explain_divergence(self.learner, self._tasks, self._task_seeds(reached))
+            # XLA may draw other numbers from the same seeds.
+            drawn = tf.function(self._tasks, jit_compile=self.way != WAYS[-1])
+            cause = explain_divergence(self.learner, drawn, self._task_seeds(reached))
             raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
         return done, totals
 
@@ -174,10 +177,12 @@ class MetaTrainer:
           totals.
 
         Raises:
-          InputError: if the model cannot be meta-trained; the layer is named where possible.
+          InputError: if the model cannot be meta-trained; the layer is named where possible. Or if
+            what draws tasks raises an exception or does not return an `Episode`.
         """
         if self._iterate is not None:
             return self._iterate
+        check_sampler(self._tasks, fold_in(self._seed, -2), fold_in(self._seed, -3))
         # As many iterations as none tell whether a way works, and change nothing.
         none = tf.constant(int(self.iteration.numpy()))
 

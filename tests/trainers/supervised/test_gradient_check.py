@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.seeds import uniform
 from trainers.stateless.tested_layers import untested_layers
 from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
@@ -91,7 +92,12 @@ class Held(Scale):
 def trainer(*layers, **options):
     made = learner(*layers)
     made.differentiates_twice = not options.pop("first_order", False)
-    return MetaTrainer(made, lambda seed: episode(), jit_compile=False, meta_batch_size=1)
+
+    def tasks(seed):
+        drawn = episode()
+        return drawn._replace(query_inputs=drawn.query_inputs + 0.1 * uniform(seed, [6, 9, 9, 2]))
+
+    return MetaTrainer(made, tasks, jit_compile=False, meta_batch_size=1)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.mlp import mlp
+from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, split_seed, stream
@@ -253,3 +254,47 @@ def test_divergence_names_its_cause():
     made = trainer(alpha_init=1e30)
     with pytest.raises(DivergedError, match=r"loss is (inf|nan) after 1 inner step.*alpha_init"):
         made.train(3)
+
+
+class TwoHeads(keras.Model):
+    """A network one of whose heads is left alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = keras.layers.Dense(1), keras.layers.Dense(2, name="unused")
+
+    def build(self, shape):
+        self.used.build(shape)
+        self.unused.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.used(x)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_errors_of_ours_are_themselves_from_within_a_graph(jit_compile):
+    model = TwoHeads()
+    model.build((None, 1))
+    made = trainer(model=model, jit_compile=jit_compile)
+    episode = TASKS(tf.constant([1, 2]))
+    converted = tf.function(lambda: made.learner.adapt(*episode[:2]))
+    for function in (lambda: made.train(1), converted):
+        with pytest.raises(InputError, match=r"^the loss does not depend on the weight [^\n]*$"):
+            function()
+
+
+def normal_numbers(seed):
+    """Draws what XLA draws otherwise from the same seed, and sometimes no numbers."""
+    x = tf.random.stateless_normal([6, 1], seed)
+    bad = tf.random.stateless_normal([], seed) > 1.3
+    y = tf.where(bad, float("nan"), x)
+    return Episode(x[:3], y[:3], x[3:], y[3:])
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_a_divergence_is_explained_by_the_task_that_was_met(jit_compile):
+    made = trainer(tasks=normal_numbers, jit_compile=jit_compile)
+    cause = r"the task's own support_targets are not finite \(task \d of the meta-batch\)"
+    with pytest.raises(DivergedError, match=cause):
+        made.train(100)

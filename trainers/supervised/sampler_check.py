@@ -1,0 +1,57 @@
+"""What draws tasks, checked before training: that it gives episodes, and draws them by its seed."""
+
+import tensorflow as tf
+
+from trainers.compiling import log
+from trainers.episodes import Episode, Sampler
+from trainers.errors import InputError
+
+
+def check_sampler(tasks: Sampler, seed: tf.Tensor, other: tf.Tensor) -> None:
+    """Draws a few tasks, and logs a warning if the seeds do not decide which tasks they are.
+
+    Args:
+      tasks: a `tf.function` from a seed to an episode, as training runs it.
+      seed: [2] (int32).
+      other: another seed.
+
+    Raises:
+      InputError: if the function raises an exception or returns no `Episode`.
+    """
+    try:
+        drawn = [tasks(at) for at in (seed, seed, other)]
+    except InputError:
+        raise
+    except Exception as error:
+        # It is the user's function, which may raise anything.
+        (*_, reason) = str(error).strip().splitlines() or [""]
+        raise InputError(
+            f"tasks: drawing one raised {type(error).__name__} ({reason.strip()}); should return a "
+            "trainers.Episode for a seed"
+        ) from error
+    if not all(isinstance(one, Episode) for one in drawn):
+        raise InputError(
+            f"tasks: returned a {type(drawn[0]).__name__}; should return a trainers.Episode"
+        )
+    first, again, another = drawn
+    if not _equal(first, again):
+        log.warning(
+            "tasks drawn twice by one seed differ, so that runs cannot be repeated; draw by the "
+            "seed, as trainers.uniform does"
+        )
+    elif _equal(first, another):
+        log.warning(
+            "tasks drawn by different seeds are the same; draw by the seed in TensorFlow, as "
+            "trainers.uniform does: what Python or NumPy draws is drawn once and kept"
+        )
+
+
+def _equal(one: Episode, other: Episode) -> bool:
+    pairs = zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True)
+    return all(a.shape == b.shape and bool(tf.reduce_all(_same(a, b))) for a, b in pairs)
+
+
+def _same(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    if a.dtype.is_floating:
+        return (a == b) | (tf.math.is_nan(a) & tf.math.is_nan(b))
+    return a == b
