@@ -35,6 +35,11 @@ _cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores, as tests wait for the processes that they start."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 @pytest.fixture(scope="session")
 def omniglot_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A data directory with a made-up Omniglot that TensorFlow Datasets takes for the real one."""

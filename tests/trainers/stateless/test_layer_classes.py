@@ -13,17 +13,17 @@ X = tf.constant(np.random.default_rng(0).standard_normal((6, 3)), tf.float32)
 Y = tf.reduce_sum(X, 1, keepdims=True)
 
 
-class Doubled(layers.BatchNormalization):
+class Doubled(keras.layers.BatchNormalization):
     def call(self, x, training=None, mask=None):
         return 2.0 * super().call(x, training=training, mask=mask)
 
 
-class AtStep(layers.BatchNormalization):
+class AtStep(keras.layers.BatchNormalization):
     def call(self, x, step=0, training=None):
         return super().call(x, training=training) * (step + 1)
 
 
-class WithoutKeras(layers.BatchNormalization):
+class WithoutKeras(keras.layers.BatchNormalization):
     def call(self, x, training=None):
         return x + self.beta + 0.0 * self.gamma
 
@@ -91,7 +91,7 @@ def test_spectral_normalisation_acts_in_training_and_afterwards():
     np.testing.assert_array_equal(norm.kernel.numpy(), kernel)
 
 
-class Assigning(layers.Layer):
+class Assigning(keras.layers.Layer):
     """Keeps its weight positive by writing to it."""
 
     def build(self, shape):

@@ -3,29 +3,21 @@
 The meta-gradients by θ and by α of a small network around each layer are compared with central
 differences, in float64 where the layer computes in it. Training is of networks that have the layers
 of a group side by side, as one network for each takes minutes: uncompiled for every layer but those
-of `LIKE_OTHERS`, and compiled for `COMPILED`. What XLA makes of a loop over time takes it half a
-minute, and no recurrent layer is compiled unless that is asked for.
+of `LIKE_OTHERS`, and compiled for `COMPILED`. `benchmarks.layers` trains each layer on its own in
+each way of running; its results are in docs/results/layers.json.
 """
-
-import contextlib
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.trainers.stateless.layer_case import episode, network, of
-from tests.trainers.stateless.layer_table import CASES, GROUPS, NOT_IN_A_NETWORK, class_of
+from benchmarks.layers.case import DIFFERENCES, episode, of, precision, slopes, trainer_of
+from benchmarks.layers.table import CASES, GROUPS, NOT_IN_A_NETWORK, class_of
 from trainers.errors import InputError
-from trainers.learners.meta_sgd import MetaLearner
-from trainers.seeds import fold_in
 from trainers.stateless.tested_layers import TESTED
-from trainers.supervised.meta_gradient import meta_gradient
-from trainers.supervised.meta_trainer import WAYS, MetaTrainer
+from trainers.supervised.meta_trainer import WAYS
 
-SEED = tf.constant([3, 4])
-# By the precision: the step, and the tolerances.
-DIFFERENCES = {"float64": (1e-5, 1e-5, 1e-8), "float32": (1e-3, 5e-3, 5e-4)}
 # Long to trace, and made of what other layers of their group are made of.
 LIKE_OTHERS = {
     *("SimpleRNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN"),
@@ -41,36 +33,8 @@ COMPILED = {
 RIGHT = [name for name, case in CASES.items() if not case.wrong]
 
 
-@contextlib.contextmanager
-def precision(name):
-    """Makes layers of a policy; the numbers that are not theirs are float32 if that is mixed."""
-    keras.config.set_floatx(name if name == "float64" else "float32")
-    keras.config.set_dtype_policy(name)
-    keras.utils.set_random_seed(5)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
-
-
-def learner_of(cases, **options):
-    # Made here, as it computes in the precision of the time.
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    return MetaLearner(network(cases), loss, alpha_init=0.3, **options)
-
-
 def trained(cases, jit_compile=None, **options):
-    keras.utils.set_random_seed(5)
-    task = episode(cases)
-    optimizer = keras.optimizers.SGD(0.1)
-    made = MetaTrainer(
-        learner_of(cases, **options),
-        lambda seed: task,
-        optimizer,
-        meta_batch_size=2,
-        jit_compile=jit_compile,
-    )
+    made = trainer_of(cases, jit_compile, **options)
     assert np.isfinite(made.train(2)["loss"])
     for variable in made.learner.meta_variables:
         assert np.all(np.isfinite(variable.numpy()))
@@ -92,35 +56,9 @@ def test_the_layers_that_pass_are_known_to_the_library():
 @pytest.mark.parametrize("name", RIGHT)
 def test_the_meta_gradient_equals_central_differences(name):
     case = CASES[name]
-    with precision(case.floatx):
-        learner, task = learner_of([case]), episode([case])
-        values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
-        gradient, _, _ = meta_gradient(learner, values, task, SEED)
-        assert_equals_central_differences(
-            gradient, values, len(learner.theta), lambda at: query_loss(learner, task, at), case
-        )
-
-
-def query_loss(learner, task, values):
-    """Returns what `meta_gradient` differentiates."""
-    options = [{"training": True, "seed": fold_in(SEED, part)} for part in (0, 1)]
-    support = task.support_inputs, task.support_targets
-    state = learner.adapt(*support, values=values, **options[0])
-    query = task.query_inputs, task.query_targets
-    return float(learner.score(state, *query, **options[1])[0]["loss"])
-
-
-def assert_equals_central_differences(gradient, values, count, loss, case):
-    step, rtol, atol = DIFFERENCES[case.floatx]
-    random = np.random.default_rng(7)
-    for part in (range(count), range(count, len(values))):
-        direction = [random.normal(size=v.shape) * (n in part) for n, v in enumerate(values)]
-        up, down = (
-            loss([v + sign * step * d for v, d in zip(values, direction, strict=True)])
-            for sign in (1, -1)
-        )
-        found = sum(np.sum(g.numpy() * d) for g, d in zip(gradient, direction, strict=True))
-        np.testing.assert_allclose(found, (up - down) / (2 * step), rtol=rtol, atol=atol)
+    _, rtol, atol = DIFFERENCES[case.floatx]
+    for found, expected in slopes(case):
+        np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
 
 
 @pytest.fixture

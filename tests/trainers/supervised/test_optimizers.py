@@ -1,5 +1,7 @@
 """Every optimizer of Keras as the outer one: the same steps as by its own `apply`."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ OPTIMIZERS = sorted(
     for name, kind in vars(keras.optimizers).items()
     if isinstance(kind, type) and issubclass(kind, keras.Optimizer) and name not in BASES
 )
-OPTIONS = [
+OPTIONS: list[dict[str, Any]] = [
     {"clipnorm": 0.1},
     {"clipvalue": 0.01},
     {"global_clipnorm": 0.1},

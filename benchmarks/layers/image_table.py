@@ -1,10 +1,10 @@
-"""Small networks with each layer that changes images, part of `layer_table`."""
+"""Small networks with each layer that changes images, part of `benchmarks.layers.table`."""
 
 from typing import Any
 
 import keras
 
-from tests.trainers.stateless.layer_case import Case, of
+from benchmarks.layers.case import Case, of
 
 layers = keras.layers
 

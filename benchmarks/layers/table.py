@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from tests.trainers.stateless.image_layer_table import IMAGES
-from tests.trainers.stateless.layer_case import Case, of
+from benchmarks.layers.case import Case, of
+from benchmarks.layers.image_table import IMAGES
 
 layers = keras.layers
 
@@ -20,6 +20,7 @@ def of_two(shape: tuple[int, ...], layer: Callable[[], keras.Layer]) -> Case:
 
 
 def cell(make: Callable[[], Any]) -> Case:
+    """Returns the case of a cell in an `RNN`."""
     return of(SEQUENCE, lambda: layers.RNN(make()))
 
 
@@ -39,6 +40,7 @@ def by_rank(name: str, *args: Any, ranks: str = "123", **options: Any) -> dict[s
 
 
 def there_and_back(tokens: Any) -> Any:
+    """Embeds tokens and gives logits of tokens by the same weights."""
     layer = layers.ReversibleEmbedding(5, 3)
     return layer(keras.ops.tanh(layer(tokens)), reverse=True)
 

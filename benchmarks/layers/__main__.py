@@ -1,0 +1,47 @@
+"""Trains a small network with each public layer of Keras, in each way of running.
+
+    python -m benchmarks.layers --json=layers.json
+
+Compares each layer's meta-gradient with central differences and makes two meta-iterations in each
+way. XLA may take many minutes for a loop over time, so that a way counts as too slow after
+--seconds.
+"""
+
+import json
+
+from absl import app, flags
+
+from benchmarks.layers.worker import CHECK, RIGHT, TRAINED, Worker
+from metasgd_tf.process_environment import prepare_process
+
+_JSON = flags.DEFINE_string("json", None, "A file for the results.")
+_LAYERS = flags.DEFINE_list("layers", None, "Names of the table to try; all if not given.")
+_SECONDS = flags.DEFINE_integer("seconds", 120, "How long a way may take for a layer.")
+
+
+def main(argv: list[str]) -> None:
+    """Tries every layer, prints a line for each and the counts."""
+    del argv
+    prepare_process()
+    from benchmarks.layers.table import CASES
+    from metasgd_tf.output.provenance import provenance
+    from trainers.supervised.meta_trainer import WAYS
+
+    tried = (CHECK, *WAYS)
+    worker = Worker()
+    rows = []
+    for name in _LAYERS.value or CASES:
+        row = {"layer": name, **{what: worker.ask(name, what, _SECONDS.value) for what in tried}}
+        rows.append(row)
+        print(name, *(row[what] for what in tried), sep=" | ", flush=True)
+        if _JSON.value:
+            text = json.dumps({"rows": rows, **provenance()}, indent=2) + "\n"
+            with open(_JSON.value, "w", encoding="utf-8") as file:
+                file.write(text)
+    for what in tried:
+        good = sum(row[what] in (RIGHT, TRAINED) for row in rows)
+        print(f"{what}: {good} of {len(rows)}")
+
+
+if __name__ == "__main__":
+    app.run(main)
