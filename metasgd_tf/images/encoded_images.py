@@ -1,19 +1,21 @@
 """PNG and JPEG decoded in a TensorFlow graph, as training decodes them.
 
 Other files, and images with too many pixels, are refused by their header, before decoding. The
-tests compare this with `image_files.decode`.
-
-They differ in two rare cases: here a JPEG of four channels (CMYK, for printing) is refused, and
-the orientation is read only from the Exif data of a JPEG.
+tests compare this with `image_files.decode` for all kinds of both formats.
 """
+
+import re
 
 import tensorflow as tf
 
-from metasgd_tf.images.exif_orientation import orientation, upright
+from metasgd_tf.images.exif_orientation import orientation_in_graph, upright
+from metasgd_tf.images.file_chunks import jpeg_exif, png_chunks
 from metasgd_tf.images.image_files import MAX_PIXELS, MIN_SIDE
 
 _PNG = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR"
 _JPEG = b"\xff\xd8\xff"
+_WITH_ALPHA = (4, 6)
+"""The colour types of PNG that have an alpha channel."""
 _FRACTIONS = (1, 2, 4, 8)
 """The factors by which a JPEG decoder can shrink the sides while it decodes."""
 
@@ -33,12 +35,24 @@ def decode(encoded: tf.Tensor, enough: int | None = None) -> tf.Tensor:
       tf.errors.InvalidArgumentError: when the graph runs, if this is no PNG or JPEG, is damaged, or
         has too few or too many pixels.
     """
-    is_png = _begins_with(encoded, _PNG) & (tf.strings.length(encoded) > len(_PNG) + 8)
+    is_png = _begins_with(encoded, _PNG) & (tf.strings.length(encoded) >= len(_PNG) + 10)
     is_jpeg = _begins_with(encoded, _JPEG)
     known = tf.debugging.Assert(is_png | is_jpeg, ["the bytes are no PNG or JPEG"])
     with tf.control_dependencies([known]):
         encoded = tf.identity(encoded)
     return tf.cond(is_png, lambda: _decode_png(encoded), lambda: _decode_jpeg(encoded, enough))
+
+
+def refusal(error: tf.errors.InvalidArgumentError) -> str:
+    """Returns in a few words why `decode` refused an image, wherever its graph ran.
+
+    Args:
+      error: what running the graph raised.
+    """
+    _, said, data = error.message.partition("assertion failed:")
+    if said:
+        return " ".join(re.findall(r"\[([^\[\]]*)\]", data.splitlines()[0]))
+    return "damaged"
 
 
 def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
@@ -47,23 +61,25 @@ def _decode_png(encoded: tf.Tensor) -> tf.Tensor:
     width, height = tf.unstack(tf.cast(sides, tf.int64) % 2**32, 2)
     with tf.control_dependencies(_size_checks(height, width)):
         encoded = tf.identity(encoded)
-    (depth,) = tf.unstack(
-        tf.io.decode_raw(tf.strings.substr(encoded, len(_PNG) + 8, 1), tf.uint8), 1
+    (colour_type,) = tf.unstack(
+        tf.io.decode_raw(tf.strings.substr(encoded, len(_PNG) + 9, 1), tf.uint8), 1
     )
-    # TensorFlow's alpha for a file without transparency: all bits of one of its samples set.
-    opaque = tf.bitwise.left_shift(1, tf.minimum(tf.cast(depth, tf.int32), 8)) - 1
-    return _over_white(tf.io.decode_png(encoded, channels=4), tf.cast(opaque, tf.uint8))
+    chunks = png_chunks(encoded)
+    image = tf.cond(
+        chunks.transparent | tf.reduce_any(tf.equal(colour_type, _WITH_ALPHA)),
+        lambda: _over_white(tf.io.decode_png(encoded, channels=4)),
+        lambda: tf.io.decode_png(encoded, channels=3),
+    )
+    return upright(image, orientation_in_graph(chunks.exif))
 
 
 def _decode_jpeg(encoded: tf.Tensor, enough: int | None) -> tf.Tensor:
-    height, width, channels = tf.unstack(tf.image.extract_jpeg_shape(encoded, tf.int64), 3)
-    plain = tf.debugging.Assert(
-        channels < 4, ["the JPEG has four channels, for printing; it should be grey or RGB"]
-    )
-    with tf.control_dependencies([plain, *_size_checks(height, width)]):
+    height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(encoded, tf.int64), 3)
+    with tf.control_dependencies(_size_checks(height, width)):
         encoded = tf.identity(encoded)
+    orientation = orientation_in_graph(jpeg_exif(encoded))
     if enough is None:
-        return upright(tf.io.decode_jpeg(encoded, channels=3), orientation(encoded))
+        return upright(tf.io.decode_jpeg(encoded, channels=3), orientation)
     possible = tf.minimum(height, width) // enough
     choice = tf.math.count_nonzero(possible >= tf.constant(_FRACTIONS[1:], tf.int64))
     decoded = tf.switch_case(
@@ -75,7 +91,7 @@ def _decode_jpeg(encoded: tf.Tensor, enough: int | None) -> tf.Tensor:
             for ratio in _FRACTIONS
         ],
     )
-    return upright(decoded, orientation(encoded))
+    return upright(decoded, orientation)
 
 
 def _begins_with(encoded: tf.Tensor, start: bytes) -> tf.Tensor:
@@ -97,16 +113,8 @@ def _size_checks(height: tf.Tensor, width: tf.Tensor) -> list[tf.Operation]:
     ]
 
 
-def _over_white(image: tf.Tensor, opaque: tf.Tensor) -> tf.Tensor:
-    """Composites [height, width, 4] over white, with the rounding of Pillow's `alpha_composite`.
-
-    If all of the alpha channel is `opaque`, the image is opaque.
-    """
-
-    def composed() -> tf.Tensor:
-        colour, alpha = tf.cast(image[..., :3], tf.int32), tf.cast(image[..., 3:], tf.int32)
-        total = 128 * (colour * alpha + 255 * (255 - alpha) + 128)
-        return tf.cast((total // 256 + total) // 256 // 128, tf.uint8)
-
-    is_opaque = tf.reduce_all(tf.equal(image[..., 3], opaque))
-    return tf.cond(is_opaque, lambda: image[..., :3], composed)
+def _over_white(image: tf.Tensor) -> tf.Tensor:
+    """Composites [height, width, 4] over white, with the rounding of Pillow's `alpha_composite`."""
+    colour, alpha = tf.cast(image[..., :3], tf.int32), tf.cast(image[..., 3:], tf.int32)
+    total = 128 * (colour * alpha + 255 * (255 - alpha) + 128)
+    return tf.cast((total // 256 + total) // 256 // 128, tf.uint8)

@@ -1,10 +1,16 @@
-"""Reads a JPEG's orientation from its Exif data and turns it upright, in a TensorFlow graph.
+"""Reads how an image is held from its Exif data, and turns it upright in a TensorFlow graph.
 
 Cameras store pixels as the sensor sees them, and separately how they were held: CIPA DC-008
-(Exif 2.32), section 4.6.4, the tag Orientation.
+(Exif 2.32), section 4.6.4, the tag Orientation. Training reads it in Python and an export in its
+graph, by the same rules: the first entry of the first directory counts, if it is one SHORT.
 """
 
+import struct
+
 import tensorflow as tf
+
+NAME = b"Exif\0\0"
+"""Stands before the data in a JPEG, and by mistake in some PNGs."""
 
 _ORIENTATION = 0x0112
 _SHORT = 3
@@ -12,15 +18,47 @@ _ENTRY = 12
 """Bytes of an entry in a directory of tags."""
 
 
-def orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """Returns a JPEG's orientation, 1 to 8 (int32 scalar); 1 if it has none that is valid.
+def orientation(exif: bytes) -> int:
+    """Returns the orientation, 1 to 8; 1 if there is none that is valid.
 
     Args:
-      encoded: the file, scalar string.
+      exif: Exif data, with or without the name before it; possibly empty or damaged.
     """
-    data = tf.cast(tf.io.decode_raw(tf.strings.substr(encoded, 0, 2**20), tf.uint8), tf.int32)
-    start = _exif(data)
-    return tf.cond(start > 0, lambda: _tag(data, start), lambda: tf.constant(1))
+    exif = exif.removeprefix(NAME)
+    order = "<" if exif[:1] == b"I" else ">"
+    try:
+        (directory,) = struct.unpack_from(f"{order}I", exif, 4)
+        (count,) = struct.unpack_from(f"{order}H", exif, directory)
+        for number in range(count):
+            place = directory + 2 + _ENTRY * number
+            entry = struct.unpack_from(f"{order}HHIH", exif, place)
+            if entry[:3] == (_ORIENTATION, _SHORT, 1):
+                return entry[3] if 1 <= entry[3] <= 8 else 1
+    except struct.error:
+        pass  # The data end before.
+    return 1
+
+
+def orientation_in_graph(exif: tf.Tensor) -> tf.Tensor:
+    """Returns what `orientation` does (int32 scalar), for a scalar string."""
+    data = tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int32)
+    named = tf.reduce_all(tf.equal(_bytes(data, tf.range(len(NAME))), list(NAME)))
+    data = data[tf.where(named, len(NAME), 0) :]
+    little = tf.equal(_bytes(data, tf.constant(0)), ord("I"))
+    directory = _number(data, tf.constant(4), 4, little)
+    # An offset beyond the data, or one of more than 31 bits, is that of no entries.
+    there = (directory >= 0) & (directory < tf.size(data))
+    count = tf.where(there, _number(data, directory, 2, little), 0)
+    entries = directory + 2 + _ENTRY * tf.range(tf.minimum(count, tf.size(data) // _ENTRY))
+    chosen = (
+        tf.equal(_number(data, entries, 2, little), _ORIENTATION)
+        & tf.equal(_number(data, entries + 2, 2, little), _SHORT)
+        & tf.equal(_number(data, entries + 4, 4, little), 1)
+        & (entries + 10 <= tf.size(data))
+    )
+    values = tf.boolean_mask(_number(data, entries + 8, 2, little), chosen)
+    value = tf.reduce_max(tf.concat([[1], values[:1]], axis=0))
+    return tf.where(value <= 8, value, 1)
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -45,7 +83,8 @@ def _transposed(image: tf.Tensor) -> tf.Tensor:
 def _bytes(data: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
     """Returns the bytes at these offsets; 0 outside of the data, as a file may name any offset."""
     there = (place >= 0) & (place < tf.size(data))
-    return tf.where(there, tf.gather(data, tf.where(there, place, 0)), 0)
+    padded = tf.concat([data, [0]], axis=0)
+    return tf.gather(padded, tf.where(there, place, tf.size(data)))
 
 
 def _number(data: tf.Tensor, place: tf.Tensor, size: int, little: tf.Tensor) -> tf.Tensor:
@@ -58,41 +97,3 @@ def _number(data: tf.Tensor, place: tf.Tensor, size: int, little: tf.Tensor) -> 
     for part in parts[-2::-1]:
         last_is_most = 256 * last_is_most + part
     return tf.where(little, last_is_most, first_is_most)
-
-
-def _exif(data: tf.Tensor) -> tf.Tensor:
-    """Returns the offset of the Exif data after its name, 0 if there is none."""
-    big = tf.constant(False)
-
-    def is_segment(place: tf.Tensor, found: tf.Tensor) -> tf.Tensor:
-        marker = _bytes(data, place + 1)
-        # After the start of the pixel data (0xDA) there are no more segments to read.
-        return (
-            tf.equal(found, 0)
-            & tf.equal(_bytes(data, place), 0xFF)
-            & tf.not_equal(marker, 0xDA)
-            & (place < tf.size(data))
-        )
-
-    def next_segment(place: tf.Tensor, found: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        name = _bytes(data, place + 4 + tf.range(6))
-        is_exif = tf.equal(_bytes(data, place + 1), 0xE1) & tf.reduce_all(
-            tf.equal(name, list(b"Exif\0\0"))
-        )
-        length = tf.maximum(_number(data, place + 2, 2, big), 2)
-        return place + 2 + length, tf.where(is_exif, place + 10, found)
-
-    return tf.while_loop(is_segment, next_segment, (tf.constant(2), tf.constant(0)))[1]
-
-
-def _tag(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
-    little = tf.equal(_bytes(data, start), ord("I"))
-    directory = start + _number(data, start + 4, 4, little)
-    count = tf.minimum(_number(data, directory, 2, little), tf.size(data) // _ENTRY)
-    entries = directory + 2 + _ENTRY * tf.range(count)
-    chosen = tf.equal(_number(data, entries, 2, little), _ORIENTATION) & tf.equal(
-        _number(data, entries + 2, 2, little), _SHORT
-    )
-    values = tf.boolean_mask(_number(data, entries + 8, 2, little), chosen)
-    value = tf.reduce_max(tf.concat([[1], values[-1:]], axis=0))
-    return tf.where(value <= 8, value, 1)

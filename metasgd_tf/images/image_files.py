@@ -9,9 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from metasgd_tf.images.images_by_class import ImagesByClass, empty
+from metasgd_tf.images.plain_pixels import plain
 from metasgd_tf.output.listing import listed
 from trainers.devices import cores
 from trainers.errors import InputError
@@ -95,8 +96,9 @@ def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarra
     """Decodes a PNG, JPEG, BMP, GIF, WebP or TIFF and resizes it to a square.
 
     * Of several frames or pages, the first is used.
-    * The image is turned upright if its metadata give an orientation.
-    * Of 16 bits, the upper eight are kept.
+    * The image is turned upright if its metadata give an orientation; of a PNG or JPEG, its Exif
+      data.
+    * Of 16 bits, the upper eight are kept. Colour profiles and gamma are not applied.
     * Transparent pixels are composited over white.
     * Colours become grey by the weights of ITU-R 601-2, and grey is repeated for three channels.
     * Both sides are resized to `size`, whatever their ratio; when shrinking, a pixel is the mean of
@@ -117,9 +119,9 @@ def decode(file: pathlib.Path | BinaryIO, size: int, channels: int) -> np.ndarra
     with _opened(file) as image:
         # A JPEG is decoded at a fraction of its size, at least twice the one that is needed.
         image.draft(None, (2 * size, 2 * size))
-        plain = _plain(image).convert("L" if channels == 1 else "RGB")
-    plain = plain.resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(plain).reshape(size, size, channels)
+        converted = plain(image).convert("L" if channels == 1 else "RGB")
+    resized = converted.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized).reshape(size, size, channels)
 
 
 def png_or_jpeg(file: pathlib.Path) -> bytes:
@@ -145,7 +147,7 @@ def png_or_jpeg(file: pathlib.Path) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with _opened(io.BytesIO(contents)) as image:
-            _plain(image).convert("RGB").save(encoded, "PNG")
+            plain(image).convert("RGB").save(encoded, "PNG")
     return encoded.getvalue()
 
 
@@ -192,14 +194,3 @@ def _check_samples(image: Image.Image) -> None:
         raise UnusableImageError(
             "a TIFF of floating-point or other numbers; convert it to 8 or 16 bits, grey or RGB"
         )
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Returns an image turned upright, with 8 bits per sample, composited over white."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image

@@ -4,14 +4,13 @@ import csv
 import io
 import json
 import pathlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf.images import image_files, image_listing
+from metasgd_tf.images import encoded_images, image_files, image_listing
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.text_table import aligned
@@ -114,7 +113,8 @@ def classify(
         probabilities = ask(paths, targets, queries)
     except tf.errors.InvalidArgumentError as error:
         _name_unusable(ask, contents, problems)
-        raise InputError(f"the export refuses these images: {_sentence(error)}") from error
+        refusal = encoded_images.refusal(error)
+        raise InputError(f"the export refuses these images: {refusal}") from error
     names = list(support)
     return [
         Prediction(
@@ -169,19 +169,11 @@ def _name_unusable(
         try:
             ask([path], [0], [path])
         except tf.errors.InvalidArgumentError as error:
-            problems.append(f"{path} ({_sentence(error)})")
+            problems.append(f"{path} ({encoded_images.refusal(error)})")
     if problems:
         raise InputError(
             f"files that cannot be used: {listed(problems)}; give {image_files.NAMED} files alone"
         )
-
-
-def _sentence(error: tf.errors.InvalidArgumentError) -> str:
-    """Returns what an export says of a request."""
-    _, said, data = error.message.partition("assertion failed:")
-    if said:
-        return " ".join(re.findall(r"\[([^\[\]]*)\]", data.splitlines()[0]))
-    return "damaged"
 
 
 def _first_line(error: Exception) -> str:

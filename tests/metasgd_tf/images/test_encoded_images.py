@@ -1,6 +1,7 @@
 """ImagesByClass decoded in a graph, beside what training's own decoders make of the same files."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -8,12 +9,11 @@ import tensorflow as tf
 from PIL import Image
 
 from metasgd_tf.images import image_files
-from metasgd_tf.images.encoded_images import decode
 from metasgd_tf.images.mini_imagenet import builder
-from metasgd_tf.images.square_images import square
 from metasgd_tf.tasks.mini_imagenet import MiniImagenetTasks
 from metasgd_tf.tasks.omniglot import Omniglot
 from tests import synthetic_omniglot
+from tests.decoded_in_graph import assert_equal_to_pillow, in_graph
 from tests.serving_exports import folder_run
 
 
@@ -47,6 +47,22 @@ def palette(array, colours=16, **options):
     return file.getvalue()
 
 
+def inks(height, width, **options):
+    image = Image.frombytes("CMYK", (width, height), pixels(height, width, 4).tobytes())
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def marked(data, transform):
+    """Replaces a JPEG's first segment, and Adobe's, by Adobe's marker with this transform."""
+    place = data.index(b"Adobe") - 4 if b"Adobe" in data else 2
+    (length,) = struct.unpack(">H", data[place + 2 : place + 4])
+    marker = b"\xff\xee" + struct.pack(">H5sHHHB", 14, b"Adobe", 100, 0, 0, transform or 0)
+    rest = data[:place] + data[place + 2 + length :]
+    return rest if transform is None else rest[:2] + marker + rest[2:]
+
+
 SHAPES = [(20, 20), (8, 9), (47, 61), (100, 333), (300, 400)]
 KINDS = {
     "png": lambda h, w: encoded(pixels(h, w, 3), "PNG"),
@@ -62,47 +78,34 @@ KINDS = {
     "fine jpeg": lambda h, w: encoded(pixels(h, w, 3), "JPEG", quality=95, subsampling=0),
     "progressive": lambda h, w: encoded(pixels(h, w, 3), "JPEG", progressive=True),
     "grey jpeg": lambda h, w: encoded(pixels(h, w, 1), "JPEG"),
+    "half": lambda h, w: encoded(pixels(h, w, 3), "JPEG", subsampling="4:2:2"),
+    "rgb": lambda h, w: encoded(pixels(h, w, 3), "JPEG", keep_rgb=True),
+    "adobe rgb": lambda h, w: marked(encoded(pixels(h, w, 3), "JPEG", keep_rgb=True), 0),
+    "adobe": lambda h, w: marked(encoded(pixels(h, w, 3), "JPEG"), 1),
+    "cmyk": lambda h, w: inks(h, w),
+    "ycck": lambda h, w: marked(inks(h, w), 2),
+    "inks that are not Adobe's": lambda h, w: marked(inks(h, w), None),
+    "progressive inks": lambda h, w: inks(h, w, progressive=True),
 }
-
-
-@pytest.fixture(scope="module")
-def in_graph():
-    """Decodes a file as `image_files.decode` does, compiled once for a number of channels."""
-
-    def compiled(channels):
-        return tf.function(
-            lambda data: square(decode(data, 40), 20, channels),
-            input_signature=[tf.TensorSpec([], tf.string)],
-        )
-
-    functions = {channels: compiled(channels) for channels in (1, 3)}
-    return lambda data, channels=3: functions[channels](data).numpy()
-
-
-def assert_equal_to_pillow(in_graph, data, channels, tolerance=0):
-    expected = image_files.decode(io.BytesIO(data), 20, channels)
-    given = in_graph(data, channels)
-    assert given.shape == expected.shape and given.dtype == np.uint8
-    np.testing.assert_allclose(given.astype(int), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folders_images_are_those_of_training(in_graph, kind, shape, channels):
-    assert_equal_to_pillow(in_graph, KINDS[kind](*shape), channels)
+def test_a_folders_images_are_those_of_training(kind, shape, channels):
+    assert_equal_to_pillow(KINDS[kind](*shape), channels)
 
 
 @pytest.mark.parametrize("shape", [(300, 30), (400, 300), (170, 90), (61, 47)], ids=str)
-def test_tall_images_differ_by_one_at_most(in_graph, shape):
+def test_tall_images_differ_by_one_at_most(shape):
     """Pillow 13 resizes the columns of some first, which rounds otherwise."""
-    assert_equal_to_pillow(in_graph, KINDS["png"](*shape), 3, tolerance=1)
+    assert_equal_to_pillow(KINDS["png"](*shape), 3, tolerance=1)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_camera_held_sideways_is_made_up_for(in_graph, orientation):
+def test_a_camera_held_sideways_is_made_up_for(orientation):
     data = encoded(pixels(60, 80, 3), "JPEG", exif=turned(orientation))
-    assert_equal_to_pillow(in_graph, data, 3)
+    assert_equal_to_pillow(data, 3)
     corner = np.zeros([16, 24, 3], np.uint8)
     corner[:8, :8] = 255  # At the upper left of what the sensor saw.
     data = encoded(corner, "JPEG", exif=turned(orientation), quality=95)
@@ -115,19 +118,40 @@ def test_a_camera_held_sideways_is_made_up_for(in_graph, orientation):
     assert (given > 128).mean() < 0.25
 
 
-@pytest.mark.parametrize("number", [0, 9, 65535])
-def test_what_is_said_of_a_camera_may_be_nonsense(in_graph, number):
-    data = encoded(pixels(60, 80, 3), "JPEG", exif=turned(number))
-    np.testing.assert_array_equal(in_graph(data), in_graph(encoded(pixels(60, 80, 3), "JPEG")))
+@pytest.mark.parametrize("kind", ["grey jpeg", "cmyk"])
+def test_other_jpegs_are_turned_too(kind):
+    data, plain = KINDS[kind](60, 80), in_graph(KINDS[kind](60, 80))
+    exif = turned(3)
+    data = data[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(exif)) + exif + data[2:]
+    assert_equal_to_pillow(data, 3)
+    np.testing.assert_array_equal(in_graph(data), plain[::-1, ::-1])
 
 
-def test_exif_data_that_is_cut_or_points_outside_does_no_harm(in_graph):
+@pytest.mark.parametrize(
+    "before", [b"\xff", b"\xff\xe2\xff\xff" + bytes(65533)], ids=["filler", "long"]
+)
+def test_exif_data_may_lie_behind_other_segments(before):
+    data = encoded(pixels(60, 80, 3), "JPEG", exif=turned(6))
+    place = data.index(b"Exif\0\0") - 4
+    moved = data[:place] + 20 * before + data[place:]
+    assert_equal_to_pillow(moved, 3)
+    np.testing.assert_array_equal(in_graph(moved), in_graph(data))
+
+
+def test_exif_data_that_is_cut_or_points_outside_does_no_harm():
     data = encoded(pixels(60, 80, 3), "JPEG", exif=turned(6))
     place = data.index(b"Exif\0\0") + 6
     plain = in_graph(encoded(pixels(60, 80, 3), "JPEG"))
     for change in (b"\xff" * 8, b"II*\0\xff\xff\xff\x7f", b"MM\0*\0\0\0\0"):
         harmed = data[:place] + change + data[place + len(change) :]
+        assert_equal_to_pillow(harmed, 3)
         np.testing.assert_array_equal(in_graph(harmed), plain)
+
+
+def test_what_else_may_speak_of_turning_is_not_read():
+    data = encoded(pixels(60, 80, 3), "JPEG", xmp=b'<x tiff:Orientation="6"/>')
+    assert_equal_to_pillow(data, 3)
+    np.testing.assert_array_equal(in_graph(data), in_graph(encoded(pixels(60, 80, 3), "JPEG")))
 
 
 def test_families_choose_size_and_channels():
@@ -159,10 +183,13 @@ def test_a_drawing_on_no_paper_is_one_on_white():
 
 
 @pytest.mark.parametrize("shape", [(84, 84), (120, 100), (60, 70)], ids=str)
-@pytest.mark.parametrize("kind", ["png", "grey", "jpeg"])
+@pytest.mark.parametrize("kind", ["png", "grey", "jpeg", "transparent", "cmyk", "turned"])
 def test_mini_imagenets_photographs_are_those_of_training(kind, shape):
     family = MiniImagenetTasks({"test": np.zeros([5, 2, 84, 84, 3], np.uint8)}, 5, 1, 1)
-    data = KINDS[kind](*shape)
+    if kind == "turned":
+        data = encoded(pixels(*shape, 3), "JPEG", exif=turned(6))
+    else:
+        data = KINDS[kind](*shape)
     given = tf.function(family.decode)(tf.constant(data)).numpy()
     np.testing.assert_array_equal(given, builder.shrink(data))
 

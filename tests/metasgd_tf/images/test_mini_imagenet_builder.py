@@ -48,14 +48,6 @@ def test_grey_images_become_coloured():
     )
 
 
-@pytest.mark.parametrize(
-    ("message", "reason"),
-    [("{{node}} Bad\nmore [Op:One]", "Bad"), (f"Bad {'x' * 200}", f"Bad {'x' * 96}")],
-)
-def test_a_reason_is_one_short_line(message, reason):
-    assert builder._reason(tf.errors.InvalidArgumentError(None, None, message)) == reason
-
-
 def test_tfds_knows_the_builder_and_takes_the_complete_set_by_default(tmp_path):
     found = tfds.builder("mini_imagenet", data_dir=str(tmp_path))
     assert pathlib.Path(found.data_dir) == tmp_path / "mini_imagenet" / "complete" / "1.0.0"
