@@ -8,13 +8,14 @@ class Algorithm(NamedTuple):
 
     Attributes:
       title: its name in tables and figures.
-      alpha: one of `trainers.learners.alpha.KINDS`.
+      alpha: one of `trainers.learners.alpha.KINDS`; None for a learner that takes no gradient steps
+        on a task, which classifies by what it embeds.
       first_order: whether the outer gradient ignores second derivatives.
       alpha_init: the initial value of α; drawn at random, by the seed, if None.
     """
 
     title: str
-    alpha: str
+    alpha: str | None
     first_order: bool = False
     alpha_init: float | None = None
 
@@ -26,4 +27,6 @@ ALGORITHMS = {
     "scalar_rate": Algorithm("one rate", "scalar"),
     "maml": Algorithm("MAML", "fixed", alpha_init=0.01),
     "maml_first_order": Algorithm("first-order MAML", "fixed", first_order=True, alpha_init=0.01),
+    "matching_nets": Algorithm("Matching Nets", None),
+    "prototypical_nets": Algorithm("Prototypical Nets", None),
 }

@@ -5,7 +5,7 @@ from absl import flags
 
 def integer(
     name: str,
-    default: int,
+    default: int | None,
     least: int,
     text: str,
     values: flags.FlagValues,

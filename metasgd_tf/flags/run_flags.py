@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from metasgd_tf.flags import flag_kinds, task_flags
-from metasgd_tf.flags.algorithms import ALGORITHMS
+from metasgd_tf.flags.algorithms import ALGORITHMS, Algorithm
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 FILE_NAME = "flags.txt"
@@ -75,7 +75,20 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "the support set's.",
         flag_values=values,
     )
+    flag_kinds.positive_float(
+        "temperature",
+        1.0,
+        "matching_nets: what cosines are multiplied by; 1 in the paper.",
+        values,
+    )
     flag_kinds.integer("ways", 5, 1, "Classes per task (classification).", values)
+    flag_kinds.integer(
+        "train_ways",
+        None,
+        1,
+        "matching_nets, prototypical_nets: classes per task in training; by default --ways.",
+        values,
+    )
     flag_kinds.integer("shots", 5, 1, "Support examples (per class).", values)
     flag_kinds.integer("queries", 5, 1, "Query examples (per class) in training.", values)
     task_flags.define_navigation_flags(values)
@@ -139,13 +152,15 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     """Returns a copy of a run's flags with the defaults of the algorithm and the task filled in.
 
     Raises:
-      flags.Error: if the optimizer is not one for the task.
+      flags.Error: if the optimizer or the algorithm is not one for the task, or the algorithm has
+        no use for a flag that is set.
     """
     resolved = parse(serialize(values))
     algorithm = ALGORITHMS[resolved.algorithm]
+    _refuse_unfit(resolved, algorithm)
     if resolved.alpha is None:
         resolved.alpha = algorithm.alpha
-    if resolved.first_order is None:
+    if resolved.first_order is None and algorithm.alpha is not None:
         resolved.first_order = algorithm.first_order
     if resolved.alpha_init is None:
         resolved.alpha_init = algorithm.alpha_init
@@ -156,6 +171,22 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
             f"optimizer=trpo: is for --task=navigation, not {resolved.task}; should be adam or sgd"
         )
     return resolved
+
+
+def _refuse_unfit(values: flags.FlagValues, algorithm: Algorithm) -> None:
+    by_gradients = algorithm.alpha is not None
+    if not by_gradients and values.task in ("sinusoid", "navigation"):
+        raise flags.IllegalFlagValueError(
+            f"algorithm={values.algorithm}: classifies, and task={values.task} has no classes; "
+            "should be one that takes gradient steps, such as meta_sgd or maml"
+        )
+    unused = ("train_ways",) if by_gradients else ("alpha", "alpha_init", "first_order")
+    for name in unused:
+        if values[name].value is not None:
+            raise flags.IllegalFlagValueError(
+                f"{name}={values[name].value}: algorithm={values.algorithm} has no use for it; "
+                "should be left out"
+            )
 
 
 def names() -> list[str]:

@@ -40,6 +40,7 @@ class ImageClassification(TaskFamily):
         shots: int,
         queries: int,
         input_shape: tuple[int, ...] | None = None,
+        train_ways: int | None = None,
     ):
         """Takes the images and the sizes of episodes.
 
@@ -51,11 +52,13 @@ class ImageClassification(TaskFamily):
           shots: support images per class.
           queries: query images per class in training.
           input_shape: the shape of one image; needed only if `images` is empty.
+          train_ways: classes per task in training; `ways` if not given.
 
         Raises:
           InputError: if a split has too few classes, or its classes too few images.
         """
         self.ways, self.shots, self.queries = ways, shots, queries
+        self.train_ways = train_ways or ways
         by_class = {
             split: ImagesByClass.of_even_classes(given) if isinstance(given, np.ndarray) else given
             for split, given in images.items()
@@ -63,6 +66,11 @@ class ImageClassification(TaskFamily):
         for split, held in by_class.items():
             counts = dict(zip(held.names, held.counts, strict=True))
             refuse_too_few(split, counts, self.ways_of(split), shots, queries)
+            if split == "train" and self.train_ways > len(counts):
+                raise InputError(
+                    f"train_ways={self.train_ways}: the train split has "
+                    f"{counted(len(counts), 'class', 'classes')}; ask for no more"
+                )
         # Only tensors are kept: arrays beside them could take the memory twice.
         self._images = {
             split: held._replace(images=as_tensor(held.images)) for split, held in by_class.items()
@@ -76,8 +84,12 @@ class ImageClassification(TaskFamily):
         return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
 
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
-        """Draws a task; inputs [ways · shots, height, width, channels] in [0, 1], targets int32."""
-        return self._draw(seed, split, self.shots, self.queries)
+        """Draws a task; inputs [ways · shots, height, width, channels] in [0, 1], targets int32.
+
+        In training it has `train_ways` classes.
+        """
+        ways = self.train_ways if split == "train" else self.ways_of(split)
+        return self._draw(seed, split, ways, self.shots, self.queries)
 
     def ways_of(self, split: str) -> int:
         """Returns the number of classes per task in a split: `ways`, unless overridden."""
@@ -96,14 +108,15 @@ class ImageClassification(TaskFamily):
         del repeat
         smallest = min(self._images[split].counts)
         queries = min(EVALUATION_QUERIES, smallest - protocol.shots)
-        return self._draw(fold_in(seed, task), split, protocol.shots, queries)
+        ways = self.ways_of(split)
+        return self._draw(fold_in(seed, task), split, ways, protocol.shots, queries)
 
     def evaluation_classes(self, seed: tf.Tensor, split: str, task: tf.Tensor) -> tf.Tensor:
         """Returns the classes that the targets of `evaluation_episode` stand for, [ways] (int32).
 
         They are indices into the split's `class_names`.
         """
-        return self._classes(fold_in(seed, task), split)
+        return self._classes(fold_in(seed, task), split, self.ways_of(split))
 
     def class_names(self, split: str) -> tuple[str, ...]:
         """Returns the names of a split's classes."""
@@ -131,12 +144,12 @@ class ImageClassification(TaskFamily):
         """Returns inputs in [0, 1] (float32) for images of any shape (uint8)."""
         return tf.cast(images, tf.float32) * (1.0 / 255.0)
 
-    def _draw(self, seed: tf.Tensor, split: str, shots: int, queries: int) -> Episode:
+    def _draw(self, seed: tf.Tensor, split: str, ways: int, shots: int, queries: int) -> Episode:
         # TensorFlow gathers uint8 on CPUs only: from a GPU, each task would copy all images back.
         with tf.device("CPU:0"):
-            shown = self._shown(seed, split, shots + queries)
+            shown = self._shown(seed, split, ways, shots + queries)
         images = self.scale(shown)
-        targets = tf.range(self.ways_of(split))
+        targets = tf.range(ways)
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),
             tf.repeat(targets, shots),
@@ -144,21 +157,21 @@ class ImageClassification(TaskFamily):
             tf.repeat(targets, queries),
         )
 
-    def _shown(self, seed: tf.Tensor, split: str, images: int) -> tf.Tensor:
+    def _shown(self, seed: tf.Tensor, split: str, ways: int, images: int) -> tf.Tensor:
         """Returns different images of different classes, [ways, images, ...] (uint8)."""
         held = self._images[split]
         counts, most = np.array(held.counts, np.int32), max(held.counts)
         starts = np.cumsum(counts, dtype=np.int32) - counts
-        classes = self._classes(seed, split)
-        numbers = uniform(fold_in(seed, 1), [self.ways_of(split), most])
+        classes = self._classes(seed, split, ways)
+        numbers = uniform(fold_in(seed, 1), [ways, most])
         there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
         chosen = _largest(tf.where(there, numbers, -1.0), images)
         return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
 
-    def _classes(self, seed: tf.Tensor, split: str) -> tf.Tensor:
+    def _classes(self, seed: tf.Tensor, split: str, ways: int) -> tf.Tensor:
         """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
         count = len(self._images[split].counts)
-        return _largest(uniform(fold_in(seed, 0), [count]), self.ways_of(split))
+        return _largest(uniform(fold_in(seed, 0), [count]), ways)
 
 
 def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:

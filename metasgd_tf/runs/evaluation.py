@@ -246,7 +246,7 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
         }
         for shots, scores in evaluated.per_task.items():
             for task, step in np.ndindex(scores[names[0]].shape):
-                if task < tasks[shots, step]:
+                if task < tasks.get((shots, step), 0):
                     values = [f"{scores[name][task, step]:.6g}" for name in names]
                     writer.writerow([task, shots, step, *values])
     with replaced(pathlib.Path(model_dir) / "evaluation.json") as file:

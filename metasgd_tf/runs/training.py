@@ -9,6 +9,7 @@ from absl import flags
 
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
+from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.notes import note
 from metasgd_tf.runs import directory, networks
 from metasgd_tf.runs.stopping import Stopped, noticing_signals
@@ -16,18 +17,30 @@ from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
+from trainers.learners.embedding import EmbeddingLearner, without_last_layer
+from trainers.learners.learner import Learner
+from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.progress import Progress
 from trainers.supervised.meta_trainer import MetaTrainer
+from trainers.task_family import TaskFamily
 
 PROFILED = 3
 """Meta-iterations of a profile: enough to see one from end to end."""
 
 
-def build_learner(family: Family, settings: flags.FlagValues) -> MetaLearner:
-    """Makes the learner of a run: its network with the α that the flags describe."""
+def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
+    """Makes the learner of a run: its network, with the α or the comparison that the flags say.
+
+    Raises:
+      InputError: if the network does not fit the tasks, or the learner cannot learn them.
+    """
+    model = networks.build(settings.model, family, settings.seed)
+    if ALGORITHMS[settings.algorithm].alpha is None:
+        return _comparing(model, family, settings)
     return MetaLearner(
-        networks.build(settings.model, family, settings.seed),
+        model,
         family.loss,
         metrics=family.metrics,
         alpha=settings.alpha,
@@ -37,6 +50,25 @@ def build_learner(family: Family, settings: flags.FlagValues) -> MetaLearner:
         batch_norm=settings.batch_norm,
         seed=settings.seed,
     )
+
+
+def _comparing(model: keras.Model, family: Family, settings: flags.FlagValues) -> EmbeddingLearner:
+    """Makes a learner that compares embeddings, which are what the last layer would be given."""
+    if not isinstance(family, TaskFamily) or not family.classifies:
+        raise InputError(
+            f"algorithm={settings.algorithm}: classifies, and task={settings.task} has no classes; "
+            "should be one that takes gradient steps, such as meta_sgd or maml"
+        )
+    options = {
+        "train_ways": settings.train_ways,
+        "metrics": family.metrics,
+        "batch_norm": settings.batch_norm,
+    }
+    embedding = without_last_layer(model)
+    if settings.algorithm == "matching_nets":
+        options["temperature"] = settings.temperature
+        return MatchingNets(embedding, family.loss, family.output_size, **options)
+    return PrototypicalNets(embedding, family.loss, family.output_size, **options)
 
 
 def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer | None:
@@ -79,7 +111,8 @@ def train_run(
         tf.config.experimental.enable_op_determinism()
     family = tasks.from_flags(settings, ("train", "validation"))
     learner = build_learner(family, settings)
-    settings.alpha_init = learner.alpha.initial_value
+    if isinstance(learner, MetaLearner):
+        settings.alpha_init = learner.alpha.initial_value
     trainer = family.trainer(
         learner,
         _optimizer(settings),

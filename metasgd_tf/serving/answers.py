@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import tensorflow as tf
 
 from metasgd_tf.serving.prediction import answer_type, prediction
+from metasgd_tf.serving.state_layout import StateLayout
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.learners.learner import Learner, State
 from trainers.learners.meta_sgd import MetaLearner
@@ -28,6 +29,7 @@ class Answers(NamedTuple):
       adapt: maps support inputs, support targets and inner steps to states [B, size].
       predict: maps what `adapt` gave and query inputs to outputs [B, M, ...].
       size: numbers that a task's state is, such as its fast weights.
+      size_per_example: how many more they are for each support example.
       outputs: the specs of a task's outputs, [None, ...], in the model's structure.
     """
 
@@ -35,6 +37,7 @@ class Answers(NamedTuple):
     adapt: Callable[[Any, Any, Steps], tf.Tensor]
     predict: Callable[[tf.Tensor, Any], Any]
     size: int
+    size_per_example: int
     outputs: Any
 
 
@@ -57,9 +60,8 @@ def answers(learner: Learner, input_specs: Any, target_specs: Any) -> Answers:
 
     traced = adapted.get_concrete_function(input_specs, target_specs, learner.inner_steps)
     structure = traced.structured_outputs
-    parts = tf.nest.flatten(structure)
-    sizes = [part.shape.num_elements() for part in parts]
-    state_spec = tf.TensorSpec([sum(sizes)], tf.float32)
+    layout = StateLayout(tf.nest.flatten(structure))
+    state_spec = tf.TensorSpec([layout.size if not layout.size_per_example else None], tf.float32)
     answer_specs = _output_specs(learner, structure, input_specs)
     predict = prediction(learner, input_specs, answer_specs)
 
@@ -72,23 +74,20 @@ def answers(learner: Learner, input_specs: Any, target_specs: Any) -> Answers:
 
     def adapt(inputs: Any, targets: Any, steps: Steps) -> tf.Tensor:
         def one(task: tuple[Any, ...]) -> tf.Tensor:
-            state = tf.nest.flatten(adapted(task[0], task[1], steps))
-            numbers = [tf.reshape(tf.cast(part, tf.float32), [-1]) for part in state]
-            return tf.concat(numbers, axis=0)
+            return layout.packed(tf.nest.flatten(adapted(task[0], task[1], steps)))
 
         return _for_each_task(one, (inputs, targets), state_spec)
 
     def predict_adapted(state: tf.Tensor, queries: Any) -> Any:
         def one(task: tuple[Any, ...]) -> Any:
-            values = [
-                tf.cast(tf.reshape(numbers, part.shape), part.dtype)
-                for numbers, part in zip(tf.split(task[0], sizes), parts, strict=True)
-            ]
+            values = layout.unpacked(task[0])
             return predict(tf.nest.pack_sequence_as(structure, values), task[1])
 
         return _for_each_task(one, (state, queries), answer_specs)
 
-    return Answers(answer, adapt, predict_adapted, sum(sizes), answer_specs)
+    return Answers(
+        answer, adapt, predict_adapted, layout.size, layout.size_per_example, answer_specs
+    )
 
 
 def _output_specs(learner: Learner, state: State, input_specs: Any) -> Any:

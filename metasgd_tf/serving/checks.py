@@ -150,17 +150,22 @@ def inner_steps(value: tf.Tensor) -> tf.Tensor:
     )
 
 
-def state(value: tf.Tensor, size: int, ways: int) -> tf.Tensor:
-    """Checks what the signature `adapt` gave, [B, size].
+def state(value: tf.Tensor, size: int, per_example: int, ways: int) -> tf.Tensor:
+    """Checks what the signature `adapt` gave, [B, size + N · per_example].
 
     Args:
       value: a float tensor of any rank.
       size: numbers of a task.
+      per_example: further numbers for each of its N support examples.
       ways: how many of them, at the end, say whether the task has a class; 0 for regression.
     """
-    value = _of_shape(
-        value, [None, size], f"state: should be what adapt gave, of shape [B, {size}], not"
-    )
+    wanted = f"{size} + {per_example} N" if per_example else f"{size}"
+    message = f"state: should be what adapt gave, of shape [B, {wanted}], not"
+    value = _of_shape(value, [None, None if per_example else size], message)
+    if per_example:
+        more = tf.shape(value)[1] - size
+        fits = (more > 0) & tf.equal(more % per_example, 0)
+        value = _checked(value, fits, message, tf.shape(value))
     value = _checked(value, tf.size(value) > 0, "state: holds no task")
     value = _checked(
         value,

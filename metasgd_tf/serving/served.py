@@ -33,7 +33,9 @@ class ServedLearner:
       support_targets: the specs of its targets, [B, N, ...].
       query_inputs: the specs of its queries, [B, M, ...].
       images: the tasks, where requests may hold images as files.
-      state_size: numbers that `adapt` makes of a task.
+      state_size: numbers that `adapt` makes of a task; None if they depend on how many support
+        examples it has.
+      smallest_state: how many they are for one support example.
       ways: classes, 0 where outputs are no logits of classes.
     """
 
@@ -56,11 +58,14 @@ class ServedLearner:
         self._decoded = tf.function(
             self._decode, input_signature=[tf.TensorSpec([None, None], tf.string)], autograph=False
         )
-        # Which classes the support set has goes with the fast weights.
+        # Which classes the support set has goes with what the learner keeps.
         self.ways = _ways(self._answers.outputs) if spec.classifies else 0
         if self.ways:
             refuse_probabilities(learner.model)
-        self.state_size = self._answers.size + self.ways
+        # Those that do not depend on the number of examples.
+        self._fixed_size = self._answers.size + self.ways
+        self.state_size = None if self._answers.size_per_example else self._fixed_size
+        self.smallest_state = self._fixed_size + self._answers.size_per_example
 
     def answer(
         self, support_inputs: Any, support_targets: Any, query_inputs: Any, inner_steps: Steps
@@ -119,10 +124,11 @@ class ServedLearner:
 
     def predict(self, state: tf.Tensor, query_inputs: Any) -> Reply:
         """Answers queries [B, M, ...] with what `adapt` made of their tasks."""
-        state = checks.state(state, self.state_size, self.ways)
+        state = checks.state(state, self._fixed_size, self._answers.size_per_example, self.ways)
         queries = self._queries(query_inputs, state, "state")
-        outputs = self._answers.predict(state[:, : self._answers.size], queries)
-        return self._reply(outputs, state[:, self._answers.size :] > 0 if self.ways else None)
+        kept = tf.shape(state)[1] - self.ways
+        outputs = self._answers.predict(state[:, :kept], queries)
+        return self._reply(outputs, state[:, kept:] > 0 if self.ways else None)
 
     def _support(self, inputs: Any, targets: Any) -> tuple[Any, Any]:
         inputs = _checked_inputs(inputs, self.support_inputs)

@@ -31,10 +31,12 @@ class Signature(NamedTuple):
       function: the `tf.function`. Its inputs are of unknown rank, since loaders in Python would
         else refuse a wrong one in their own ways, and the C++ runtime not at all.
       inputs: the specs that the graph lets pass, by name; None for a size that is free.
+      smallest: by name, shapes of inputs whose free sizes may not all be 1.
     """
 
     function: Callable[..., Reply]
     inputs: dict[str, tf.TensorSpec]
+    smallest: dict[str, list[int]]
 
 
 def signatures(served: ServedLearner) -> dict[str, Signature]:
@@ -57,7 +59,8 @@ def signatures(served: ServedLearner) -> dict[str, Signature]:
     made |= _adapting("adapt", served.adapt, steps, support)
     if not isinstance(served.learner, MetaLearner):
         made = {name: one for name, one in made.items() if not name.endswith(STEPS)}
-    return made | {"predict": _signature(served.predict, [state, *queries])}
+    predict = _signature(served.predict, [state, *queries])
+    return made | {"predict": predict._replace(smallest={"state": [1, served.smallest_state]})}
 
 
 def policy_signatures(
@@ -128,4 +131,4 @@ def _signature(function: Callable[..., Reply], given: Sequence[Any]) -> Signatur
         lambda spec: tf.TensorSpec(None, spec.dtype, spec.name), list(given)
     )
     made = tf.function(function, input_signature=ranks_open, autograph=False)
-    return Signature(made, {spec.name: spec for spec in tf.nest.flatten(list(given))})
+    return Signature(made, {spec.name: spec for spec in tf.nest.flatten(list(given))}, {})

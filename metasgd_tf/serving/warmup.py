@@ -31,10 +31,9 @@ def write(folder: pathlib.Path, signatures: Mapping[str, Signature], inner_steps
             request.model_spec.signature_name = name
             for argument, spec in signature.inputs.items():
                 value = inner_steps if argument == "inner_steps" else _value(argument, spec.dtype)
+                shape = signature.smallest.get(argument, [size or 1 for size in spec.shape])
                 # One value for all entries, which is all that the message then holds.
-                request.inputs[argument].CopyFrom(
-                    tf.make_tensor_proto(value, spec.dtype, [size or 1 for size in spec.shape])
-                )
+                request.inputs[argument].CopyFrom(tf.make_tensor_proto(value, spec.dtype, shape))
             log = prediction_log_pb2.PredictionLog(
                 predict_log=prediction_log_pb2.PredictLog(request=request)
             )

@@ -57,7 +57,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
     images = image_files.read(
         settings.image_dir, chosen, settings.image_size, settings.image_channels
     )
-    return ImageFolder(images, *sizes)
+    return ImageFolder(images, *sizes, train_ways=settings.train_ways)
 
 
 def _divided(settings: flags.FlagValues, splits: Sequence[str]) -> dict[str, image_listing.Classes]:

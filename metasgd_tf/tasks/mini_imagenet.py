@@ -56,4 +56,4 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> MiniImagene
         )
         for split, held in loaded.items()
     }
-    return MiniImagenetTasks(images, *sizes)
+    return MiniImagenetTasks(images, *sizes, train_ways=settings.train_ways)

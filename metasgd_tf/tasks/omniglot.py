@@ -108,4 +108,4 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
     images = {split: drawings[characters[split]] for split in splits}
     if "train" in images:
         images["train"] = with_rotations(images["train"])
-    return Omniglot(images, *sizes)
+    return Omniglot(images, *sizes, train_ways=settings.train_ways)

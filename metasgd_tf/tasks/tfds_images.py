@@ -66,7 +66,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
         for split, held in chosen.items()
     }
     _fill(images, builder, labels, source)
-    return TfdsImages(images, *sizes)
+    return TfdsImages(images, *sizes, train_ways=settings.train_ways)
 
 
 def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder:

@@ -96,10 +96,12 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         ("scalar_rate", "scalar", False, None),
         ("maml", "fixed", False, 0.01),
         ("maml_first_order", "fixed", True, 0.01),
+        ("matching_nets", None, None, None),
+        ("prototypical_nets", None, None, None),
     ],
 )
 def test_an_algorithm_is_a_choice_of_alpha_and_order(algorithm, kind, first_order, alpha_init):
-    settings = run_flags.parse([f"--algorithm={algorithm}"])
+    settings = run_flags.parse(["--task=omniglot", f"--algorithm={algorithm}"])
     resolved = run_flags.resolve(settings)
     assert (resolved.alpha, resolved.first_order, resolved.alpha_init) == (
         kind,
@@ -107,10 +109,11 @@ def test_an_algorithm_is_a_choice_of_alpha_and_order(algorithm, kind, first_orde
         alpha_init,
     )
     assert (settings.alpha, settings.first_order) == (None, None)  # A copy was resolved.
+    assert run_flags.resolve(resolved).alpha == kind
 
 
 def test_every_algorithm_is_tested_above():
-    assert len(ALGORITHMS) == 6
+    assert len(ALGORITHMS) == 8
 
 
 def test_what_is_given_wins_over_the_algorithm():

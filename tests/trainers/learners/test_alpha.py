@@ -171,7 +171,7 @@ def test_a_shared_rate_counts_once_for_each_weight(kind, values, expected):
 def test_layers_with_equal_names_in_two_blocks_have_rates_of_their_own():
     alpha = Alpha("per_layer", nested().trainable_variables, 0.25)
     assert [rate.name for rate in alpha.rates] == [
-        f"alpha/{layer}:0" for layer in ("up/a", "up/b", "on/a", "on/b")
+        f"alpha_{layer}:0" for layer in ("up_a", "up_b", "on_a", "on_b")
     ]
     assert alpha.per_weight(range(4)) == [0, 0, 1, 1, 2, 2, 3, 3]
 

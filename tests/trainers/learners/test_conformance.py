@@ -15,7 +15,9 @@ from models.conv4 import conv4
 from trainers.checkpoints import RunCheckpoints
 from trainers.families import Part
 from trainers.learners.learner import Learner
+from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.seeds import stream
 from trainers.stateless.pure_model import PureModel
 from trainers.supervised.meta_gradient import meta_gradient
@@ -89,6 +91,12 @@ def meta_sgd(family, **options):
 LEARNERS = {
     "meta_sgd": meta_sgd,
     "maml": lambda family: meta_sgd(family, alpha="fixed", inner_steps=2),
+    "prototypical_nets": lambda family: PrototypicalNets(
+        dense_model(), family.loss, WAYS, metrics=family.metrics
+    ),
+    "matching_nets": lambda family: MatchingNets(
+        dense_model(), family.loss, WAYS, metrics=family.metrics, temperature=5.0
+    ),
     "nearest_mean": lambda family: NearestMean(dense_model(), family.loss, family.metrics),
 }
 

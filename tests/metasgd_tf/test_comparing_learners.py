@@ -1,0 +1,129 @@
+"""Matching and Prototypical Nets through every command."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.metasgd_tf.shell import assert_refused, command
+from tests.serving_exports import Loaded, drawings
+
+ALGORITHMS = ("matching_nets", "prototypical_nets")
+
+
+@pytest.fixture(scope="module", params=ALGORITHMS)
+def run(request, tmp_path_factory, omniglot_dir):
+    path = tmp_path_factory.mktemp("runs") / request.param
+    done = command(
+        "train",
+        "--task=omniglot",
+        f"--data_dir={omniglot_dir}",
+        f"--algorithm={request.param}",
+        "--model=tests.metasgd_tf.test_comparing_learners:network",
+        "--ways=3",
+        "--train_ways=6",
+        "--shots=2",
+        "--iterations=4",
+        "--checkpoint_interval=2",
+        "--validation_tasks=3",
+        f"--model_dir={path}",
+    )
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def network(input_shape, output_size, seed):
+    """Returns a network whose last layer is of no use to these learners."""
+    import keras
+
+    start = keras.initializers.GlorotUniform(seed)
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            keras.layers.AveragePooling2D(4),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, kernel_initializer=start),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dense(output_size),
+        ]
+    )
+
+
+def test_nothing_of_alpha_is_kept_or_shown(run):
+    flags = (run / "flags.txt").read_text()
+    assert "alpha" not in flags and f"--algorithm={run.name}" in flags
+    tags = {
+        value.tag
+        for path in run.rglob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert {"training/loss", "accuracy/after", "task"} <= tags
+    assert not [tag for tag in tags if "alpha" in tag or "cosine" in tag]
+
+
+def test_it_is_evaluated_after_the_support_set_only(run, omniglot_dir):
+    done = command("evaluate", f"--model_dir={run}", f"--data_dir={omniglot_dir}", "--num_tasks=4")
+    assert done.returncode == 0, done.stderr
+    report = json.loads((run / "evaluation.json").read_text())
+    assert [row["inner_steps"] for row in report["results"]] == [1]
+    lines = (run / "evaluation.csv").read_text().splitlines()
+    assert len(lines) == 1 + 4
+
+
+def test_curves_are_drawn(run, tmp_path):
+    output = tmp_path / "curves.png"
+    done = command("plot", "--figure=curves", f"--model_dirs={run}", f"--output={output}")
+    assert done.returncode == 0 and output.exists(), done.stderr
+    done = command("plot", "--figure=alpha", f"--model_dirs={run}", f"--output={output}")
+    assert "its learner has no α" in assert_refused(done)
+
+
+def test_its_export_answers_in_one_request_and_in_two(run, tmp_path):
+    done = command("export", f"--model_dir={run}", f"--export_dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    loaded = Loaded(tmp_path / "1")
+    for shots in (1, 2):
+        support = {
+            "support_inputs": drawings(0, 2, 3 * shots),
+            "support_targets": np.tile(np.arange(3, dtype=np.int32), (2, shots)),
+        }
+        queries = {"query_inputs": drawings(1, 2, 4)}
+        at_once = loaded("serving_default", **support, **queries)
+        state = loaded("adapt", **support)["state"]
+        in_two = loaded("predict", state=state, **queries)
+        np.testing.assert_allclose(at_once["probabilities"].sum(-1), 1, rtol=1e-5)
+        for name, value in at_once.items():
+            np.testing.assert_allclose(in_two[name], value, atol=1e-5)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="state: should be what adapt gave"):
+        loaded("predict", state=state[:, :-1], **queries)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--task=sinusoid"], "algorithm=matching_nets: classifies, and task=sinusoid has no cla"),
+        (["--task=navigation"], "algorithm=matching_nets: classifies, and task=navigation has no"),
+        (
+            ["--task=examples.lines:lines"],
+            "algorithm=matching_nets: classifies, and task=examples.lines:lines has no classes",
+        ),
+        (
+            ["--task=omniglot", "--alpha=fixed"],
+            "alpha=fixed: algorithm=matching_nets has no use for it; should be left out",
+        ),
+        (["--task=omniglot", "--temperature=0"], "temperature=0.0: should be a positive number"),
+    ],
+)
+def test_what_it_has_no_use_for_is_refused(arguments, sentence, tmp_path):
+    done = command(
+        "train", *arguments, "--algorithm=matching_nets", f"--model_dir={tmp_path / 'run'}"
+    )
+    assert sentence in assert_refused(done)
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_classes_in_training_are_for_those_that_can_have_them(tmp_path):
+    done = command("train", "--task=omniglot", "--train_ways=9", f"--model_dir={tmp_path / 'run'}")
+    assert "train_ways=9: algorithm=meta_sgd has no use for it" in assert_refused(done)

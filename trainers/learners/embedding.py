@@ -1,0 +1,205 @@
+"""What learners that compare embeddings share: a query is answered by the support images near it.
+
+    Snell et al. 2017 (prototypes), Vinyals et al. 2016 (attention)
+
+Nothing is differentiated to learn a task, so that α has no place here.
+"""
+
+import abc
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainers.errors import InputError
+from trainers.learners.learner import Learner, Score
+from trainers.learners.meta_sgd import BATCH_NORMS
+from trainers.seeds import fold_in
+from trainers.stateless.pure_model import Output, PureModel
+
+State = dict[str, Any]
+
+
+class EmbeddingLearner(Learner):
+    """Embeds a support set, keeps something of it, and compares embedded queries with that.
+
+    Attributes:
+      model: the embedding, a Keras model from [N, ...] to vectors [N, D].
+      ways: classes of a task.
+      batch_norm: as `MetaLearner` has it.
+    """
+
+    predicts_unadapted = False
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: str | Score,
+        ways: int,
+        *,
+        train_ways: int | None = None,
+        metrics: Mapping[str, Score] | None = None,
+        batch_norm: str = "transductive",
+    ):
+        """Wraps an embedding.
+
+        Args:
+          model: a built Keras model whose outputs are vectors [N, D].
+          loss: a Keras loss of (class numbers, logits) by name, function or object.
+          ways: classes of a task.
+          train_ways: classes of a task in meta-training; `ways` if not given.
+          metrics: further scores of (class numbers, logits) by name.
+          batch_norm: one of `trainers.learners.meta_sgd.BATCH_NORMS`.
+
+        Raises:
+          InputError: for an unknown `batch_norm`, or a model that does not give vectors.
+        """
+        super().__init__(name=type(self).__name__)
+        if batch_norm not in BATCH_NORMS:
+            raise InputError(
+                f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}"
+            )
+        shape = getattr(model, "output_shape", None)
+        if not isinstance(shape, tuple) or len(shape) != 2:
+            raise InputError(
+                f"model={model.name!r}: gives outputs of shape {shape}; should give vectors [N, D]"
+            )
+        self.model = model
+        self.ways = ways
+        self.batch_norm = batch_norm
+        self.pure_model = PureModel(model)
+        self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self._train_ways = train_ways or ways
+
+    @property
+    def meta_variables(self) -> list[keras.Variable | tf.Variable]:
+        """The weights of the embedding."""
+        return list(self.pure_model.weights)
+
+    @property
+    def moving_variables(self) -> list[keras.Variable]:
+        """The embedding's other variables, such as moving averages."""
+        return self.pure_model.state
+
+    @property
+    def normalises_together(self) -> bool:
+        """Whether batch normalisation uses the statistics of the queries."""
+        return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
+
+    @abc.abstractmethod
+    def keep(self, embedded: tf.Tensor, classes: tf.Tensor) -> Any:
+        """Returns what is kept of a support set: a tensor, or a nested structure of them.
+
+        Args:
+          embedded: [N, D].
+          classes: which class each is of, [N, ways], ones and zeros.
+        """
+
+    @abc.abstractmethod
+    def logits(self, kept: Any, embedded: tf.Tensor) -> tf.Tensor:
+        """Returns logits [M, ways] of embedded queries [M, D]."""
+
+    def adapt(
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        steps: int | None = None,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> State:
+        """Embeds a support set; a pure function.
+
+        Args:
+          inputs: [N, ...].
+          targets: class numbers, [N].
+          steps: 0 or 1, which are the same: there is nothing before.
+          values: weights of the embedding to use in place of its own.
+          training: whether dropout is active, and tasks have the classes of meta-training.
+          seed: [2], what dropout draws from.
+
+        Returns:
+          What `keep` gives; `values`, where they were given; and the statistics of the support set,
+          where batch normalisation uses those.
+        """
+        del steps
+        embedded = self._embed(values, inputs, training=training, seed=seed)
+        ways = self._train_ways if training else self.ways
+        state = {"kept": self.keep(embedded.outputs, tf.one_hot(targets, ways))}
+        if values is not None:
+            state["values"] = list(values)
+        if self.batch_norm == "support" and self.pure_model.batch_norms:
+            state["statistics"] = embedded.statistics
+        return state
+
+    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[State]:
+        """Returns the one state there is for each number of steps."""
+        return [self.adapt(inputs, targets)] * (steps + 1)
+
+    def predict(self, state: State, inputs: Any) -> tf.Tensor:
+        """Returns logits [M, ways] of query inputs [M, ...]."""
+        return self._answer(state, inputs, training=False, seed=None)[0]
+
+    def score(
+        self,
+        state: State,
+        inputs: Any,
+        targets: Any,
+        *,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Returns the loss and the metrics on some examples, see `Learner.score`."""
+        logits, output = self._answer(state, inputs, training=training, seed=seed)
+        scores = {
+            name: tf.reduce_mean(tf.cast(score(targets, logits), output.penalty.dtype))
+            for name, score in self.scores.items()
+        }
+        return scores | {"loss": scores["loss"] + output.penalty}, output.state
+
+    def _answer(
+        self, state: State, inputs: Any, *, training: bool, seed: tf.Tensor | None
+    ) -> tuple[tf.Tensor, Output]:
+        embedded = self._embed(
+            state.get("values"),
+            inputs,
+            training=training,
+            seed=seed if seed is None else fold_in(seed, 1),
+            statistics=state.get("statistics"),
+        )
+        return self.logits(state["kept"], embedded.outputs), embedded
+
+    def _embed(
+        self,
+        values: Sequence[tf.Tensor] | None,
+        inputs: Any,
+        *,
+        training: bool,
+        seed: tf.Tensor | None,
+        statistics: list[tf.Tensor] | None = None,
+    ) -> Output:
+        weights = values or [weight.value for weight in self.pure_model.weights]
+        return self.pure_model(weights, inputs, training=training, seed=seed, statistics=statistics)
+
+
+def without_last_layer(model: keras.Model) -> keras.Model:
+    """Returns a classifier's embedding: what its last layer is given.
+
+    Args:
+      model: a sequential or functional Keras model with one input and one output.
+
+    Raises:
+      InputError: if it has a `call` of its own.
+    """
+    try:
+        (output,) = model.outputs
+        last = output._keras_history.operation
+        embedded = last.input
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"model={model.name!r}: has a call of its own, of which the last layer cannot be taken "
+            "away; give a Sequential or functional model"
+        ) from error
+    return keras.Model(model.inputs, embedded, name=f"{model.name}_embedding")
