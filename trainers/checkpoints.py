@@ -1,4 +1,4 @@
-"""What training has reached, kept so that it can go on after any end and be used afterwards.
+"""Checkpoints of a training, from which it resumes and its learner is loaded.
 
 `DIRECTORY/checkpoints` has the last five states of a training, each with all that it depends on: θ,
 α, the optimizer's state and the iteration. `DIRECTORY/best` has θ and α as they were best on
@@ -47,7 +47,7 @@ class RunCheckpoints:
     """
 
     def __init__(self, trainer: MetaTrainer, directory: str, mode: str = "min"):
-        """Prepares saving; nothing is written or restored yet.
+        """Prepares saving and restoring; does neither yet.
 
         Args:
           trainer: what is saved, and set by `restore`.
@@ -76,11 +76,11 @@ class RunCheckpoints:
         )
 
     def exist(self) -> bool:
-        """Tells whether the directory has any, whole or damaged."""
+        """Returns whether the directory has any checkpoint, whole or damaged."""
         return bool(_numbered(self._directory))
 
     def restore(self) -> list[str]:
-        """Sets the training to its newest checkpoint that can be read whole, if there is one.
+        """Restores the newest undamaged checkpoint, if there is one.
 
         Returns:
           The paths of newer checkpoints, which are damaged.
@@ -94,10 +94,10 @@ class RunCheckpoints:
         return damaged
 
     def save(self, score: float | None = None) -> None:
-        """Keeps the training as it is.
+        """Saves the current state of the training.
 
         Args:
-          score: what it reached on validation, if it was validated.
+          score: the validation score, if there is one.
         """
         number = int(self._trainer.iteration.numpy())
         if score is not None and self._is_best(score):
@@ -113,7 +113,7 @@ class RunCheckpoints:
 
 
 def newest_whole(directory: str) -> tuple[str | None, list[str]]:
-    """Finds the newest checkpoint of which every number can be read and has its checksum.
+    """Finds the newest checkpoint whose values can all be read and match their checksums.
 
     Returns:
       Its path, None if the directory has no checkpoint, and the paths of newer, damaged ones.

@@ -1,4 +1,4 @@
-"""Which way of running a program works for a model, found out before anything depends on it.
+"""Finds the fastest way of running a program that works for a model.
 
 XLA and `tf.vectorized_map` make small models an order of magnitude faster and cannot do every
 operation. What they refuse is run in the next way, and what no way can do is refused in one
@@ -94,7 +94,7 @@ def compiled_where_possible(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps TensorFlow from logging the traces of what is then done in another way."""
+    """Silences TensorFlow's log while a way is tried that may fail."""
     logger = tf.get_logger()
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -130,6 +130,6 @@ def layer_named_in(text: str, model: keras.Model) -> str | None:
 
 
 def _last_line(text: str) -> str:
-    """Returns the last line of a message: what comes before is where it was raised."""
+    """Returns the last line of a message; the lines before it are the trace."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "it gives no reason"

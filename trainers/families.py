@@ -120,4 +120,4 @@ class Family(abc.ABC):
 
     @abc.abstractmethod
     def draw(self, *shown: Any) -> "figure.Figure":
-        """Draws what `shown` gave, as arrays."""
+        """Draws the result of `shown`, given as arrays."""

@@ -57,7 +57,7 @@ class TaskFamily(Family):
         """Draws one task of a split, sized as in training."""
 
     def model(self, seed: int) -> keras.Model:
-        """Refuses: these tasks have no usual network."""
+        """Raises an error, as these tasks have no default network."""
         del seed
         raise InputError(
             f"model: {type(self).__name__} has no network of its own; name one by "

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: curves, α, the learned direction, images of tasks, HParams.
+"""The summaries of a training for TensorBoard: curves, α, the learned direction, tasks, HParams.
 
 `DIRECTORY/train` and `DIRECTORY/validation` are TensorBoard's two runs of a training;
 docs/guide/tensorboard.md explains each plot.
@@ -20,6 +20,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from metasgd_tf.drawing.episodes import rasterised
 from metasgd_tf.flags import run_flags
+from metasgd_tf.output.shown_names import shown
 from trainers.errors import InputError
 from trainers.families import Family, Part
 from trainers.learners.alpha import Alpha
@@ -33,7 +34,7 @@ DIRECTIONS = 8
 
 
 class Summaries:
-    """Measures a training on its way, and writes it down for TensorBoard."""
+    """Measures a learner during training and writes the results for TensorBoard."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Summaries:
         family: Family,
         settings: flags.FlagValues,
     ):
-        """Opens the files; all later calls are about `learner` as it is then."""
+        """Opens the files; later calls measure `learner` as it is at that time."""
         self._learner, self._family = learner, family
         self._writers = {
             split: tf.summary.create_file_writer(str(model_dir / split)) for split in SPLITS
@@ -59,7 +60,7 @@ class Summaries:
         self._write_hparams(model_dir, settings)
 
     def training(self, step: int, scores: dict[str, float], rate: float) -> None:
-        """Writes what the iterations since the last call gave.
+        """Writes the mean scores of the iterations since the last call.
 
         Args:
           step: meta-iterations done.
@@ -83,9 +84,9 @@ class Summaries:
         return self._write_scores(step)
 
     def task(self, step: int) -> None:
-        """Has a validation task drawn, with what is predicted before and after adaptation.
+        """Draws a validation task with the predictions before and after adaptation.
 
-        It is drawn beside the training that goes on. An error in it is raised at the next call.
+        Drawing runs in a background thread. An error in it is raised at the next call.
 
         Args:
           step: meta-iterations done.
@@ -96,7 +97,7 @@ class Summaries:
         self._drawn = self._drawing.submit(self._write_task, step, task)
 
     def flush(self) -> None:
-        """Puts all that is written on disk."""
+        """Flushes everything to disk."""
         for writer in self._writers.values():
             writer.flush()
 
@@ -158,6 +159,11 @@ class Summaries:
             for name in run_flags.names()
             if name not in run_flags.FREE_FLAGS and getattr(settings, name) is not None
         }
+        # TensorBoard's files hold UTF-8, and a folder of images may be called otherwise.
+        values = {
+            name: shown(value) if isinstance(value, str) else value
+            for name, value in values.items()
+        }
         metrics = [
             hparams.Metric(f"{score}/after", group="validation", display_name=f"{score} (val.)")
             for score in self._family.scores
@@ -171,7 +177,7 @@ class Summaries:
 
 
 def _part(split: str, settings: flags.FlagValues) -> Part:
-    """Returns the tasks of a split on which a training is watched."""
+    """Returns the tasks of a split on which the learner is scored during training."""
     seed = stream(settings.seed, split)
     # No iteration's number: not the tasks that training meets.
     return Part(split, fold_in(seed, -1) if split == "train" else seed)

@@ -31,7 +31,7 @@ PROFILED = 3
 
 
 def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
-    """Makes the learner of a run: its network, with the α or the comparison that the flags say.
+    """Makes the learner that a run's flags describe, with its network.
 
     Raises:
       InputError: if the network does not fit the tasks, or the learner cannot learn them.
@@ -53,7 +53,7 @@ def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
 
 
 def _comparing(model: keras.Model, family: Family, settings: flags.FlagValues) -> EmbeddingLearner:
-    """Makes a learner that compares embeddings, which are what the last layer would be given."""
+    """Makes a learner that compares embeddings, the inputs of the network's last layer."""
     if not isinstance(family, TaskFamily) or not family.classifies:
         raise InputError(
             f"algorithm={settings.algorithm}: classifies, and task={settings.task} has no classes; "
@@ -96,7 +96,8 @@ def train_run(
         in all of this process from now on.
       model_dir: the run's directory; made where missing.
       profile: whether to write a trace of a few iterations for TensorBoard.
-      check_gradients: whether to say first if the meta-gradient can be trusted.
+      check_gradients: whether to compare the meta-gradient with central differences first, and
+        print the result.
 
     Returns:
       The trainer, at its last iteration.
@@ -197,7 +198,7 @@ def _train_to_the_end(
 
 
 def _next_stop(done: int, settings: flags.FlagValues, profiled: int | None) -> int:
-    """Returns the iteration after which something is to be written or done next."""
+    """Returns the next iteration after which a summary or a checkpoint is due."""
     intervals = (settings.summary_interval, settings.checkpoint_interval, settings.iterations)
     stops = [(done // interval + 1) * interval for interval in intervals]
     return min(stops if profiled is None or profiled <= done else [*stops, profiled])

@@ -53,7 +53,7 @@ def adapted_to(goal: Sequence[float], learner: MetaLearner, family: Navigation) 
 
 
 class _ActingPolicy(FastWeightsPolicy):
-    """Does what is likeliest, and does not give its distribution.
+    """Takes the most likely action; its distribution is not available.
 
     A saved function that gives one of TensorFlow Probability's is read only where that is imported.
     """
@@ -68,7 +68,7 @@ class _ActingPolicy(FastWeightsPolicy):
 
 
 def save(weights: Tensors, learner: MetaLearner, family: Navigation, folder: pathlib.Path) -> None:
-    """Writes the policy that does what is likeliest by these weights.
+    """Writes the policy that takes the most likely action under these weights.
 
     Args:
       weights: what `adapted_to` gave.

@@ -1,4 +1,4 @@
-"""What a learner answers to a batch of tasks, each adapted to on its own.
+"""A learner's answers to a batch of tasks, each adapted to on its own.
 
 A loop over the tasks has its body traced once, for any number of them. Several are in flight, one
 a core, and no more than a bounded number, which bounds memory.
@@ -20,7 +20,7 @@ Steps: TypeAlias = int | tf.Tensor
 
 
 class Answers(NamedTuple):
-    """A learner as functions of B tasks, in a graph and of tensors whose checks are behind them.
+    """A learner as functions of B tasks, to be called in a graph with checked tensors.
 
     Attributes:
       answer: maps support inputs [B, N, ...], support targets [B, N, ...], query inputs

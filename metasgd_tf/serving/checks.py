@@ -1,4 +1,4 @@
-"""What a request may hold: checked in the graph, so that no loader and no client can leave it out.
+"""Checks of requests, part of the graph, so that no loader or client can skip them.
 
 Each function returns the tensor that it was given, which cannot be computed with before the check
 is passed. A request that fails one is answered by InvalidArgument and a sentence.
@@ -16,7 +16,7 @@ MAX_INNER_STEPS = 100
 
 
 class _Counted(NamedTuple):
-    """What other tensors of a request are to be as many as: its name, and what its axes count."""
+    """A tensor whose first sizes others must have: its name, and what those axes count."""
 
     name: str
     axes: int
@@ -27,7 +27,7 @@ _STEPS = _Counted("observations", 3, "tasks, trajectories and steps")
 
 
 def inputs(name: str, value: tf.Tensor, shape: Sequence[int | None]) -> tf.Tensor:
-    """Checks inputs of some tasks, which are to be finite and at least one a task.
+    """Checks the inputs of some tasks: at least one per task, and all of them finite.
 
     Args:
       name: what the request calls them.
@@ -88,7 +88,7 @@ def as_many(name: str, value: tf.Tensor, other: str, beside: tf.Tensor) -> tf.Te
 
 
 def trajectories(given: Trajectories, state_shape: Sequence[int], action_size: int) -> Trajectories:
-    """Checks trajectories of some tasks, at least one of a task and a step of each.
+    """Checks trajectories of some tasks: at least one per task, with at least one step.
 
     Args:
       given: float tensors of any rank.
@@ -181,11 +181,11 @@ def state(value: tf.Tensor, size: int, per_example: int, ways: int) -> tf.Tensor
 
 
 def answers(value: tf.Tensor, instead: str = "smaller inputs or fewer inner_steps") -> tf.Tensor:
-    """Checks what is about to be returned.
+    """Checks that an answer is finite.
 
     Args:
-      value: that.
-      instead: what a client should rather give where it is not finite.
+      value: the answer.
+      instead: what the message advises the client to send instead.
     """
     if not value.dtype.is_floating:
         return value

@@ -1,4 +1,4 @@
-"""A policy that answers requests: trajectories of some tasks in, what to do in further states out.
+"""A policy that answers requests: trajectories of some tasks in, actions for other states out.
 
 A request is a batch of B tasks, each with N trajectories of H steps and M states to act in; all
 four are free, and no task influences another.

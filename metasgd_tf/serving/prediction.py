@@ -15,7 +15,7 @@ QUERY_NUMBERS = 2**20
 
 
 def answer_type(dtype: tf.DType) -> tf.DType:
-    """Returns in which type an output is answered: half precision as float32."""
+    """Returns the dtype of an answer: float32 for half precision, otherwise the output's own."""
     return tf.float32 if dtype in (tf.bfloat16, tf.float16) else dtype
 
 
@@ -107,7 +107,7 @@ def _statistics(learner: MetaLearner, weights: Tensors, inputs: Any, size: int) 
 
 
 def rows_in_parts(function: Callable[[Any], Any], rows: Any, size: int, specs: Any) -> Any:
-    """Returns what `function` makes of `rows`, computed for `size` rows at a time.
+    """Applies a function to rows, `size` of them at a time.
 
     Args:
       function: maps [n, ...] to [n, ...], each row on its own.

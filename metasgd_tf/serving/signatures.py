@@ -1,4 +1,4 @@
-"""The signatures of an export: what a client may ask, and in which shapes.
+"""The signatures of an export: their inputs, shapes and types.
 
 `serving_default` adapts and answers within one request, `classify_images` does so for encoded
 images, `adapt` and `predict` do it in two requests, for clients that ask of one task repeatedly.

@@ -1,4 +1,4 @@
-"""How the state of a task becomes one row of numbers, which a client keeps between two requests."""
+"""Packs a task's state into one row of numbers, which a client keeps between two requests."""
 
 import math
 from collections.abc import Sequence

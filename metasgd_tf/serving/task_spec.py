@@ -1,4 +1,4 @@
-"""What requests to an export hold: the inputs and the targets of a learner's tasks, by name."""
+"""The inputs and targets in requests to an export: their names, shapes and types."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from trainers.task_family import TaskFamily
 
 
 class TaskSpec(NamedTuple):
-    """What the tasks of a learner look like.
+    """The shapes and types of a learner's tasks.
 
     Attributes:
       inputs: the inputs of one example, a nested structure of `tf.TensorSpec`.
@@ -29,13 +29,13 @@ class TaskSpec(NamedTuple):
 
 
 def of_family(family: TaskFamily) -> TaskSpec:
-    """Returns what the tasks of a family look like."""
+    """Returns the spec of a family's tasks."""
     images = family if isinstance(family, ImageClassification) else None
     return TaskSpec(family.input_spec, family.target_spec, family.classifies, images)
 
 
 def of_episode(episode: Episode, classifies: bool) -> TaskSpec:
-    """Returns what tasks like an episode look like; its own numbers of examples do not matter.
+    """Returns the spec of tasks like an episode, with any number of examples.
 
     Raises:
       InputError: if it is said to be classification and its targets are no class numbers.

@@ -36,7 +36,7 @@ def newest(export_dir: str) -> pathlib.Path:
 
 
 def write_next(export_dir: str, write: Callable[[pathlib.Path], None]) -> pathlib.Path:
-    """Writes a version under the next number; nothing of it stays if an exception ends that.
+    """Writes a version under the next number; if an exception is raised, nothing remains of it.
 
     Args:
       export_dir: made where missing.

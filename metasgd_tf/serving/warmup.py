@@ -1,4 +1,4 @@
-"""Requests that TF Serving makes of a model when it loads it, before a client can.
+"""Warm-up requests, which TF Serving sends to a model when it loads it.
 
 The first request to a signature takes a few hundred milliseconds more, for TensorFlow to prepare
 its graph. A server with `--enable_model_warmup`, its default, makes those that lie in

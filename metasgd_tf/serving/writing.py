@@ -1,4 +1,4 @@
-"""An export written: the SavedModel, what it documents, and where it comes from."""
+"""Writes an export: the SavedModel, a description of it, and its provenance."""
 
 import json
 import pathlib
@@ -26,7 +26,7 @@ GOAL = (0.3, 0.3)
 
 
 class Contents(NamedTuple):
-    """What there is to write of a run, which depends on the kind of its tasks.
+    """The contents of an export, which depend on the kind of tasks.
 
     Attributes:
       signatures: by name.
@@ -130,7 +130,7 @@ def _write(learner: Learner, contents: Contents, export_dir: str) -> pathlib.Pat
 
 
 def _resources(learner: Learner) -> list[Any]:
-    """Returns the variables and tables that a learner's graphs read, each once."""
+    """Returns the variables and lookup tables that a learner's graphs read, without duplicates."""
     of_layers = [
         value
         for layer in learner.model._flatten_layers()
@@ -151,7 +151,7 @@ def _of_tasks(learner: Learner, spec: TaskSpec) -> Contents:
 
 
 def _shapes(specs: Any) -> Any:
-    """Returns the shapes of a nested structure of specs, as JSON has them."""
+    """Returns the shapes of a nested structure of specs, as lists and dicts."""
     if isinstance(specs, tf.TensorSpec):
         return list(specs.shape)
     if isinstance(specs, Mapping):

@@ -21,7 +21,7 @@ Statistics = list[tf.Tensor]
 def batch_statistics(
     layers: Sequence[keras.layers.BatchNormalization], given: Statistics | None = None
 ) -> Iterator[Statistics]:
-    """Lets these layers use the statistics of their batch, whatever `training` says, or given ones.
+    """Makes these layers use the statistics of their batch, or given ones, whatever `training` is.
 
     Keras has no argument for this: a functional model hands its own `training` to each layer. As
     in training, a layer that is frozen by `trainable=False` uses its moving averages. A subclass
@@ -48,7 +48,7 @@ def batch_statistics(
 
 
 class _ByBatch(keras.layers.BatchNormalization):
-    """Normalises by what `batch_statistics` says."""
+    """Batch normalisation with the statistics that `batch_statistics` chooses."""
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         del training
@@ -64,7 +64,7 @@ def _normalise(
     given: Statistics | None,
     used: Statistics,
 ) -> tf.Tensor:
-    """Does what the layer does in training, with fewer operations where it is differentiated."""
+    """Normalises as Keras does in training, with fewer operations when it is differentiated."""
     given = given or None  # What was given may be used up.
     axes = [axis for axis in range(len(inputs.shape)) if axis != layer.axis % len(inputs.shape)]
     shape = [-1 if axis not in axes else 1 for axis in range(len(inputs.shape))]

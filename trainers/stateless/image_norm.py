@@ -21,7 +21,7 @@ LARGE = 2**16
 
 
 def fits(x: tf.Tensor, axis: int) -> bool:
-    """Tells whether `image_norm` is for these inputs: float32 images with channels last."""
+    """Returns whether `image_norm` supports these inputs: float32 images with channels last."""
     return x.dtype == tf.float32 and x.shape.rank == 4 and axis % 4 == 3
 
 

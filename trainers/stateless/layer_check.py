@@ -1,4 +1,4 @@
-"""Which layers of a model have wrong second derivatives, or none: each one on its own, numerically.
+"""Finds layers with wrong or missing second derivatives, by checking each one numerically.
 
 With a layer's outputs y(p), where p are its inputs and weights, and φ(p) = ½ Σ (r y)² for some
 random numbers r, the product of φ's second derivative with a direction v is compared with
@@ -59,7 +59,7 @@ def parts(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _calls(model: keras.Model, inputs: Any) -> list[tuple[keras.Layer, tuple[Any, Any]]]:
-    """Returns with what each layer is called first when the model is."""
+    """Returns each layer with the arguments of its first call within a call of the model."""
     calls: dict[int, tuple[Any, Any]] = {}
     layers = list(parts(model))
 

@@ -1,4 +1,4 @@
-"""Layers of Keras with another `call` for a while, under which a subclass's own `call` stays."""
+"""Temporarily replaces the `call` of Keras layers, keeping the `call` of their subclasses."""
 
 import contextlib
 import functools
@@ -55,5 +55,5 @@ class _AsInTraining(keras.layers.SpectralNormalization):
 def normalising(
     layers: Sequence[keras.layers.SpectralNormalization],
 ) -> contextlib.AbstractContextManager[None]:
-    """Lets spectral normalisation act at each call, in training and afterwards."""
+    """Makes spectral normalisation act at each call, in training and afterwards."""
     return super_call(layers, keras.layers.SpectralNormalization, _AsInTraining)

@@ -27,7 +27,7 @@ Kind = TypeVar("Kind", bound=keras.Layer)
 
 
 class Output(NamedTuple):
-    """What one call gives.
+    """The result of one call.
 
     Attributes:
       outputs: the model's outputs, tensors [N, ...] in the structure that the model gives; those of
@@ -160,7 +160,7 @@ def _of_kind(layers: Sequence[keras.Layer], kind: type[Kind]) -> list[Kind]:
 
 @contextlib.contextmanager
 def _kept_in_memory(layers: Sequence[keras.Layer]) -> Iterator[None]:
-    """Lets layers made in a `keras.RematScope` keep their activations.
+    """Makes layers from a `keras.RematScope` keep their activations.
 
     Computed again in the backward pass, they would be computed from the model's own variables, and
     the gradient by weights from outside would be lost.

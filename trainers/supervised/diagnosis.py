@@ -1,4 +1,4 @@
-"""Why an iteration was not finite, found by doing it again one stage at a time."""
+"""Finds why an iteration was not finite, by repeating it one stage at a time."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Where α turns the update: the angle between α ∘ ∇L and ∇L.
+"""The learned direction: the angle between α ∘ ∇L and ∇L.
 
 One rate for all weights leaves the gradient's direction as it is: the cosine is 1, or −1 where the
 rate is negative. Meta-SGD learns the direction too (Li et al. 2017, section 3.2).

@@ -1,4 +1,4 @@
-"""Whether a model's meta-gradient can be trusted: compared with central differences.
+"""Compares a model's meta-gradient with central differences.
 
 With L(v) the query loss after adaptation as a function of the values v that are meta-trained, and
 directions d, the slope ∇L(v) · d is compared with
@@ -26,7 +26,7 @@ SEED = (0, 0)
 
 
 class GradientCheck(NamedTuple):
-    """What a check found.
+    """The result of a check.
 
     Attributes:
       trusted: whether the meta-gradient equals the differences and each layer's second derivative
@@ -40,7 +40,7 @@ class GradientCheck(NamedTuple):
     layers: dict[str, str]
 
     def __str__(self) -> str:
-        """Says it in one sentence."""
+        """Describes the result in one sentence."""
         if self.trusted:
             return (
                 "the meta-gradient agrees with central differences in "
@@ -87,7 +87,7 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
 
 
 def _gradient(learner: Learner, values: Tensors, episode: Episode) -> Tensors:
-    """Returns the meta-gradient without dropout, which the differences are without too."""
+    """Returns the meta-gradient without dropout, as the differences have none either."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         state = learner.adapt(episode.support_inputs, episode.support_targets, values=values)
@@ -96,7 +96,7 @@ def _gradient(learner: Learner, values: Tensors, episode: Episode) -> Tensors:
 
 
 def _error(loss, values: Tensors, gradient: Tensors, random: np.random.Generator) -> float:
-    """Returns by how much the slope in a direction differs from the differences' at best."""
+    """Returns the smallest relative difference between the slope and a central difference."""
     noise = [tf.constant(random.standard_normal(v.shape), v.dtype) for v in values]
     size = tf.linalg.global_norm(gradient) / tf.linalg.global_norm(noise)
     along = [

@@ -1,4 +1,4 @@
-"""The meta-gradient of one task: what the outer loop of Algorithm 1 averages over tasks."""
+"""The meta-gradient of one task, which the outer loop of Algorithm 1 averages over tasks."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""How many iterations a call of a compiled loop makes, so that it comes back within a second."""
+"""Chooses how many iterations a call of the compiled loop makes, for about a second per call."""
 
 import contextlib
 import time
@@ -9,14 +9,14 @@ GROWTH = 10
 
 
 class Pace:
-    """Sizes calls by the time that calls before took; what they compute does not depend on it.
+    """Chooses the length of calls from the time of earlier ones; the results do not depend on it.
 
     Attributes:
       burst: how many iterations the next call should make.
     """
 
     def __init__(self) -> None:
-        """Starts with one iteration, since a first call compiles and tells nothing."""
+        """Starts with one iteration, as the first call compiles and its time says nothing."""
         self.burst = 1
         self._compiled = False
 

@@ -1,4 +1,4 @@
-"""What draws tasks, checked before training: that it gives episodes, and draws them by its seed."""
+"""Checks the task sampler before training: it returns episodes and draws them by its seed."""
 
 import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""A figure of any supervised task: what a learner answers before adaptation and after it."""
+"""A figure of any supervised task: a learner's outputs before and after adaptation."""
 
 from typing import TYPE_CHECKING, Any
 

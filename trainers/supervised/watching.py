@@ -1,4 +1,4 @@
-"""What a training from Python shows on its way: a progress bar, and curves for TensorBoard."""
+"""Progress of a training from Python: a progress bar, and curves for TensorBoard."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ POINTS = 100
 
 
 def interval(iterations: int) -> int:
-    """Returns after how many iterations each point of a curve is, given how many there are."""
+    """Returns the number of iterations between two points of a curve."""
     return -(-iterations // POINTS)
 
 
@@ -24,7 +24,7 @@ def interval(iterations: int) -> int:
 def curves(
     learner: Learner, directory: str | os.PathLike[str] | None
 ) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Opens files for TensorBoard, if a directory is given.
+    """Opens an event file for TensorBoard, if a directory is given.
 
     Args:
       learner: of one with a learned α the rates are written too.
@@ -58,7 +58,7 @@ def curves(
 
 @contextlib.contextmanager
 def bar(shown: bool, done: int, last: int) -> Iterator[Callable[[int, Mapping[str, float]], None]]:
-    """Shows the progress of a training on standard error, if it is to be shown.
+    """Shows the progress of a training on standard error, if `shown`.
 
     Args:
       shown: whether it is.
