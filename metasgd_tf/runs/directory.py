@@ -17,12 +17,14 @@ LOCK_NAME = ".lock"
 def claimed(model_dir: str) -> Iterator[pathlib.Path]:
     """Creates a run's directory if missing, and locks it against other trainings.
 
-    The operating system releases the lock when the process ends, however that happens.
+    The operating system releases the lock when the process ends, however that happens. A directory
+    that was created here is removed again if an exception leaves it empty.
 
     Raises:
       InputError: if it cannot be created or written to, or another training holds the lock.
     """
     path = pathlib.Path(model_dir)
+    missing = not path.exists()
     lock = filelock.FileLock(path / LOCK_NAME, blocking=False)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -39,6 +41,11 @@ def claimed(model_dir: str) -> Iterator[pathlib.Path]:
         ) from error
     try:
         yield path
+    except BaseException:
+        if missing and [file.name for file in path.iterdir()] == [LOCK_NAME]:
+            (path / LOCK_NAME).unlink()
+            path.rmdir()
+        raise
     finally:
         lock.release()
 
