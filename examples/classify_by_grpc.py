@@ -70,7 +70,9 @@ def main() -> None:
     # The request has one task.
     answers = zip(queries, outputs["classes"][0], outputs["probabilities"][0], strict=True)
     for path, chosen, probabilities in answers:
-        print(path.name, names[chosen], f"{probabilities[chosen]:.4f}", sep="\t")
+        line = "\t".join([path.name, names[chosen], f"{probabilities[chosen]:.4f}"])
+        # A name may hold bytes that are not UTF-8, which could not be printed.
+        print(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What the commands share: errors end them with one sentence and a non-zero exit code."""
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -12,8 +13,22 @@ from typing import NoReturn
 from absl import app, flags, logging
 
 from metasgd_tf.output.notes import show_log_as_notes
+from metasgd_tf.output.shown_names import UNWRITABLE, one_line
 from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
+
+OPENED_BY_TENSORFLOW = (
+    "model_dir",
+    "model_dirs",
+    "compare_with",
+    "export_dir",
+    "output_dir",
+    "data_dir",
+    "manual_dir",
+    "dataset",
+    "task",
+)
+"""Flags whose names reach TensorFlow, which takes UTF-8 alone."""
 
 SHOWN = 64 * 1024
 """How many of the last bytes that native code wrote are shown after a crash."""
@@ -25,6 +40,9 @@ def run(main: Callable[[], None]) -> None:
     TensorFlow must not have been imported yet; that is done once the flags are known to be valid.
     """
     prepare_process()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # It may be closed, or another's.
+            stream.reconfigure(errors=UNWRITABLE)
     try:
         app.run(lambda _: _run(main), flags_parser=_parse)
     except KeyboardInterrupt:
@@ -36,9 +54,36 @@ def _parse(arguments: list[str]) -> list[str]:
         rest = flags.FLAGS(arguments)
     except flags.Error as error:
         refuse(str(error))
+    except UnicodeDecodeError as error:
+        named = [text.lstrip("-") for text in arguments if text.lstrip("-").startswith("flagfile=")]
+        refuse(
+            f"{' or '.join(named) or 'flagfile'}: holds bytes that are not UTF-8 ({error.reason}); "
+            "should be saved as UTF-8"
+        )
     if rest[1:]:
         refuse(f"unexpected argument {rest[1]!r}: every option is --name=value")
+    for name in flags.FLAGS:
+        values = flags.FLAGS[name].value
+        for value in values if isinstance(values, list) else [values]:
+            if isinstance(value, str):
+                _check_name(name, value)
     return rest
+
+
+def _check_name(flag: str, value: str) -> None:
+    """Refuses what cannot be kept in a flagfile, and a folder that TensorFlow could not open."""
+    if "\n" in value or "\r" in value:
+        refuse(
+            f"{flag}={value!r}: should have no line break in it; name a link to it, or rename it"
+        )
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        if flag in OPENED_BY_TENSORFLOW:
+            refuse(
+                f"{flag}={value}: TensorFlow opens names of UTF-8 alone; name a link to it, or "
+                "rename it"
+            )
 
 
 def _run(main: Callable[[], None]) -> None:
@@ -125,4 +170,4 @@ def _leave_by(number: signal.Signals, message: str) -> NoReturn:
 
 def refuse(message: str) -> NoReturn:
     """Ends the program with one sentence on standard error and exit code 1."""
-    sys.exit("error: " + " ".join(message.split()))
+    sys.exit("error: " + one_line(message))

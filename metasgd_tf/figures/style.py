@@ -17,7 +17,9 @@ from matplotlib import figure
 from metasgd_tf.drawing.episodes import BLUE, GREEN, PURPLE, VERMILLION
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
+from metasgd_tf.output.atomic_file import drafted
 from metasgd_tf.output.listing import counted
+from metasgd_tf.output.shown_names import shown
 from trainers.errors import InputError
 
 WIDTH = 7.0
@@ -87,7 +89,7 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
     if len(set(names)) < len(names):
         root = os.path.commonpath(paths)
         names = [
-            f"{name} ({os.path.relpath(path, root)})"
+            f"{name} ({shown(os.path.relpath(path, root))})"
             for name, path in zip(names, paths, strict=True)
         ]
     return [Run(*run) for run in zip(model_dirs, settings, names, STYLES, strict=False)]
@@ -143,8 +145,8 @@ def save(drawn: figure.Figure, path: str, flag: str = "output") -> None:
     file = pathlib.Path(path)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with matplotlib.rc_context(LOOK):
-            drawn.savefig(file, dpi=200, metadata=METADATA[file.suffix])
+        with matplotlib.rc_context(LOOK), drafted(file) as draft:
+            drawn.savefig(draft, format=file.suffix[1:], dpi=200, metadata=METADATA[file.suffix])
     except OSError as error:
         raise InputError(
             f"{flag}={path}: cannot be written ({error.strerror}); name a file that can"

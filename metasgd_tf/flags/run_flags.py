@@ -3,7 +3,6 @@
 Nothing here imports TensorFlow, so that `--help` and errors in flags appear at once.
 """
 
-import os
 import pathlib
 from collections.abc import Sequence
 
@@ -11,9 +10,14 @@ from absl import flags
 
 from metasgd_tf.flags import flag_kinds, task_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS, Algorithm
+from metasgd_tf.output.atomic_file import replaced
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 FILE_NAME = "flags.txt"
+FOLDER_NAMES = "surrogateescape"
+"""How the file holds the name of a folder that is not UTF-8: as its bytes."""
+COMMENTS = ("#", "//")
+"""What lines of a flagfile begin with that set no flag."""
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 BATCH_NORMS = ("transductive", "support")
 OPTIMIZERS = ("adam", "sgd", "trpo")
@@ -217,9 +221,8 @@ def write(values: flags.FlagValues, model_dir: str) -> None:
     """Saves a run's flags in its directory, as a flagfile."""
     path = pathlib.Path(model_dir) / FILE_NAME
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text("\n".join(serialize(values)) + "\n", encoding="utf-8")
-    os.replace(draft, path)
+    with replaced(path, errors=FOLDER_NAMES) as file:
+        file.write("\n".join(serialize(values)) + "\n")
 
 
 def read(model_dir: str) -> flags.FlagValues:
@@ -231,4 +234,5 @@ def read(model_dir: str) -> flags.FlagValues:
     path = pathlib.Path(model_dir) / FILE_NAME
     if not path.exists():
         raise flags.Error(f"model_dir={model_dir}: holds no run; name a directory that train wrote")
-    return parse([f"--flagfile={path}"])
+    lines = path.read_text(encoding="utf-8", errors=FOLDER_NAMES).split("\n")
+    return parse([line for line in map(str.strip, lines) if line and not line.startswith(COMMENTS)])

@@ -7,6 +7,7 @@ import numpy as np
 from absl import flags
 
 from metasgd_tf.output.listing import counted, listed
+from metasgd_tf.output.shown_names import shown
 from trainers.errors import InputError
 from trainers.seeds import SPLITS
 
@@ -83,13 +84,16 @@ def read(path: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
                 "them in"
             )
         split_of[row[0]] = row[1]
-    unknown = sorted(split_of.keys() - set(names))
+    # A file of UTF-8 names other folders as other tables do.
+    called = {shown(name): name for name in names} | {name: name for name in names}
+    unknown = sorted(split_of.keys() - called.keys())
     if unknown:
         raise InputError(
             f"class_splits={path}: names classes that {source} does not have: {listed(unknown)}; "
             "write them as they are called there"
         )
-    return {split: [name for name in names if split_of.get(name) == split] for split in SPLITS}
+    chosen = {called[name]: split for name, split in split_of.items()}
+    return {split: [name for name in names if chosen.get(name) == split] for split in SPLITS}
 
 
 def _rows(path: str) -> list[tuple[int, list[str]]]:

@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
+from metasgd_tf.output.shown_names import shown
+
 NAMED = 10
 
 
 def listed(items: Sequence[str]) -> str:
-    """Returns the first ten items and how many others there are: `a, b, … and 3 others`."""
-    text = ", ".join(items[:NAMED])
+    """Returns the first ten items and how many others there are: `a, b, … and 3 others`.
+
+    Items may be names of files, whatever characters these have.
+    """
+    text = ", ".join(map(shown, items[:NAMED]))
     rest = len(items) - NAMED
     if rest <= 0:
         return text

@@ -3,10 +3,12 @@
 import logging
 import sys
 
+from metasgd_tf.output.shown_names import one_line
+
 
 def note(text: str) -> None:
     """Prints a note to standard error, on a line of its own."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+    print(f"note: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 def show_log_as_notes() -> None:

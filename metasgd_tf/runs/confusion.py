@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.atomic_file import replaced
+from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.evaluation import LoadedRun
 from trainers.devices import TASKS_IN_FLIGHT
@@ -100,12 +101,15 @@ def confusion(
 
 
 def write(model_dir: str, counted: Confusion) -> None:
-    """Writes the counts that are not 0 to `confusion.csv` in the run's directory."""
+    """Writes the counts that are not 0 to `confusion.csv` in the run's directory.
+
+    Classes have the names that `shown` makes of those of their folders.
+    """
     with replaced(pathlib.Path(model_dir) / FILE_NAME) as file:
         writer = csv.writer(file)
         writer.writerow(["true_class", "predicted_class", "count"])
         for true, predicted in np.argwhere(counted.counts):
-            names = counted.classes[true], counted.classes[predicted]
+            names = shown(counted.classes[true]), shown(counted.classes[predicted])
             writer.writerow([*names, counted.counts[true, predicted]])
 
 

@@ -15,6 +15,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
+from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.training import build_learner
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
@@ -167,7 +168,7 @@ def task_name(settings: flags.FlagValues) -> str:
     sources = {"image_folder": [settings.image_dir], "tfds_images": [settings.dataset]}
     if ":" in settings.task:  # The user's own tasks may read either.
         sources[settings.task] = [settings.image_dir, settings.dataset]
-    name = " ".join([settings.task, *filter(None, sources.get(settings.task, []))])
+    name = shown(" ".join([settings.task, *filter(None, sources.get(settings.task, []))]))
     if settings.task == "navigation":
         name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
     return name + (", fixed frequency" if settings.fixed_frequency else "")

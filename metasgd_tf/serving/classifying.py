@@ -1,4 +1,4 @@
-"""Folders of images classified by an export, with nothing but what it offers to any client."""
+"""Classifies folders of images through an export's public signatures."""
 
 import csv
 import io
@@ -13,6 +13,7 @@ import tensorflow as tf
 from metasgd_tf.images import encoded_images, image_files, image_listing
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.listing import listed
+from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.serving import versions
 from metasgd_tf.serving.signatures import STEPS
@@ -23,7 +24,7 @@ ENDINGS = (".csv", ".json")
 
 
 class Prediction(NamedTuple):
-    """What is said of an image.
+    """The prediction for one image.
 
     Attributes:
       path: the image.
@@ -71,7 +72,7 @@ def classify(
     queries: Sequence[pathlib.Path],
     inner_steps: int | None = None,
 ) -> list[Prediction]:
-    """Learns classes from a few images and says which class each of some others is of.
+    """Learns classes from a few images and predicts the classes of others.
 
     Args:
       export_dir: an export; its newest version answers.
@@ -146,7 +147,7 @@ def _loaded(export_dir: str):
 
 
 def _contents(paths: Sequence[pathlib.Path]) -> tuple[dict[pathlib.Path, bytes], list[str]]:
-    """Returns what an export is sent for each image, and what is wrong with those it cannot be."""
+    """Returns the bytes to send for each image, and the problems of images that cannot be sent."""
     contents, problems = {}, []
     for path in paths:
         try:
@@ -159,7 +160,7 @@ def _contents(paths: Sequence[pathlib.Path]) -> tuple[dict[pathlib.Path, bytes],
 def _name_unusable(
     ask: Callable[..., np.ndarray], paths: Iterable[pathlib.Path], problems: Sequence[str]
 ) -> None:
-    """Asks for each image by itself, and names those that are refused after `problems`.
+    """Sends each image on its own, and appends those that are refused to `problems`.
 
     Raises:
       InputError: if there are any of either.
@@ -181,7 +182,7 @@ def _first_line(error: Exception) -> str:
 
 
 def facts(export_dir: str) -> dict[str, Any]:
-    """Returns what an export says of the run that it is from, nothing if it says nothing."""
+    """Returns the contents of an export's export.json; empty if it has none."""
     path = versions.newest(export_dir) / "assets.extra" / "export.json"
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -197,7 +198,7 @@ def table(predictions: Sequence[Prediction]) -> str:
 
 
 def refuse_other_endings(output: str) -> None:
-    """Checks that an output's ending says in which format it is to be written.
+    """Checks that an output file's ending is one of the known formats.
 
     Raises:
       InputError: if it does not.
@@ -209,6 +210,8 @@ def refuse_other_endings(output: str) -> None:
 def write(predictions: Sequence[Prediction], output: str, about: Mapping[str, Any]) -> None:
     """Writes predictions: as CSV name, class and probability, as JSON those of all classes too.
 
+    Names are those that `shown` makes of the files' and the folders'.
+
     Args:
       predictions: what `classify` gave.
       output: a file name that ends in .csv or .json.
@@ -218,7 +221,11 @@ def write(predictions: Sequence[Prediction], output: str, about: Mapping[str, An
       InputError: if it cannot be written.
     """
     rows = [
-        {"name": one.path.name, "class": one.name, "probability": round(one.probability, 6)}
+        {
+            "name": shown(one.path.name),
+            "class": shown(one.name),
+            "probability": round(one.probability, 6),
+        }
         for one in predictions
     ]
     text = io.StringIO(newline="")
@@ -228,7 +235,8 @@ def write(predictions: Sequence[Prediction], output: str, about: Mapping[str, An
         writer.writerows(rows)
     else:
         results = [
-            row | {"probabilities": {name: round(p, 6) for name, p in one.probabilities.items()}}
+            row
+            | {"probabilities": {shown(name): round(p, 6) for name, p in one.probabilities.items()}}
             for row, one in zip(rows, predictions, strict=True)
         ]
         text.write(json.dumps({"export": about, "results": results}, indent=2) + "\n")

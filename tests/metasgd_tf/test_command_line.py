@@ -1,5 +1,6 @@
 """What reaches standard error: what Python writes there, and native code only after a crash."""
 
+import json
 import os
 import pty
 import shutil
@@ -8,6 +9,7 @@ import sys
 
 import pytest
 
+from tests import synthetic_folder
 from tests.metasgd_tf.shell import LIMIT, ROOT, SMALL, assert_refused, command
 
 PROGRAM = """
@@ -151,3 +153,57 @@ def test_a_network_that_calls_native_code_is_not_heard(tmp_path, monkeypatch):
     done = command("train", "--model_dir=run", *SMALL, "--model=talking:network", PYTHONPATH=".")
     assert "returned a NoneType" in assert_refused(done)
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_names_that_are_not_utf_8_are_printed_otherwise(program):
+    for environment in ({}, {"PYTHONIOENCODING": "utf-8"}, {"PYTHONIOENCODING": "ascii"}):
+        done = program(
+            r"print('d\udce9p')",
+            r"print('d\udce9p', file=sys.stderr)",
+            r"raise InputError('d\udce9p\x1b')",
+            **environment,
+        )
+        assert done.stdout == "d\\xe9p\n"
+        assert done.stderr == "d\\xe9p\nerror: d\\xe9p\\x1b\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("model_dir", b"d\xe9p", r"d\xe9p: TensorFlow opens names of UTF-8 alone; name a link"),
+        ("data_dir", b"d\xe9p", r"d\xe9p: TensorFlow opens names of UTF-8 alone; name a link"),
+        ("image_dir", b"a\nb", r"'a\nb': should have no line break in it; name a link"),
+    ],
+)
+def test_a_name_that_cannot_be_used_is_refused_before_anything_is_made(
+    tmp_path, monkeypatch, name, value, reason
+):
+    monkeypatch.chdir(tmp_path)
+    done = command("train", "--model_dir=run", f"--{name}={os.fsdecode(value)}")
+    assert assert_refused(done).startswith(f"error: {name}={reason}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_flagfile_that_is_not_utf_8_is_refused(tmp_path):
+    path = tmp_path / "latin.flags"
+    path.write_bytes(b"# d\xe9p\n--ways=3\n")
+    done = command("train", f"--flagfile={path}", f"--model_dir={tmp_path / 'run'}")
+    said = assert_refused(done)
+    assert said.startswith(f"error: flagfile={path}: holds bytes that are not UTF-8 (")
+
+
+def test_a_folder_of_any_name_is_trained_on_and_evaluated(tmp_path):
+    folder, run = tmp_path / os.fsdecode(b"d\xe9p\xf4t"), tmp_path / "run"
+    names = ["$1 or $2", os.fsdecode(b"\xe9"), "a\nb", *"cdefgh"]
+    synthetic_folder.write(folder, dict.fromkeys(names, 3))
+    arguments = ["--ways=3", "--shots=1", "--queries=1", "--image_size=16", "--iterations=1"]
+    arguments += ["--task=image_folder", f"--image_dir={folder}", "--batch_norm=support"]
+    for _ in range(2):  # The second time it only sees that all is done.
+        done = command("train", *SMALL, *arguments, f"--model_dir={run}")
+        assert done.returncode == 0, done.stderr
+    assert r"d\xe9p\xf4t" in done.stderr
+    done = command("evaluate", f"--model_dir={run}", "--num_tasks=4", "--confusion")
+    assert done.returncode == 0, done.stderr
+    assert r"d\xe9p\xf4t" in done.stdout
+    assert r"d\xe9p\xf4t" in json.loads((run / "evaluation.json").read_text("utf-8"))["task"]
+    assert not list(run.rglob("*.draft"))

@@ -235,3 +235,18 @@ def test_bad_flags_are_refused_before_tensorflow_is_loaded(tmp_path, flag, named
     arguments = [f"--model_dirs={tmp_path}", f"--output={tmp_path / 'a.png'}", flag]
     done = command("plot", *arguments, PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
     assert re.search(named, assert_refused(done))
+
+
+def test_runs_of_any_name_are_told_apart(tmp_path):
+    paths = [str(tmp_path / name) for name in ("$5 or $6", "a\x1bb")]
+    for path in paths:
+        make_run(path)
+    names = [run.label for run in style.chosen(paths)]
+    assert names == ["Meta-SGD, 1 step ($5 or $6)", r"Meta-SGD, 1 step (a\x1bb)"]
+
+
+def test_no_half_of_a_figure_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(figure.Figure, "savefig", lambda _, path, **__: path.touch() or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        style.save(figure.Figure(), str(tmp_path / "fits.png"))
+    assert not list(tmp_path.iterdir())

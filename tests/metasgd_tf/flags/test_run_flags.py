@@ -195,3 +195,18 @@ def test_help_lists_the_flags_without_importing_tensorflow(command, names):
     assert "| tensorflow" not in done.stderr and "absl.flags" in done.stderr
     for name in names:
         assert re.search(rf"--(\[no\])?{name}:", done.stdout), f"--{name} is not listed"
+
+
+def test_a_folder_of_any_name_is_read_back(tmp_path):
+    folder = os.fsdecode(b"/data/d\xe9p\xf4t $5$ ")
+    written = run_flags.parse(["--task=image_folder", f"--image_dir={folder}x"])
+    run_flags.write(written, str(tmp_path))
+    read = run_flags.read(str(tmp_path))
+    assert read.image_dir == f"{folder}x"
+    assert not run_flags.differences(written, read)
+    assert [path.name for path in tmp_path.iterdir()] == [run_flags.FILE_NAME]
+
+
+def test_comments_and_empty_lines_set_no_flag(tmp_path):
+    (tmp_path / run_flags.FILE_NAME).write_text("# one\n\n// two\n--seed=7\n", encoding="utf-8")
+    assert run_flags.read(str(tmp_path)).seed == 7

@@ -1,5 +1,7 @@
 """How classes are divided into training, validation and test."""
 
+import os
+
 import pytest
 
 from metasgd_tf.flags import run_flags
@@ -115,3 +117,12 @@ def test_without_a_file_the_flags_choose_the_draw():
     settings = run_flags.parse(["--split_seed=3", "--ways=4"])
     found = class_splits.from_flags(settings, names, "image_dir=x")
     assert found == class_splits.drawn(names, 3, 4, "image_dir=x")
+
+
+def test_a_file_names_classes_as_tables_show_them(tmp_path):
+    names = ["a", os.fsdecode(b"d\xe9p"), "line\nbreak", "z"]
+    path = tmp_path / "splits.csv"
+    lines = ["class,split", r"d\xe9p,test", r"line\nbreak,train", "z,validation"]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    expected = {"train": [names[2]], "validation": ["z"], "test": [names[1]]}
+    assert class_splits.read(str(path), names, "image_dir=x") == expected

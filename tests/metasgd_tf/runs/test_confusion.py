@@ -1,6 +1,7 @@
 """Which classes are taken for which, counted by hand on images that say which class they are."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -151,3 +152,16 @@ def test_regression_has_no_classes(run):
     sinusoid = run._replace(family=Sinusoid(5, 5), settings=run_flags.parse([]))
     with pytest.raises(InputError, match="confusion: --task=sinusoid has no classes"):
         confusion.confusion(sinusoid)
+
+
+def test_names_that_cannot_be_written_are_shown_otherwise(tmp_path):
+    counted = Confusion((os.fsdecode(b"d\xe9p"), "a\nb"), np.array([[3, 1], [0, 2]]))
+    confusion.write(str(tmp_path), counted)
+    with (tmp_path / "confusion.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == [
+            [r"d\xe9p", r"d\xe9p", "3"],
+            [r"d\xe9p", r"a\nb", "1"],
+            [r"a\nb", r"a\nb", "2"],
+        ]
+    _, _, *rows = confusion.table(counted).splitlines()
+    assert [row.split() for row in rows] == [[r"d\xe9p", "0.7500", "4"], [r"a\nb", "1.0000", "2"]]

@@ -1,5 +1,8 @@
 """Which files of folders are classified, and as what they are sent to an export."""
 
+import csv
+import json
+import os
 import shutil
 
 import pytest
@@ -49,3 +52,19 @@ def test_what_is_no_image_by_its_name_is_not_classified(examples, tmp_path, caps
     ]
     said = capsys.readouterr().err.splitlines()
     assert [line.rpartition(": ")[2] for line in said] == ["notes.txt", "house/README"]
+
+
+def test_names_that_cannot_be_written_are_shown_otherwise(tmp_path):
+    path, name = tmp_path / os.fsdecode(b"d\xe9p\n.png"), os.fsdecode(b"p\xf4t")
+    given = [classifying.Prediction(path, name, 0.75, {name: 0.75, "$5$": 0.25})]
+    outputs = [str(tmp_path / os.fsdecode(b"\xe9" + ending)) for ending in (b".csv", b".json")]
+    for output in outputs:
+        classifying.write(given, output, {})
+    with open(outputs[0], newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == [[r"d\xe9p\n.png", r"p\xf4t", "0.75"]]
+    with open(outputs[1], encoding="utf-8") as file:
+        (result,) = json.load(file)["results"]
+    assert (result["name"], result["class"]) == (r"d\xe9p\n.png", r"p\xf4t")
+    assert result["probabilities"] == {r"p\xf4t": 0.75, "$5$": 0.25}
+    assert len(list(tmp_path.iterdir())) == 2
+    assert r"d\xe9p\n.png" in classifying.table(given).splitlines()[1]
