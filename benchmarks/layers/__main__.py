@@ -4,10 +4,11 @@
 
 Compares each layer's meta-gradient with central differences and makes two meta-iterations in each
 way. XLA may take many minutes for a loop over time, so that a way counts as too slow after
---seconds.
+--seconds. Layers whose results the file has already are not tried again.
 """
 
 import json
+import pathlib
 
 from absl import app, flags
 
@@ -29,15 +30,16 @@ def main(argv: list[str]) -> None:
 
     tried = (CHECK, *WAYS)
     worker = Worker()
-    rows = []
-    for name in _LAYERS.value or CASES:
+    file = pathlib.Path(_JSON.value) if _JSON.value else None
+    rows = json.loads(file.read_text("utf-8"))["rows"] if file and file.exists() else []
+    known = {row["layer"] for row in rows}
+    for name in [name for name in _LAYERS.value or CASES if name not in known]:
         row = {"layer": name, **{what: worker.ask(name, what, _SECONDS.value) for what in tried}}
         rows.append(row)
         print(name, *(row[what] for what in tried), sep=" | ", flush=True)
-        if _JSON.value:
+        if file:
             text = json.dumps({"rows": rows, **provenance()}, indent=2) + "\n"
-            with open(_JSON.value, "w", encoding="utf-8") as file:
-                file.write(text)
+            file.write_text(text, encoding="utf-8")
     for what in tried:
         good = sum(row[what] in (RIGHT, TRAINED) for row in rows)
         print(f"{what}: {good} of {len(rows)}")

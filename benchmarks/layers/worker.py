@@ -10,6 +10,7 @@ from metasgd_tf.process_environment import prepare_process
 
 CHECK = "meta-gradient"
 RIGHT, WRONG, TRAINED, SLOW = "right", "wrong", "trained", "too slow"
+CRASHED = "the process ended"
 
 
 def _work(connection: Connection) -> None:
@@ -60,7 +61,7 @@ class Worker:
         self._process: Any = None
 
     def ask(self, name: str, what: str, seconds: float) -> str:
-        """Returns what came of trying, or `SLOW`."""
+        """Returns what came of trying, or `SLOW` or `CRASHED`."""
         if self._process is None:
             context = multiprocessing.get_context("spawn")
             self._connection, other = context.Pipe()
@@ -68,9 +69,13 @@ class Worker:
             self._process.start()
             self._connection.recv()
         self._connection.send((name, what))
-        if self._connection.poll(seconds):
-            return self._connection.recv()
+        came = SLOW
+        try:
+            if self._connection.poll(seconds):
+                return self._connection.recv()
+        except EOFError:
+            came = CRASHED  # As by a failed check in native code.
         self._process.kill()
         self._process.join()
         self._process = None
-        return SLOW
+        return came
