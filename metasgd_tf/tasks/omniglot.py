@@ -8,9 +8,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
-from metasgd_tf.images import encoded_images
+from metasgd_tf.images import encoded_images, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification
-from metasgd_tf.images.tfds_preparation import prepare
 from models.conv4 import conv4
 
 CHARACTERS = 1623
@@ -63,24 +62,25 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
       [1623 characters, 20 drawings, 28, 28, 1], uint8, ink 255 on paper 0.
 
     Raises:
-      InputError: if the data is not there and cannot be downloaded.
+      InputError: if the data is not there and cannot be downloaded, or is damaged.
     """
-    builder = tfds.builder("omniglot", data_dir=data_dir)
-    prepare(builder, "*.zip", "Omniglot's four zips")
+    builder = tfds_preparation.opened("omniglot", data_dir)
+    tfds_preparation.prepare(builder, "Omniglot's four zips")
     # The three channels are equal, and decoding one is a third of the work.
     encoded = {"image": tfds.decode.SkipDecoding()}
-    dataset = tfds.load("omniglot", split="train+test", data_dir=data_dir, decoders=encoded)
 
     @tf.autograph.experimental.do_not_convert
     def decoded(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         return shrink(tf.io.decode_png(example["image"], channels=1)), example["label"]
 
-    small = dataset.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(4096)
-    parts = list(small.as_numpy_iterator())
-    images = np.concatenate([images for images, _ in parts])
-    labels = np.concatenate([labels for _, labels in parts])
-    by_label = images[np.argsort(labels, kind="stable")]
-    return by_label.reshape(CHARACTERS, -1, SIDE, SIDE, 1)
+    with tfds_preparation.reading(builder):
+        dataset = builder.as_dataset(split="train+test", decoders=encoded)
+        small = dataset.map(decoded, num_parallel_calls=tf.data.AUTOTUNE).batch(4096)
+        parts = list(small.as_numpy_iterator())
+        images = np.concatenate([images for images, _ in parts])
+        labels = np.concatenate([labels for _, labels in parts])
+        by_label = images[np.argsort(labels, kind="stable")]
+        return by_label.reshape(CHARACTERS, -1, SIDE, SIDE, 1)
 
 
 def shrink(image: tf.Tensor) -> tf.Tensor:

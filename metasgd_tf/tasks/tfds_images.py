@@ -8,11 +8,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 from absl import flags
 
-from metasgd_tf.images import class_splits
+from metasgd_tf.images import class_splits, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification, refuse_too_few
 from metasgd_tf.images.image_files import decode_into
 from metasgd_tf.images.images_by_class import ImagesByClass, empty
-from metasgd_tf.images.tfds_preparation import prepare
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.notes import note
 from models.conv4 import conv4
@@ -37,8 +36,8 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     are left out.
 
     Raises:
-      InputError: if there is no such data set, it cannot be prepared, it does not have the features
-        `image` and `label`, or its classes or images are too few.
+      InputError: if there is no such data set, it cannot be prepared or read, it does not have the
+        features `image` and `label`, or its classes or images are too few.
     """
     sizes = settings.ways, settings.shots, settings.queries
     shape = (settings.image_size, settings.image_size, settings.image_channels)
@@ -47,9 +46,8 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     source = f"dataset={settings.dataset}"
     builder = _builder(settings.dataset, settings.data_dir)
     _refuse_other_features(builder, source)
-    prepare(
+    tfds_preparation.prepare(
         builder,
-        "*",
         f"what {builder.info.homepage} asks for" if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None,
     )
     labels = [label for batch in _batches(builder, "label") for label in batch]
@@ -75,14 +73,7 @@ def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder
             "dataset: --task=tfds_images needs it; name a data set of TensorFlow Datasets, such as "
             "cifar100"
         )
-    try:
-        return tfds.builder(name, data_dir=data_dir)
-    except Exception as error:
-        # A bad name, or a data set's own imports, may raise anything.
-        raise InputError(
-            f"dataset={name}: TensorFlow Datasets has nothing of this name ({type(error).__name__}"
-            "); name one of https://www.tensorflow.org/datasets/catalog, or of --data_dir"
-        ) from error
+    return tfds_preparation.opened(name, data_dir)
 
 
 def _refuse_other_features(builder: tfds.core.DatasetBuilder, source: str) -> None:
@@ -102,15 +93,20 @@ def _refuse_other_features(builder: tfds.core.DatasetBuilder, source: str) -> No
 
 
 def _batches(builder: tfds.core.DatasetBuilder, feature: str) -> Iterator[np.ndarray]:
-    """Yields a feature of all examples, always in the same order; images stay encoded."""
+    """Yields a feature of all examples, always in the same order; images stay encoded.
+
+    Raises:
+      InputError: if the files are damaged.
+    """
     decoders = {"image": tfds.decode.SkipDecoding()} if feature == "image" else None
     dataset = builder.as_dataset(
         split="+".join(builder.info.splits),
         decoders=tfds.decode.PartialDecoding({feature: True}, decoders=decoders),
         read_config=tfds.ReadConfig(try_autocache=False),
     )
-    for batch in dataset.batch(BATCH).as_numpy_iterator():
-        yield batch[feature]
+    with tfds_preparation.reading(builder):
+        for batch in dataset.batch(BATCH).as_numpy_iterator():
+            yield batch[feature]
 
 
 def _fill(

@@ -9,6 +9,7 @@ import tensorflow_datasets as tfds
 
 from metasgd_tf.images.images_by_class import empty
 from metasgd_tf.images.mini_imagenet.builder import SIDE, MiniImagenet
+from metasgd_tf.images.tfds_preparation import reading
 from trainers.errors import InputError
 
 BATCH = 256
@@ -50,7 +51,8 @@ def load(
       images is left out.
 
     Raises:
-      InputError: if there is no such split, or it is not prepared and cannot be.
+      InputError: if there is no such split, it is not prepared and cannot be, or its files are
+        damaged.
     """
     builder = MiniImagenet(
         data_dir=data_dir, config="incomplete" if allow_incomplete else "complete"
@@ -115,5 +117,6 @@ def _batches(builder: MiniImagenet, split: str, feature: str) -> Iterator[np.nda
         # TFDS would keep a small split in memory a second time.
         read_config=tfds.ReadConfig(try_autocache=False),
     )
-    for batch in dataset.batch(BATCH).as_numpy_iterator():
-        yield batch[feature]
+    with reading(builder):
+        for batch in dataset.batch(BATCH).as_numpy_iterator():
+            yield batch[feature]

@@ -193,3 +193,14 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path):
     synthetic.write_class_folders(tmp_path)
     with pytest.raises(InputError, match=f"data_dir={tmp_path}/file: .* could not be prepared"):
         mini_imagenet.load(str(tmp_path / "file"), ["train"], str(tmp_path))
+
+
+@pytest.mark.usefixtures("small_contents")
+def test_a_file_that_is_damaged_later_is_one_sentence(tmp_path, manual_dir):
+    mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
+    (path,) = config_dir(tmp_path, "complete").rglob("*-train.tfrecord*")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError) as raised:
+        mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
+    start = f"data_dir={tmp_path}: the data set in {path.parent} is damaged (truncated record at"
+    assert str(raised.value).startswith(start)

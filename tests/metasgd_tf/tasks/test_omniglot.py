@@ -1,11 +1,17 @@
 """Omniglot's characters, their split and rotations."""
 
+import os
+import shutil
+
 import numpy as np
 import pytest
+import requests
+import tensorflow_datasets as tfds
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.tasks import omniglot
 from tests import synthetic_omniglot
+from trainers.errors import InputError
 from trainers.seeds import stream
 
 
@@ -123,3 +129,69 @@ def test_the_real_drawings_are_all_there(real_omniglot_dir):
     own = np.abs(blurred[:, 0] - blurred[:, 1]).mean()
     next_one = np.abs(blurred[:-1, 0] - blurred[1:, 1]).mean()
     assert own < 0.85 * next_one
+
+
+ZIPS = {
+    "images_background.zip": 9_464_212,
+    "images_background_small1.zip": 1_319_022,
+    "images_background_small2.zip": 1_580_917,
+    "images_evaluation.zip": 6_462_886,
+}
+
+
+def put_zips(data_dir, names):
+    """Makes files of the zips' names and sizes, which hold nothing."""
+    manual = data_dir / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    for name in names:
+        (manual / name).touch()
+        os.truncate(manual / name, ZIPS[name])
+    return manual
+
+
+def test_some_of_the_zips_do_not_make_up_for_a_network(tmp_path, monkeypatch):
+    def no_network(url, timeout):
+        raise requests.ConnectionError(url)
+
+    monkeypatch.setattr(requests, "head", no_network)
+    monkeypatch.setattr(
+        tfds.core.DatasetBuilder, "download_and_prepare", lambda *_: pytest.fail("tried")
+    )
+    manual = put_zips(tmp_path, list(ZIPS)[:1])
+    with pytest.raises(InputError) as info:
+        omniglot.load_drawings(str(tmp_path))
+    assert str(info.value).endswith(
+        f"or put Omniglot's four zips into {manual}, which lacks images_background_small1.zip, "
+        "images_background_small2.zip, images_evaluation.zip"
+    )
+
+
+def test_zips_that_hold_something_else_are_named(tmp_path):
+    manual = put_zips(tmp_path, ZIPS)
+    with pytest.raises(InputError, match=f"downloaded to {manual}/images_.*, has wrong checksum"):
+        omniglot.load_drawings(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"), [(None, "No such file or"), (0, "expected to contain"), (99_999, "record")]
+)
+def test_damaged_drawings_are_one_sentence(omniglot_dir, tmp_path, size, reason):
+    shutil.copytree(omniglot_dir, tmp_path, dirs_exist_ok=True)
+    (path,) = tmp_path.rglob("omniglot-test.tfrecord*")
+    if size is None:
+        path.unlink()
+    else:
+        os.truncate(path, size)
+    with pytest.raises(InputError) as info:
+        omniglot.load_drawings(str(tmp_path))
+    start = f"data_dir={tmp_path}: the data set in {tmp_path}/omniglot/3.0.0 is damaged ("
+    assert str(info.value).startswith(start) and reason in str(info.value)
+    assert "\n" not in str(info.value)
+
+
+def test_a_damaged_description_is_one_sentence(tmp_path):
+    (tmp_path / "omniglot" / "3.0.0").mkdir(parents=True)
+    (tmp_path / "omniglot" / "3.0.0" / "dataset_info.json").write_text("{", encoding="utf-8")
+    (tmp_path / "omniglot" / "3.0.0" / "omniglot-train.tfrecord-00000-of-00001").touch()
+    with pytest.raises(InputError, match=f"the data set in {tmp_path}/omniglot is damaged"):
+        omniglot.load_drawings(str(tmp_path))

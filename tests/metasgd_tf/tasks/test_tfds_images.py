@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-import requests
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images import tfds_preparation
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import tfds_images
 from tests import synthetic_tfds
@@ -151,60 +149,6 @@ def test_images_that_cannot_be_used_are_numbered(data_dir, monkeypatch):
     message = str(info.value)
     assert message.startswith("dataset=striped_flags: images that cannot be used: number ")
     assert "(24 × 18 pixels, smaller than 19 × 19)" in message and "73 others" in message
-
-
-class Network:
-    """Stands in for a network in which some hosts answer, and counts the questions."""
-
-    def __init__(self, monkeypatch, *hosts):
-        self.hosts, self.asked = hosts, []
-        monkeypatch.setattr(requests, "head", self.head)
-
-    def head(self, url, timeout):
-        self.asked.append(url)
-        if not any(host in url for host in self.hosts):
-            raise requests.ConnectionError(url)
-
-
-def test_without_network_and_data_a_person_is_told_what_to_do(tmp_path, monkeypatch):
-    network = Network(monkeypatch)
-    monkeypatch.setattr(
-        tfds.core.DatasetBuilder, "download_and_prepare", lambda *_: pytest.fail("tried")
-    )
-    with pytest.raises(InputError) as info:
-        family(tmp_path, "--dataset=cifar100")
-    message = str(info.value)
-    assert message.startswith(f"data_dir={tmp_path}: holds no prepared cifar100/3.0.2, and it ")
-    assert "(ConnectionError); run once with a network, or point --data_dir" in message
-    assert "manual" not in message
-    assert len(network.asked) == 2 and not list(tmp_path.iterdir())
-
-
-def test_where_files_have_to_be_fetched_by_hand_their_place_is_named(tmp_path, monkeypatch):
-    Network(monkeypatch)
-    with pytest.raises(InputError, match=f"put what http.* into {tmp_path}/downloads/manual"):
-        family(tmp_path, "--dataset=imagenet2012")
-
-
-@pytest.mark.parametrize("hosts", [("toronto.edu",), ("tensorflow.org",)])
-def test_data_are_downloaded_where_any_host_answers(tmp_path, monkeypatch, hosts):
-    network, prepared = Network(monkeypatch, *hosts), []
-    builder = tfds.builder("cifar100", data_dir=str(tmp_path))
-    monkeypatch.setattr(builder, "download_and_prepare", lambda: prepared.append(True))
-    tfds_preparation.prepare(builder, "*")
-    assert prepared == [True] and hosts[0] in network.asked[-1]
-
-
-def test_files_fetched_by_hand_need_no_network(tmp_path, monkeypatch):
-    network, prepared = Network(monkeypatch), []
-    (tmp_path / "downloads" / "manual").mkdir(parents=True)
-    (tmp_path / "downloads" / "manual" / "some.tar").touch()
-    builder = tfds.builder("cifar100", data_dir=str(tmp_path))
-    monkeypatch.setattr(builder, "download_and_prepare", lambda: prepared.append(True))
-    tfds_preparation.prepare(builder, "*")
-    assert prepared == [True] and not network.asked
-    with pytest.raises(InputError, match="or put four zips into"):
-        tfds_preparation.prepare(builder, "*.zip", "four zips")
 
 
 def test_images_of_one_byte_a_channel_only_are_taken(data_dir, monkeypatch):
