@@ -12,12 +12,14 @@ class Algorithm(NamedTuple):
         on a task, which classifies by what it embeds.
       first_order: whether the outer gradient ignores second derivatives.
       alpha_init: the initial value of α; drawn at random, by the seed, if None.
+      last_layer: whether inner steps change the last layer only.
     """
 
     title: str
     alpha: str | None
     first_order: bool = False
     alpha_init: float | None = None
+    last_layer: bool = False
 
 
 ALGORITHMS = {
@@ -27,6 +29,7 @@ ALGORITHMS = {
     "scalar_rate": Algorithm("one rate", "scalar"),
     "maml": Algorithm("MAML", "fixed", alpha_init=0.01),
     "maml_first_order": Algorithm("first-order MAML", "fixed", first_order=True, alpha_init=0.01),
+    "anil": Algorithm("ANIL", "fixed", alpha_init=0.01, last_layer=True),
     "matching_nets": Algorithm("Matching Nets", None),
     "prototypical_nets": Algorithm("Prototypical Nets", None),
 }

@@ -184,6 +184,11 @@ def _refuse_unfit(values: flags.FlagValues, algorithm: Algorithm) -> None:
             f"algorithm={values.algorithm}: classifies, and task={values.task} has no classes; "
             "should be one that takes gradient steps, such as meta_sgd or maml"
         )
+    if algorithm.last_layer and values.task == "navigation":
+        raise flags.IllegalFlagValueError(
+            f"algorithm={values.algorithm}: is for supervised tasks, and task=navigation is none; "
+            "should be one whose steps change all weights, such as meta_sgd or maml"
+        )
     unused = ("train_ways",) if by_gradients else ("alpha", "alpha_init", "first_order")
     for name in unused:
         if values[name].value is not None:

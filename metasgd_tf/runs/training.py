@@ -17,6 +17,7 @@ from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
+from trainers.learners.anil import last_layer
 from trainers.learners.embedding import EmbeddingLearner, without_last_layer
 from trainers.learners.learner import Learner
 from trainers.learners.matching_nets import MatchingNets
@@ -37,7 +38,8 @@ def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
       InputError: if the network does not fit the tasks, or the learner cannot learn them.
     """
     model = networks.build(settings.model, family, settings.seed)
-    if ALGORITHMS[settings.algorithm].alpha is None:
+    algorithm = ALGORITHMS[settings.algorithm]
+    if algorithm.alpha is None:
         return _comparing(model, family, settings)
     return MetaLearner(
         model,
@@ -48,6 +50,7 @@ def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
         inner_steps=settings.inner_steps,
         first_order=settings.first_order,
         batch_norm=settings.batch_norm,
+        adapted=last_layer(model) if algorithm.last_layer else None,
         seed=settings.seed,
     )
 

@@ -28,6 +28,7 @@ class MetaLearner(Learner):
       alpha: the rates α.
       inner_steps: updates to learn a task.
       first_order: whether the outer gradient ignores the second derivatives.
+      adapted: the numbers of the weights that inner steps change, in the order of `theta`.
       batch_norm: one of `BATCH_NORMS`: whether batch normalisation uses the statistics of the
         examples that are predicted together, or those of the support set.
     """
@@ -43,6 +44,7 @@ class MetaLearner(Learner):
         inner_steps: int = 1,
         first_order: bool = False,
         batch_norm: str = "transductive",
+        adapted: Sequence[int] | None = None,
         seed: int = 0,
     ):
         """Wraps a model.
@@ -58,6 +60,9 @@ class MetaLearner(Learner):
           first_order: whether to ignore second derivatives.
           batch_norm: one of `BATCH_NORMS`. `transductive` is common in published few-shot results;
             with `support` a prediction does not depend on the other queries.
+          adapted: the numbers of the weights that inner steps change and α is for, in the order of
+            `model.trainable_variables`; all if not given. The others are learned by the outer loop
+            alone, see `trainers.learners.anil`.
           seed: the seed of `alpha_init`.
 
         Raises:
@@ -79,7 +84,8 @@ class MetaLearner(Learner):
         self.pure_model = PureModel(model)
         if alpha_init is None:
             alpha_init = draw_initial_value(seed)
-        self.alpha = Alpha(alpha, self.pure_model.weights, alpha_init)
+        self.adapted = list(range(len(self.theta)) if adapted is None else adapted)
+        self.alpha = Alpha(alpha, self._of_adapted(self.theta), alpha_init)
         self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
         self._refuse_keras_losses_of_several_outputs(loss)
 
@@ -133,16 +139,19 @@ class MetaLearner(Learner):
           these follow, as computed with the fast weights.
         """
         count = len(self.theta)
-        start = theta or values or [weight.value for weight in self.theta]
+        given = theta or values or [weight.value for weight in self.theta]
+        start = [tf.convert_to_tensor(weight) for weight in given[:count]]
         rates = values[count:] if values and self.alpha.learned else self.alpha.rates
-        weights = adapt(
-            self._support_loss(inputs, targets, training, seed),
-            start[:count],
+        loss = self._support_loss(inputs, targets, training, seed)
+        changed = adapt(
+            lambda weights, step: loss(self._with_adapted(start, weights), step),
+            self._of_adapted(start),
             self.alpha.per_weight(rates),
             self.inner_steps if steps is None else steps,
             first_order=self.first_order,
-            names=self.pure_model.names,
+            names=self._of_adapted(self.pure_model.names),
         )
+        weights = self._with_adapted(start, changed)
         if self.batch_norm == "transductive" or not self.pure_model.batch_norms:
             return weights
         return weights + self.pure_model(weights, inputs, training=False).statistics
@@ -155,7 +164,7 @@ class MetaLearner(Learner):
         return states
 
     def support_gradient(self, inputs: Any, targets: Any) -> Tensors:
-        """Returns ∇L(θ) on a support set, from which the first inner step starts.
+        """Returns ∇L(θ) on a support set, by the weights that the first inner step changes.
 
         Args:
           inputs: [N, ...].
@@ -163,7 +172,21 @@ class MetaLearner(Learner):
         """
         loss = self._support_loss(inputs, targets, training=False, seed=None)
         theta = [tf.convert_to_tensor(weight.value) for weight in self.theta]
-        return gradients(lambda weights: loss(weights, 0), theta, self.pure_model.names)
+        return gradients(
+            lambda weights: loss(self._with_adapted(theta, weights), 0),
+            self._of_adapted(theta),
+            self._of_adapted(self.pure_model.names),
+        )
+
+    def _of_adapted(self, values: Sequence[Any]) -> list[Any]:
+        return [values[number] for number in self.adapted]
+
+    def _with_adapted(self, weights: Tensors, changed: Tensors) -> Tensors:
+        """Returns `weights` with `changed` in place of those that inner steps change."""
+        together = list(weights)
+        for number, value in zip(self.adapted, changed, strict=True):
+            together[number] = value
+        return together
 
     def _support_loss(
         self, inputs: Any, targets: Any, training: bool, seed: tf.Tensor | None

@@ -41,7 +41,7 @@ def direction_cosines(
             for name, pair in {WHOLE: (whole[0], whole[1]), **pairs}.items()
         }
 
-    names = [WHOLE, *learner.alpha.by_layer([weight.value for weight in learner.theta])]
+    names = [WHOLE, *learner.alpha.by_layer(_adapted_weights(learner))]
 
     @tf.function(autograph=False)  # A few tasks now and then would not repay XLA's compiling.
     def all_tasks() -> dict[str, tf.Tensor]:
@@ -54,6 +54,10 @@ def direction_cosines(
         return {name: tf.reduce_mean(values) for name, values in cosines.items()}
 
     return lambda: {name: float(value) for name, value in all_tasks().items()}
+
+
+def _adapted_weights(learner: MetaLearner) -> list[tf.Tensor]:
+    return [learner.theta[number].value for number in learner.adapted]
 
 
 def _cosine(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

@@ -96,6 +96,7 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         ("scalar_rate", "scalar", False, None),
         ("maml", "fixed", False, 0.01),
         ("maml_first_order", "fixed", True, 0.01),
+        ("anil", "fixed", False, 0.01),
         ("matching_nets", None, None, None),
         ("prototypical_nets", None, None, None),
     ],
@@ -113,7 +114,7 @@ def test_an_algorithm_is_a_choice_of_alpha_and_order(algorithm, kind, first_orde
 
 
 def test_every_algorithm_is_tested_above():
-    assert len(ALGORITHMS) == 8
+    assert len(ALGORITHMS) == 9
 
 
 def test_what_is_given_wins_over_the_algorithm():

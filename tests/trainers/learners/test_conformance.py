@@ -82,15 +82,17 @@ def dense_model():
     )
 
 
-def meta_sgd(family, **options):
-    return MetaLearner(
-        dense_model(), family.loss, metrics=family.metrics, alpha_init=0.05, **options
-    )
+def meta_sgd(family, hidden=False, **options):
+    model = dense_model()
+    if hidden:
+        model.add(keras.layers.Dense(WAYS))
+    return MetaLearner(model, family.loss, metrics=family.metrics, alpha_init=0.05, **options)
 
 
 LEARNERS = {
     "meta_sgd": meta_sgd,
     "maml": lambda family: meta_sgd(family, alpha="fixed", inner_steps=2),
+    "anil": lambda family: meta_sgd(family, alpha="fixed", adapted=[2, 3], hidden=True),
     "prototypical_nets": lambda family: PrototypicalNets(
         dense_model(), family.loss, WAYS, metrics=family.metrics
     ),
