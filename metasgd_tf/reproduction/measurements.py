@@ -10,6 +10,9 @@ SYSTEMS = {
     "torch_func": "PyTorch, torch.func",
     "jax": "JAX, loop inside jit",
 }
+PASSED, FAILED = ("right", "trained"), ("wrong", "too slow")
+"""What `benchmarks.layers` notes beside the error that a trial ended in."""
+
 CASES = {
     "sinusoid": "sinusoid, 5-shot, 4 tasks",
     "omniglot": "Omniglot 5-way 1-shot, 32 tasks",
@@ -81,6 +84,22 @@ def requests(measured: dict[str, Any]) -> str:
     ratio = rates["metasgd_tf"] / rates["torch_func"]
     rows.append(["the export over torch.func", *[""] * len(sizes), f"{ratio:.2f} ×"])
     return table(heads, rows)
+
+
+def layers(measured: dict[str, Any]) -> str:
+    """Returns how many layers passed each trial, then what came of each layer.
+
+    Args:
+      measured: what `benchmarks.layers --json` writes.
+    """
+    rows = measured["rows"]
+    trials = [name for name in rows[0] if name != "layer"]
+    counts = [f"{sum(row[trial] in PASSED for row in rows)} of {len(rows)}" for trial in trials]
+    each = [
+        [row["layer"], *(row[t] if row[t] in (*PASSED, *FAILED) else "no" for t in trials)]
+        for row in rows
+    ]
+    return "\n".join([table(["", *trials], [["passed", *counts]]), table(["layer", *trials], each)])
 
 
 def recorded(record: dict[str, Any]) -> str:

@@ -45,6 +45,7 @@ TABLES: dict[str, Callable[[Read], str]] = {
     "table4_without_times_reward_runs": _of(
         "table4_without_times_reward", markdown.navigation_runs
     ),
+    "layers": _of("layers", measurements.layers),
     "meta_step": _of("meta_step", measurements.steps),
     "meta_step_avx2": _of("meta_step_avx2", measurements.steps),
     "meta_step_avx2_faster": _of("meta_step_avx2_faster", measurements.steps),

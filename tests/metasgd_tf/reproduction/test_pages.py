@@ -49,6 +49,26 @@ def test_every_table_of_numbers_is_shown_on_a_page():
     assert shown >= held | set(pages.TABLES)
 
 
+def test_layers_are_counted_and_errors_are_a_no():
+    ways = {"compiled": "trained", "uncompiled": "trained"}
+    rows = [
+        {"layer": "Dense", "meta-gradient": "right", **ways},
+        {"layer": "LSTM", "meta-gradient": "right", **ways, "compiled": "too slow"},
+        {"layer": "Odd", "meta-gradient": "wrong", **ways, "compiled": "InputError: no | way"},
+    ]
+    assert measurements.layers({"rows": rows}).splitlines() == [
+        "|  | meta-gradient | compiled | uncompiled |",
+        "| --- | --- | --- | --- |",
+        "| passed | 2 of 3 | 1 of 3 | 3 of 3 |",
+        "",
+        "| layer | meta-gradient | compiled | uncompiled |",
+        "| --- | --- | --- | --- |",
+        "| Dense | right | trained | trained |",
+        "| LSTM | right | too slow | trained |",
+        "| Odd | wrong | no | trained |",
+    ]
+
+
 def test_the_readme_is_short():
     assert len((pages.ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
 
