@@ -94,7 +94,8 @@ def test_relative_links_lead_somewhere(page):
 def test_commands_and_flagfiles_that_are_named_are_there(page):
     text = page.read_text(encoding="utf-8")
     for module in re.findall(r"python -m ([\w.]+)", text):
-        assert (pages.ROOT / (module.replace(".", "/") + ".py")).exists(), module
+        path = pages.ROOT / module.replace(".", "/")
+        assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
     for path in re.findall(r"configs/\w+\.flags", text):
         assert (pages.ROOT / path).exists(), path
 
