@@ -104,6 +104,7 @@ class PureModel:
             assigns to its trainable variables.
         """
         self._refuse_other_weights()
+        weights = [tf.convert_to_tensor(weight) for weight in weights]
         replaced = list(zip(self.weights, weights, strict=True))
         if training and seed is not None:
             for number, variable in enumerate(self._seeds):

@@ -107,6 +107,13 @@ def test_a_layer_that_assigns_to_its_weight_is_refused_by_name():
         learner_of(Assigning(name="own")).adapt(X, Y)
 
 
+def test_the_variables_themselves_may_be_the_weights():
+    learner = learner_of(layers.Dense(4))
+    np.testing.assert_array_equal(
+        learner.predict(learner.theta, X), learner.predict(theta(learner), X)
+    )
+
+
 @pytest.mark.parametrize("frozen", [True, False])
 def test_layers_that_are_frozen_later_are_refused(frozen):
     layer = layers.Dense(4, trainable=frozen, name="own")
