@@ -116,6 +116,16 @@ def trainer_of(
     )
 
 
+def checkable(case: Case) -> Case:
+    """Returns a case in whose network the gradient goes through the layer.
+
+    Where it is wrong, the table has the layer first, so that its network can be trained.
+    """
+    if case.wrong and case.before is None:
+        return case._replace(before="sigmoid", floatx="float32")
+    return case
+
+
 def slopes(case: Case) -> list[tuple[float, float]]:
     """Compares a case's meta-gradient with central differences, by θ and by α.
 

@@ -5,7 +5,6 @@ import pathlib
 import re
 import urllib.parse
 from collections.abc import Iterator
-from unittest import mock
 
 import requests
 import tensorflow as tf
@@ -80,7 +79,7 @@ def prepare(builder: tfds.core.DatasetBuilder, by_hand: str | None = None) -> No
             # Without a network TFDS would retry for minutes.
             _ask(list(urls), builder.info.homepage)
         # Nor would the process end before its threads had retried ten times, ever more slowly.
-        with mock.patch.object(downloader, "MAX_RETRIES", _RETRIES):
+        with _few_retries():
             builder.download_and_prepare()
     except InputError:
         raise
@@ -98,6 +97,16 @@ def prepare(builder: tfds.core.DatasetBuilder, by_hand: str | None = None) -> No
             + (f", or put {by_hand} into {manual}" if by_hand else "")
             + (f", which lacks {listed(lacking)}" if some else "")
         ) from error
+
+
+@contextlib.contextmanager
+def _few_retries() -> Iterator[None]:
+    usual = downloader.MAX_RETRIES
+    downloader.MAX_RETRIES = _RETRIES
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = usual
 
 
 @contextlib.contextmanager

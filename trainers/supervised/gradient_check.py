@@ -6,14 +6,19 @@ directions d, the slope ∇L(v) · d is compared with
     (L(v + h d) − L(v − h d)) / 2h
 """
 
+import logging
+import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from trainers.compiling import log
 from trainers.episodes import Episode
 from trainers.learners.learner import Learner
 from trainers.stateless.layer_check import untrusted_layers
+from trainers.stateless.tested_layers import untested_layers
 from trainers.update_rule import Tensors
 
 DIRECTIONS = 3
@@ -31,7 +36,8 @@ class GradientCheck(NamedTuple):
     Attributes:
       trusted: whether the meta-gradient equals the differences and each layer's second derivative
         is right.
-      error: the largest difference from them, as a share of the slope.
+      error: the largest difference from them, as a share of the slope; infinite where there is no
+        meta-gradient.
       layers: the layers that have wrong second derivatives or none, and what is wrong with each.
     """
 
@@ -48,10 +54,10 @@ class GradientCheck(NamedTuple):
             )
         blamed = ", ".join(f"{name}: {problem}" for name, problem in self.layers.items())
         blamed = blamed or "no layer on its own is the cause"
-        return (
-            f"the meta-gradient is not to be trusted ({blamed}): "
-            f"it differs by {100 * self.error:.2g} % from central differences"
-        )
+        differs = f"it differs by {100 * self.error:.2g} % from central differences"
+        if math.isinf(self.error):
+            differs = "it cannot be computed"
+        return f"the meta-gradient is not to be trusted ({blamed}): {differs}"
 
 
 def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
@@ -65,6 +71,9 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
         and is not to be trusted by this measure. Layers are looked at one by one where the learner
         takes second derivatives of them.
       episode: a task.
+
+    Raises:
+      InputError: if the loss does not depend on one of the weights.
     """
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
 
@@ -78,12 +87,38 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
         layers = untrusted_layers(learner.model, episode.support_inputs)
     try:
         gradient = _gradient(learner, values, episode)
-    except Exception:
-        # Whatever TensorFlow raises where it has no derivative.
-        return GradientCheck(False, 1.0, layers)
+    except LookupError:  # TensorFlow's answer where it has no derivative of an operation.
+        return GradientCheck(False, math.inf, layers)
     random = np.random.default_rng(0)
     error = max(_error(loss, values, gradient, random) for _ in range(DIRECTIONS))
     return GradientCheck(error <= TOLERANCE and not layers, error, layers)
+
+
+def log_check_of_untested_layers(learner: Learner, check: Callable[[], GradientCheck]) -> None:
+    """Checks a learner whose model has layers that no test covers, and logs one line about it.
+
+    Args:
+      learner: as it is to be trained.
+      check: gives its `check_meta_gradient` on a task.
+    """
+    untested = untested_layers(learner.model)
+    if not untested or not learner.differentiates_twice:
+        return
+    layers = ", ".join(untested)
+    try:
+        found = check()
+    except Exception as error:
+        # A model may be one that can be trained and not called otherwise, which is not asked here.
+        (*_, reason) = str(error).strip().splitlines() or [""]
+        log.warning(
+            "with %s, which no test covers, the meta-gradient could not be checked (%s: %s)",
+            layers,
+            type(error).__name__,
+            reason.strip(),
+        )
+        return
+    level = logging.INFO if found.trusted else logging.WARNING
+    log.log(level, "with %s, which no test covers, %s", layers, found)
 
 
 def _gradient(learner: Learner, values: Tensors, episode: Episode) -> Tensors:

@@ -9,7 +9,6 @@ The paper sums over tasks; here it is the mean, so that the outer learning rate 
 depend on the meta-batch. The outer step is any Keras optimizer's.
 """
 
-import logging
 import os
 from collections.abc import Callable
 from typing import Any
@@ -17,17 +16,20 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainers.compiling import first_that_works, log
+from trainers.compiling import first_that_works
 from trainers.devices import sum_in_chunks, xla_pays
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
-from trainers.stateless.tested_layers import untested_layers
 from trainers.supervised import watching
 from trainers.supervised.diagnosis import explain_divergence
-from trainers.supervised.gradient_check import GradientCheck, check_meta_gradient
+from trainers.supervised.gradient_check import (
+    GradientCheck,
+    check_meta_gradient,
+    log_check_of_untested_layers,
+)
 from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
@@ -198,11 +200,8 @@ class MetaTrainer:
         ways = {way: trying(way) for way in self._ways}
         self.way, iterate = first_that_works(ways, self.learner.model, "training", self._blame)
         self._iterate = iterate
-        untested = untested_layers(self.learner.model)
-        if untested and self.learner.differentiates_twice and self._check is None:
-            check = self.check_gradient()
-            level = logging.INFO if check.trusted else logging.WARNING
-            log.log(level, "with %s, which no test covers, %s", ", ".join(untested), check)
+        if self._check is None:
+            log_check_of_untested_layers(self.learner, self.check_gradient)
         return iterate
 
     def check_gradient(self) -> GradientCheck:

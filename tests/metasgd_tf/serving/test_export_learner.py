@@ -193,6 +193,15 @@ def test_what_is_no_classification_is_refused(targets, units, message, tmp_path)
     assert not (tmp_path / "out").exists()
 
 
+def test_probabilities_in_place_of_logits_are_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3, "softmax", name="last")])
+    learner = MetaLearner(model, keras.losses.SparseCategoricalCrossentropy())
+    x, y = tf.zeros([4, 2]), tf.constant([0, 1, 2, 0])
+    with pytest.raises(InputError, match="by the softmax of its layer last .*should give logits"):
+        export_learner(learner, Episode(x, y, x, y), str(tmp_path / "out"), classifies=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_keys_that_give_one_name_are_refused(tmp_path):
     inputs = {"a_b": keras.Input((1,), name="a_b"), "a": {"b": keras.Input((1,))}}
     outputs = layers.Dense(1)(layers.Add()([inputs["a_b"], inputs["a"]["b"]]))

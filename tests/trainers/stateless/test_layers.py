@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.layers.case import DIFFERENCES, episode, of, precision, slopes, trainer_of
+from benchmarks.layers.case import (
+    DIFFERENCES,
+    checkable,
+    episode,
+    of,
+    precision,
+    slopes,
+    trainer_of,
+)
 from benchmarks.layers.table import CASES, GROUPS, NOT_IN_A_NETWORK, class_of
 from trainers.errors import InputError
 from trainers.stateless.tested_layers import TESTED
@@ -59,6 +67,18 @@ def test_the_meta_gradient_equals_central_differences(name):
     _, rtol, atol = DIFFERENCES[case.floatx]
     for found, expected in slopes(case):
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
+
+
+@pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.wrong and n not in LIKE_OTHERS])
+def test_the_meta_gradient_of_a_wrong_layer_is_wrong_indeed(name):
+    case = checkable(CASES[name])
+    _, rtol, atol = DIFFERENCES[case.floatx]
+    try:
+        pairs = slopes(case)
+    except InputError as error:
+        assert "the loss does not depend on the weight" in str(error)
+        return
+    assert not all(np.isclose(*pair, rtol=rtol, atol=atol) for pair in pairs)
 
 
 @pytest.fixture

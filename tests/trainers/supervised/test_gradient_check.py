@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import uniform
 from trainers.stateless.tested_layers import untested_layers
@@ -58,17 +59,28 @@ def resize(x):
 
 
 @pytest.mark.parametrize(
-    ("function", "problem"),
+    ("function", "problem", "end"),
     [
-        (resize, "its second derivative is wrong"),
-        (tf.nn.local_response_normalization, "it has no second derivative"),
+        (resize, "its second derivative is wrong", "% from central differences"),
+        (
+            tf.nn.local_response_normalization,
+            "it has no second derivative",
+            "): it cannot be computed",
+        ),
     ],
 )
-def test_a_layer_without_right_second_derivatives_is_named(function, problem):
+def test_a_layer_without_right_second_derivatives_is_named(function, problem, end):
     check = check_meta_gradient(learner(keras.layers.Lambda(function, name="odd")), episode())
     assert not check.trusted
     assert list(check.layers) == ["odd (Lambda)"]
     assert f"not to be trusted (odd (Lambda): {problem}" in str(check)
+    assert str(check).endswith(end)
+
+
+def test_a_weight_of_no_use_is_refused_and_not_taken_for_a_wrong_gradient():
+    unused = keras.layers.Lambda(lambda x: 0.0 * tf.stop_gradient(x))
+    with pytest.raises(InputError, match="the loss does not depend on the weight"):
+        check_meta_gradient(learner(unused), episode())
 
 
 class Scale(keras.layers.Layer):
@@ -119,6 +131,21 @@ def test_a_layer_that_no_test_covers_is_checked_once_before_training(layer, leve
     message = record.getMessage()
     assert message.startswith(f"with own ({type(layer).__name__}), which no test covers, the meta-")
     assert text in message and "\n" not in message
+
+
+class OnlyInTraining(keras.layers.Layer):
+    def call(self, x, training=False):
+        if not training:
+            raise RuntimeError("is for training")
+        return tf.sin(x)
+
+
+def test_a_check_that_cannot_be_made_does_not_keep_a_model_from_training(caplog):
+    trainer(OnlyInTraining(name="own")).train(1)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "with own (OnlyInTraining), which no test covers, the meta-gradient could not be checked ("
+    )
 
 
 def test_tested_layers_and_first_order_learners_are_not_checked(caplog):

@@ -33,9 +33,10 @@ OPTIONS: list[dict[str, Any]] = [
 
 def optimizer(name, **options):
     if name == "LossScaleOptimizer":
-        return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE))
+        return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE, **options))
     if name == "MultiOptimizer":
-        of_alpha, of_theta = keras.optimizers.SGD(RATE), keras.optimizers.Adam(RATE)
+        kinds = keras.optimizers.SGD, keras.optimizers.Adam
+        of_alpha, of_theta = (kind(RATE, **options) for kind in kinds)
         return keras.optimizers.MultiOptimizer(
             lambda variable: of_alpha if "alpha" in variable.path else of_theta
         )
@@ -83,7 +84,13 @@ def test_clipping_decay_averages_and_accumulation_do_what_they_do_elsewhere(opti
 
 @pytest.mark.parametrize("kind", alpha.KINDS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_every_kind_of_alpha_can_be_had_with_it(name, kind):
-    made = optimizer(name)
-    MetaTrainer(learner(kind), task, made)
-    assert made.built
+def test_every_kind_of_alpha_can_be_had_with_it_and_its_options(name, kind):
+    for options in ({}, *OPTIONS):
+        made, of = optimizer(name, **options), learner(kind)
+        MetaTrainer(of, task, made)
+        before = [variable.numpy() for variable in of.meta_variables]
+        for _ in range(2):
+            made.apply([tf.ones_like(variable) for variable in of.meta_variables])
+        for old, variable in zip(before, of.meta_variables, strict=True):
+            assert np.isfinite(variable.numpy()).all()
+            assert not np.array_equal(old, variable.numpy())
