@@ -82,6 +82,11 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "--split_seed.",
         flag_values=values,
     )
+    _define_episode_flags(values)
+
+
+def _define_episode_flags(values: flags.FlagValues) -> None:
+    """Defines those of `TASK_FLAGS` that describe navigation."""
     flags.DEFINE_enum(
         "reward",
         "distance",

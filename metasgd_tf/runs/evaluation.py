@@ -17,7 +17,7 @@ from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
-from metasgd_tf.runs.training import build_learner
+from metasgd_tf.runs.learners import build_learner
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError

@@ -14,8 +14,8 @@ import tensorflow as tf
 
 from trainers.errors import InputError
 from trainers.learners.learner import Learner, Score
-from trainers.learners.meta_sgd import BATCH_NORMS
 from trainers.seeds import fold_in
+from trainers.stateless.batch_norm import refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
 
 State = dict[str, Any]
@@ -50,16 +50,13 @@ class EmbeddingLearner(Learner):
           ways: classes of a task.
           train_ways: classes of a task in meta-training; `ways` if not given.
           metrics: further scores of (class numbers, logits) by name.
-          batch_norm: one of `trainers.learners.meta_sgd.BATCH_NORMS`.
+          batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`.
 
         Raises:
           InputError: for an unknown `batch_norm`, or a model that does not give vectors.
         """
         super().__init__(name=type(self).__name__)
-        if batch_norm not in BATCH_NORMS:
-            raise InputError(
-                f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}"
-            )
+        refuse_unknown(batch_norm)
         shape = getattr(model, "output_shape", None)
         if not isinstance(shape, tuple) or len(shape) != 2:
             raise InputError(
@@ -153,11 +150,7 @@ class EmbeddingLearner(Learner):
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Returns the loss and the metrics on some examples, see `Learner.score`."""
         logits, output = self._answer(state, inputs, training=training, seed=seed)
-        scores = {
-            name: tf.reduce_mean(tf.cast(score(targets, logits), output.penalty.dtype))
-            for name, score in self.scores.items()
-        }
-        return scores | {"loss": scores["loss"] + output.penalty}, output.state
+        return self.means(targets, logits, output.penalty), output.state
 
     def _answer(
         self, state: State, inputs: Any, *, training: bool, seed: tf.Tensor | None

@@ -106,6 +106,20 @@ class Learner(tf.Module, abc.ABC):
           Scalars by name, means over the examples; and new values of `moving_variables`.
         """
 
+    def means(self, targets: Any, outputs: Any, penalty: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Returns the means of `scores` over some examples, the loss with a penalty added.
+
+        Args:
+          targets: [M, ...].
+          outputs: [M, ...].
+          penalty: scalar, the model's own losses; the means have its type.
+        """
+        means = {
+            name: tf.reduce_mean(tf.cast(score(targets, outputs), penalty.dtype))
+            for name, score in self.scores.items()
+        }
+        return means | {"loss": means["loss"] + penalty}
+
     def diagnose(self, episode: Any) -> str | None:
         """Names the first quantity of a task that is not finite; None if there is none."""
         del episode

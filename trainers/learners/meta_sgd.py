@@ -11,10 +11,9 @@ from trainers.errors import InputError
 from trainers.learners.alpha import Alpha, draw_initial_value
 from trainers.learners.learner import Learner, Score
 from trainers.seeds import fold_in
+from trainers.stateless.batch_norm import refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
 from trainers.update_rule import Tensors, adapt, gradients
-
-BATCH_NORMS = ("transductive", "support")
 
 
 class MetaLearner(Learner):
@@ -29,8 +28,8 @@ class MetaLearner(Learner):
       inner_steps: updates to learn a task.
       first_order: whether the outer gradient ignores the second derivatives.
       adapted: the numbers of the weights that inner steps change, in the order of `theta`.
-      batch_norm: one of `BATCH_NORMS`: whether batch normalisation uses the statistics of the
-        examples that are predicted together, or those of the support set.
+      batch_norm: whose statistics batch normalisation uses, one of
+        `trainers.stateless.batch_norm.BATCH_NORMS`.
     """
 
     def __init__(
@@ -58,8 +57,9 @@ class MetaLearner(Learner):
           alpha_init: initial value of all of α; drawn from [0.005, 0.1] by `seed` if not given.
           inner_steps: updates on the support set, at least 1.
           first_order: whether to ignore second derivatives.
-          batch_norm: one of `BATCH_NORMS`. `transductive` is common in published few-shot results;
-            with `support` a prediction does not depend on the other queries.
+          batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`. `transductive` is common
+            in published few-shot results; with `support` a prediction does not depend on the other
+            queries.
           adapted: the numbers of the weights that inner steps change and α is for, in the order of
             `model.trainable_variables`; all if not given. The others are learned by the outer loop
             alone, see `trainers.learners.anil`.
@@ -72,10 +72,7 @@ class MetaLearner(Learner):
         super().__init__(name="meta_learner")
         if inner_steps < 1:
             raise InputError(f"inner_steps={inner_steps}: should be at least 1")
-        if batch_norm not in BATCH_NORMS:
-            raise InputError(
-                f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}"
-            )
+        refuse_unknown(batch_norm)
         self.batch_norm = batch_norm
         self.model = model
         self.inner_steps = inner_steps
@@ -240,11 +237,7 @@ class MetaLearner(Learner):
           losses; and new values of `moving_variables`.
         """
         output = self._call(state, inputs, training, seed)
-        scores = {
-            name: tf.reduce_mean(tf.cast(score(targets, output.outputs), output.penalty.dtype))
-            for name, score in self.scores.items()
-        }
-        return scores | {"loss": scores["loss"] + output.penalty}, output.state
+        return self.means(targets, output.outputs, output.penalty), output.state
 
     def _refuse_keras_losses_of_several_outputs(self, loss: str | Score) -> None:
         outputs = getattr(self.model, "outputs", None) or [None]

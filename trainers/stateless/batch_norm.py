@@ -7,14 +7,28 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainers.errors import InputError
 from trainers.stateless import image_norm
 from trainers.stateless.layer_classes import super_call
+
+BATCH_NORMS = ("transductive", "support")
+"""Whose statistics queries are normalised by: those of the queries, or of the support set."""
 
 STATISTICS = "_batch_statistics"
 """The attribute of a layer that holds the statistics given to it and those that it uses."""
 
 Statistics = list[tf.Tensor]
 """Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
+
+
+def refuse_unknown(batch_norm: str) -> None:
+    """Checks that this is one of `BATCH_NORMS`.
+
+    Raises:
+      InputError: if it is not.
+    """
+    if batch_norm not in BATCH_NORMS:
+        raise InputError(f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}")
 
 
 @contextlib.contextmanager

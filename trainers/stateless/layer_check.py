@@ -87,31 +87,10 @@ def _is_right(layer: keras.Layer, args: Any, kwargs: Any) -> bool:
     at = [given[n] for n in places] + [tf.convert_to_tensor(v) for v in layer.trainable_variables]
     if not at:
         return True
-    norms = [
-        part
-        for part in layer._flatten_layers()
-        if isinstance(part, keras.layers.BatchNormalization)
-    ]
+    phi = _phi(layer, args, kwargs, places)
     random = np.random.default_rng(0)
     # Aside of where values are equal, as many are after ReLU, and pooling has its kinks.
     at = [p + tf.constant(random.standard_normal(p.shape), p.dtype) * _size(p) for p in at]
-
-    def phi(point: Point) -> tf.Tensor:
-        values = list(given)
-        for n, value in zip(places, point, strict=False):
-            values[n] = value
-        some, named = tf.nest.pack_sequence_as((args, kwargs), values)
-        replaced = zip(layer.trainable_variables, point[len(places) :], strict=True)
-        with (
-            keras.StatelessScope(list(replaced)),
-            batch_statistics(norms),
-            exact_second_derivatives(),
-        ):
-            outputs = [y for y in tf.nest.flatten(layer(*some, **named)) if y.dtype.is_floating]
-        numbers = np.random.default_rng(1)
-        weights = [tf.constant(numbers.standard_normal(y.shape), y.dtype) for y in outputs]
-        total = [tf.reduce_sum((r * y) ** 2) for r, y in zip(weights, outputs, strict=True)]
-        return tf.add_n([tf.cast(value, tf.float64) for value in total]) / 2
 
     def slope(point: Point) -> Point:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -142,6 +121,37 @@ def _is_right(layer: keras.Layer, args: Any, kwargs: Any) -> bool:
         noise = 1e-6 * float(tf.linalg.global_norm(slope(at))) / step
         errors.append(float(missed) <= TOLERANCE * float(size) + noise)
     return any(errors)
+
+
+def _phi(
+    layer: keras.Layer, args: Any, kwargs: Any, places: list[int]
+) -> Callable[[Point], tf.Tensor]:
+    """Returns φ as a function of a layer's floating inputs, at `places`, and its weights."""
+    given = tf.nest.flatten((args, kwargs))
+    norms = [
+        part
+        for part in layer._flatten_layers()
+        if isinstance(part, keras.layers.BatchNormalization)
+    ]
+
+    def phi(point: Point) -> tf.Tensor:
+        values = list(given)
+        for n, value in zip(places, point, strict=False):
+            values[n] = value
+        some, named = tf.nest.pack_sequence_as((args, kwargs), values)
+        replaced = zip(layer.trainable_variables, point[len(places) :], strict=True)
+        with (
+            keras.StatelessScope(list(replaced)),
+            batch_statistics(norms),
+            exact_second_derivatives(),
+        ):
+            outputs = [y for y in tf.nest.flatten(layer(*some, **named)) if y.dtype.is_floating]
+        numbers = np.random.default_rng(1)
+        weights = [tf.constant(numbers.standard_normal(y.shape), y.dtype) for y in outputs]
+        total = [tf.reduce_sum((r * y) ** 2) for r, y in zip(weights, outputs, strict=True)]
+        return tf.add_n([tf.cast(value, tf.float64) for value in total]) / 2
+
+    return phi
 
 
 def _size(values: tf.Tensor) -> tf.Tensor:

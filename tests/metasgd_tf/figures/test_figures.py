@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from metasgd_tf import tasks
 from metasgd_tf.figures import alpha, fits, style
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.training import build_learner
+from metasgd_tf.runs.learners import build_learner
 from tests.metasgd_tf.shell import ROOT, assert_refused, command
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError

@@ -6,7 +6,7 @@ import pytest
 from metasgd_tf import tasks
 from metasgd_tf.figures import paths
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.training import build_learner
+from metasgd_tf.runs.learners import build_learner
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 

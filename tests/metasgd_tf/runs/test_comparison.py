@@ -13,7 +13,7 @@ from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags, task_flags
 from metasgd_tf.runs import comparison
 from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, load_run
-from metasgd_tf.runs.training import build_learner
+from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests import synthetic_folder
 from tests.metasgd_tf.shell import assert_refused, command

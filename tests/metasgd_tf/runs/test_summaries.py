@@ -11,8 +11,8 @@ from tensorboard.plugins.hparams import plugin_data_pb2
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.summaries import Summaries
-from metasgd_tf.runs.training import build_learner
 from models.conv4 import conv4
 from tests.synthetic_omniglot import drawings
 from trainers.episodes import Protocol

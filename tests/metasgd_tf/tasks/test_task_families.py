@@ -1,7 +1,6 @@
 """What distributions over supervised tasks keep to, checked on each module of `metasgd_tf.tasks`.
 
-A new family of them needs one row in `CASES`; one of another kind has a test of its own. The
-examples of tasks of one's own keep to it too.
+A new family needs one row in `CASES`; one of another kind has a test of its own.
 """
 
 from typing import NamedTuple
