@@ -98,7 +98,7 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
 def _name(settings: flags.FlagValues) -> str:
     name = ALGORITHMS[settings.algorithm].title
     steps = settings.inner_steps
-    return f"{name}, {counted(steps, 'step')}"
+    return f"{name}, {counted(steps, 'step')}" if steps else name
 
 
 def legend(drawn: figure.Figure, handles: Sequence[Any]) -> None:

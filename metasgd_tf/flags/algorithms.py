@@ -1,6 +1,14 @@
 """The values of `--algorithm`: what each sets, and what it is called in tables and figures."""
 
-from typing import NamedTuple
+import types
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from absl import flags
+
+CLASSIFICATION = ("classification",)
+SUPERVISED = ("classification", "regression")
+EVERY_KIND = ("classification", "regression", "navigation")
 
 
 class Algorithm(NamedTuple):
@@ -8,28 +16,88 @@ class Algorithm(NamedTuple):
 
     Attributes:
       title: its name in tables and figures.
-      alpha: one of `trainers.learners.alpha.KINDS`; None for a learner that takes no gradient steps
-        on a task, which classifies by what it embeds.
-      first_order: whether the outer gradient ignores second derivatives.
-      alpha_init: the initial value of α; drawn at random, by the seed, if None.
-      last_layer: whether inner steps change the last layer only.
+      kinds: the kinds of tasks that it learns, of `EVERY_KIND`.
+      flags: the flags that only some algorithms use and this one does, with the values that they
+        have where they are not given.
     """
 
     title: str
-    alpha: str | None
-    first_order: bool = False
-    alpha_init: float | None = None
-    last_layer: bool = False
+    kinds: tuple[str, ...]
+    flags: Mapping[str, Any]
+
+
+def _by_gradients(
+    alpha: str, first_order: bool = False, alpha_init: float | None = None
+) -> Mapping[str, Any]:
+    """Returns the flags of `trainers.learners.meta_sgd.MetaLearner`; α is drawn if not given."""
+    return types.MappingProxyType(
+        {
+            "alpha": alpha,
+            "alpha_init": alpha_init,
+            "first_order": first_order,
+            "inner_steps": 1,
+        }
+    )
 
 
 ALGORITHMS = {
-    "meta_sgd": Algorithm("Meta-SGD", "per_weight"),
-    "meta_sgd_first_order": Algorithm("first-order Meta-SGD", "per_weight", first_order=True),
-    "layer_rates": Algorithm("one rate a layer", "per_layer"),
-    "scalar_rate": Algorithm("one rate", "scalar"),
-    "maml": Algorithm("MAML", "fixed", alpha_init=0.01),
-    "maml_first_order": Algorithm("first-order MAML", "fixed", first_order=True, alpha_init=0.01),
-    "anil": Algorithm("ANIL", "fixed", alpha_init=0.01, last_layer=True),
-    "matching_nets": Algorithm("Matching Nets", None),
-    "prototypical_nets": Algorithm("Prototypical Nets", None),
+    "meta_sgd": Algorithm("Meta-SGD", EVERY_KIND, _by_gradients("per_weight")),
+    "meta_sgd_first_order": Algorithm(
+        "first-order Meta-SGD", EVERY_KIND, _by_gradients("per_weight", first_order=True)
+    ),
+    "layer_rates": Algorithm("one rate a layer", EVERY_KIND, _by_gradients("per_layer")),
+    "scalar_rate": Algorithm("one rate", EVERY_KIND, _by_gradients("scalar")),
+    "maml": Algorithm("MAML", EVERY_KIND, _by_gradients("fixed", alpha_init=0.01)),
+    "maml_first_order": Algorithm(
+        "first-order MAML", EVERY_KIND, _by_gradients("fixed", first_order=True, alpha_init=0.01)
+    ),
+    "anil": Algorithm("ANIL", SUPERVISED, _by_gradients("fixed", alpha_init=0.01)),
+    "matching_nets": Algorithm(
+        "Matching Nets", CLASSIFICATION, {"train_ways": None, "temperature": 1.0}
+    ),
+    "prototypical_nets": Algorithm("Prototypical Nets", CLASSIFICATION, {"train_ways": None}),
 }
+
+SOME_ALGORITHMS_FLAGS = tuple(
+    dict.fromkeys(name for algorithm in ALGORITHMS.values() for name in algorithm.flags)
+)
+"""The flags that some algorithms use and others do not."""
+
+
+def kind_of(task: str) -> str | None:
+    """Returns which kind the tasks of this name are; None for the user's own."""
+    if ":" in task:
+        return None
+    return {"sinusoid": "regression", "navigation": "navigation"}.get(task, "classification")
+
+
+def refuse_other_kinds(algorithm: str, task: str, kind: str) -> None:
+    """Checks that an algorithm learns tasks of a kind.
+
+    Raises:
+      flags.Error: if it does not; the message names those that do.
+    """
+    if kind not in ALGORITHMS[algorithm].kinds:
+        able = [name for name, other in ALGORITHMS.items() if kind in other.kinds]
+        raise flags.IllegalFlagValueError(
+            f"algorithm={algorithm}: learns {' and '.join(ALGORITHMS[algorithm].kinds)}, and "
+            f"task={task} is {kind}; should be one of {', '.join(able)}"
+        )
+
+
+def fill_in(values: flags.FlagValues) -> None:
+    """Sets the flags that a run's algorithm uses and that are not given.
+
+    Raises:
+      flags.Error: if it has no use for a flag that is given.
+    """
+    algorithm = ALGORITHMS[values.algorithm]
+    for name in SOME_ALGORITHMS_FLAGS:
+        if name in algorithm.flags:
+            if values[name].value is None:
+                values[name].value = algorithm.flags[name]
+        elif values[name].value is not None:
+            raise flags.IllegalFlagValueError(
+                f"{name}={values[name].value}: algorithm={values.algorithm} has no use for it; "
+                "should be left out"
+            )

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from metasgd_tf.flags import flag_kinds, task_flags
-from metasgd_tf.flags.algorithms import ALGORITHMS, Algorithm
+from metasgd_tf.flags import algorithms, flag_kinds, task_flags
 from metasgd_tf.output.atomic_file import replaced
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -47,8 +46,9 @@ def define_run_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "algorithm",
         "meta_sgd",
-        list(ALGORITHMS),
-        "Sets --alpha, --alpha_init and --first_order where these are not given.",
+        list(algorithms.ALGORITHMS),
+        "The learner. It sets the flags that it uses and that are not given, and refuses those "
+        "that only others use.",
         flag_values=values,
     )
     flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "Which rates α are learned.", flag_values=values)
@@ -81,8 +81,8 @@ def define_run_flags(values: flags.FlagValues) -> None:
     )
     flag_kinds.positive_float(
         "temperature",
-        1.0,
-        "matching_nets: what cosines are multiplied by; 1 in the paper.",
+        None,
+        "matching_nets: what cosines are multiplied by; by default 1, as in the paper.",
         values,
     )
     flag_kinds.integer("ways", 5, 1, "Classes per task (classification).", values)
@@ -101,7 +101,9 @@ def define_run_flags(values: flags.FlagValues) -> None:
 
 
 def _define_training_flags(values: flags.FlagValues) -> None:
-    flag_kinds.integer("inner_steps", 1, 1, "Inner steps per task.", values)
+    flag_kinds.integer(
+        "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
+    )
     flag_kinds.integer("meta_batch_size", 4, 1, "Tasks per meta-iteration.", values)
     flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
     flags.DEFINE_enum(
@@ -160,14 +162,10 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
         no use for a flag that is set.
     """
     resolved = parse(serialize(values))
-    algorithm = ALGORITHMS[resolved.algorithm]
-    _refuse_unfit(resolved, algorithm)
-    if resolved.alpha is None:
-        resolved.alpha = algorithm.alpha
-    if resolved.first_order is None and algorithm.alpha is not None:
-        resolved.first_order = algorithm.first_order
-    if resolved.alpha_init is None:
-        resolved.alpha_init = algorithm.alpha_init
+    kind = algorithms.kind_of(resolved.task)
+    if kind is not None:
+        algorithms.refuse_other_kinds(resolved.algorithm, resolved.task, kind)
+    algorithms.fill_in(resolved)
     if resolved.optimizer is None:
         resolved.optimizer = "trpo" if resolved.task == "navigation" else "adam"
     if resolved.optimizer == "trpo" and resolved.task != "navigation":
@@ -175,27 +173,6 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
             f"optimizer=trpo: is for --task=navigation, not {resolved.task}; should be adam or sgd"
         )
     return resolved
-
-
-def _refuse_unfit(values: flags.FlagValues, algorithm: Algorithm) -> None:
-    by_gradients = algorithm.alpha is not None
-    if not by_gradients and values.task in ("sinusoid", "navigation"):
-        raise flags.IllegalFlagValueError(
-            f"algorithm={values.algorithm}: classifies, and task={values.task} has no classes; "
-            "should be one that takes gradient steps, such as meta_sgd or maml"
-        )
-    if algorithm.last_layer and values.task == "navigation":
-        raise flags.IllegalFlagValueError(
-            f"algorithm={values.algorithm}: is for supervised tasks, and task=navigation is none; "
-            "should be one whose steps change all weights, such as meta_sgd or maml"
-        )
-    unused = ("train_ways",) if by_gradients else ("alpha", "alpha_init", "first_order")
-    for name in unused:
-        if values[name].value is not None:
-            raise flags.IllegalFlagValueError(
-                f"{name}={values[name].value}: algorithm={values.algorithm} has no use for it; "
-                "should be left out"
-            )
 
 
 def names() -> list[str]:

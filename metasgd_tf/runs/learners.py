@@ -1,31 +1,47 @@
 """The learner of a run: which one each value of `--algorithm` stands for."""
 
+from collections.abc import Callable
+
 import keras
 from absl import flags
 
-from metasgd_tf.flags.algorithms import ALGORITHMS
+from metasgd_tf.flags import algorithms
 from metasgd_tf.runs import networks
-from trainers.errors import InputError
 from trainers.families import Family
 from trainers.learners.anil import last_layer
-from trainers.learners.embedding import EmbeddingLearner, without_last_layer
+from trainers.learners.embedding import without_last_layer
 from trainers.learners.learner import Learner
 from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.task_family import TaskFamily
 
+Builder = Callable[[keras.Model, Family, flags.FlagValues], Learner]
+
 
 def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
     """Makes the learner that a run's flags describe, with its network.
 
+    Args:
+      family: the tasks.
+      settings: the run's flags, resolved.
+
     Raises:
       InputError: if the network does not fit the tasks, or the learner cannot learn them.
     """
+    kind = algorithms.kind_of(settings.task) or _kind(family)
+    algorithms.refuse_other_kinds(settings.algorithm, settings.task, kind)
     model = networks.build(settings.model, family, settings.seed)
-    algorithm = ALGORITHMS[settings.algorithm]
-    if algorithm.alpha is None:
-        return _comparing(model, family, settings)
+    return BUILDERS[settings.algorithm](model, family, settings)
+
+
+def _kind(family: Family) -> str:
+    if not isinstance(family, TaskFamily):
+        return "navigation"
+    return "classification" if family.classifies else "regression"
+
+
+def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
     return MetaLearner(
         model,
         family.loss,
@@ -35,25 +51,42 @@ def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
         inner_steps=settings.inner_steps,
         first_order=settings.first_order,
         batch_norm=settings.batch_norm,
-        adapted=last_layer(model) if algorithm.last_layer else None,
+        adapted=last_layer(model) if settings.algorithm == "anil" else None,
         seed=settings.seed,
     )
 
 
-def _comparing(model: keras.Model, family: Family, settings: flags.FlagValues) -> EmbeddingLearner:
-    """Makes a learner that compares embeddings, the inputs of the network's last layer."""
-    if not isinstance(family, TaskFamily) or not family.classifies:
-        raise InputError(
-            f"algorithm={settings.algorithm}: classifies, and task={settings.task} has no classes; "
-            "should be one that takes gradient steps, such as meta_sgd or maml"
-        )
-    options = {
-        "train_ways": settings.train_ways,
-        "metrics": family.metrics,
-        "batch_norm": settings.batch_norm,
-    }
-    embedding = without_last_layer(model)
-    if settings.algorithm == "matching_nets":
-        options["temperature"] = settings.temperature
-        return MatchingNets(embedding, family.loss, family.output_size, **options)
-    return PrototypicalNets(embedding, family.loss, family.output_size, **options)
+def _matching_nets(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return MatchingNets(
+        without_last_layer(model),
+        family.loss,
+        family.output_size,
+        train_ways=settings.train_ways,
+        metrics=family.metrics,
+        batch_norm=settings.batch_norm,
+        temperature=settings.temperature,
+    )
+
+
+def _prototypical_nets(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return PrototypicalNets(
+        without_last_layer(model),
+        family.loss,
+        family.output_size,
+        train_ways=settings.train_ways,
+        metrics=family.metrics,
+        batch_norm=settings.batch_norm,
+    )
+
+
+BUILDERS: dict[str, Builder] = {
+    "meta_sgd": _by_gradients,
+    "meta_sgd_first_order": _by_gradients,
+    "layer_rates": _by_gradients,
+    "scalar_rate": _by_gradients,
+    "maml": _by_gradients,
+    "maml_first_order": _by_gradients,
+    "anil": _by_gradients,
+    "matching_nets": _matching_nets,
+    "prototypical_nets": _prototypical_nets,
+}

@@ -103,11 +103,14 @@ def test_its_export_answers_in_one_request_and_in_two(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--task=sinusoid"], "algorithm=matching_nets: classifies, and task=sinusoid has no cla"),
-        (["--task=navigation"], "algorithm=matching_nets: classifies, and task=navigation has no"),
+        (
+            ["--task=sinusoid"],
+            "algorithm=matching_nets: learns classification, and task=sinusoid ",
+        ),
+        (["--task=navigation"], "learns classification, and task=navigation is navigation"),
         (
             ["--task=examples.lines:lines"],
-            "algorithm=matching_nets: classifies, and task=examples.lines:lines has no classes",
+            "learns classification, and task=examples.lines:lines is regression",
         ),
         (
             ["--task=omniglot", "--alpha=fixed"],

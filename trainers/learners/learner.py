@@ -7,6 +7,9 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
+from trainers.episodes import Episode
+from trainers.seeds import fold_in
+
 State: TypeAlias = Any
 """What a learner keeps of a support set, such as fast weights: nested tensors of fixed shapes."""
 
@@ -106,6 +109,40 @@ class Learner(tf.Module, abc.ABC):
           Scalars by name, means over the examples; and new values of `moving_variables`.
         """
 
+    def objective(
+        self, values: Sequence[tf.Tensor], episode: Episode, seed: tf.Tensor, iteration: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Returns what the outer loop minimises on one task, and the scores that are shown.
+
+        By default this is the query set's loss after adaptation. A learner whose outer loop wants
+        something else, such as the losses after each step, replaces it.
+
+        Args:
+          values: one tensor for each of `meta_variables`, which the outer loop differentiates by.
+          episode: the task.
+          seed: [2], what dropout draws from.
+          iteration: meta-iterations done before, scalar (int64).
+
+        Returns:
+          A scalar; and what `score` returns.
+        """
+        del iteration
+        state = self.adapt(
+            episode.support_inputs,
+            episode.support_targets,
+            values=values,
+            training=True,
+            seed=fold_in(seed, 0),
+        )
+        scores, moving = self.score(
+            state,
+            episode.query_inputs,
+            episode.query_targets,
+            training=True,
+            seed=fold_in(seed, 1),
+        )
+        return scores["loss"], scores, moving
+
     def means(self, targets: Any, outputs: Any, penalty: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the means of `scores` over some examples, the loss with a penalty added.
 
@@ -120,7 +157,7 @@ class Learner(tf.Module, abc.ABC):
         }
         return means | {"loss": means["loss"] + penalty}
 
-    def diagnose(self, episode: Any) -> str | None:
+    def diagnose(self, episode: Episode) -> str | None:
         """Names the first quantity of a task that is not finite; None if there is none."""
         del episode
         return None

@@ -4,40 +4,32 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.learner import Learner
-from trainers.seeds import fold_in
 from trainers.update_rule import Tensors
 
 
 def meta_gradient(
-    learner: Learner, values: Tensors, episode: Episode, seed: tf.Tensor
+    learner: Learner,
+    values: Tensors,
+    episode: Episode,
+    seed: tf.Tensor,
+    iteration: tf.Tensor | int = 0,
 ) -> tuple[Tensors, dict[str, tf.Tensor], Tensors]:
-    """Differentiates one task's query loss after adaptation: ∇_(θ,α) L_test(T)(θ').
+    """Differentiates one task's objective; for Meta-SGD this is ∇_(θ,α) L_test(T)(θ').
 
     Args:
       learner: what is trained.
       values: of `learner.meta_variables`.
       episode: the task.
       seed: [2], what dropout draws from.
+      iteration: meta-iterations done before, for learners whose objective changes with it.
 
     Returns:
-      The gradient by each of `values`; the query set's scores; and the model's state after the
-      query set.
+      The gradient by each of `values`; the scores; and the model's new state.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
-        state = learner.adapt(
-            episode.support_inputs,
-            episode.support_targets,
-            values=values,
-            training=True,
-            seed=fold_in(seed, 0),
+        objective, scores, moving = learner.objective(
+            values, episode, seed, tf.cast(iteration, tf.int64)
         )
-        scores, moving = learner.score(
-            state,
-            episode.query_inputs,
-            episode.query_targets,
-            training=True,
-            seed=fold_in(seed, 1),
-        )
-    gradient = tape.gradient(scores["loss"], values)
+    gradient = tape.gradient(objective, values)
     return [tf.convert_to_tensor(g) for g in gradient], scores, moving

@@ -253,28 +253,28 @@ class MetaTrainer:
         first = replica.replica_id_in_sync_group * count
         values = [tf.convert_to_tensor(variable) for variable in self._variables]
         seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])
-        total = sum_in_chunks(lambda chunk: self._sum_over_tasks(values, chunk), seeds)
+        total = sum_in_chunks(lambda chunk: self._sum_over_tasks(values, chunk, step), seeds)
         return tf.nest.map_structure(lambda value: value / count, total)
 
-    def _sum_over_tasks(self, values: Tensors, seeds: tf.Tensor):
+    def _sum_over_tasks(self, values: Tensors, seeds: tf.Tensor, step: tf.Tensor):
         if self.way == WAYS[0]:
-            return self._vectorised_sum(values, seeds)
-        results = [self._task_gradient(values, seed) for seed in tf.unstack(seeds)]
+            return self._vectorised_sum(values, seeds, step)
+        results = [self._task_gradient(values, seed, step) for seed in tf.unstack(seeds)]
         return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
 
-    def _vectorised_sum(self, values: Tensors, seeds: tf.Tensor):
+    def _vectorised_sum(self, values: Tensors, seeds: tf.Tensor, step: tf.Tensor):
         # Episodes are drawn one by one: vectorised random numbers would be compiled at every call.
         drawn = [self._tasks(seed) for seed in tf.unstack(seeds)]
         episodes = tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
         results = tf.vectorized_map(
-            lambda task: meta_gradient(self.learner, values, *task),
+            lambda task: meta_gradient(self.learner, values, task[0], task[1], step),
             (episodes, seeds),
             fallback_to_while_loop=False,
         )
         return tf.nest.map_structure(lambda values: tf.reduce_sum(values, axis=0), results)
 
-    def _trace_task_gradient(self, values: Tensors, seed: tf.Tensor):
-        return meta_gradient(self.learner, values, self._tasks(seed), seed)
+    def _trace_task_gradient(self, values: Tensors, seed: tf.Tensor, step: tf.Tensor):
+        return meta_gradient(self.learner, values, self._tasks(seed), seed, step)
 
     def _task_seeds(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the seeds of an iteration's tasks, [meta_batch_size, 2] (int32)."""

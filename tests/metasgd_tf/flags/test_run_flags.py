@@ -88,33 +88,45 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "kind", "first_order", "alpha_init"),
+    ("algorithm", "expected"),
     [
-        ("meta_sgd", "per_weight", False, None),
-        ("meta_sgd_first_order", "per_weight", True, None),
-        ("layer_rates", "per_layer", False, None),
-        ("scalar_rate", "scalar", False, None),
-        ("maml", "fixed", False, 0.01),
-        ("maml_first_order", "fixed", True, 0.01),
-        ("anil", "fixed", False, 0.01),
-        ("matching_nets", None, None, None),
-        ("prototypical_nets", None, None, None),
+        ("meta_sgd", ("per_weight", None, False, 1, None)),
+        ("meta_sgd_first_order", ("per_weight", None, True, 1, None)),
+        ("layer_rates", ("per_layer", None, False, 1, None)),
+        ("scalar_rate", ("scalar", None, False, 1, None)),
+        ("maml", ("fixed", 0.01, False, 1, None)),
+        ("maml_first_order", ("fixed", 0.01, True, 1, None)),
+        ("anil", ("fixed", 0.01, False, 1, None)),
+        ("matching_nets", (None, None, None, None, 1.0)),
+        ("prototypical_nets", (None, None, None, None, None)),
     ],
 )
-def test_an_algorithm_is_a_choice_of_alpha_and_order(algorithm, kind, first_order, alpha_init):
+def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
+    names = ("alpha", "alpha_init", "first_order", "inner_steps", "temperature")
     settings = run_flags.parse(["--task=omniglot", f"--algorithm={algorithm}"])
     resolved = run_flags.resolve(settings)
-    assert (resolved.alpha, resolved.first_order, resolved.alpha_init) == (
-        kind,
-        first_order,
-        alpha_init,
-    )
-    assert (settings.alpha, settings.first_order) == (None, None)  # A copy was resolved.
-    assert run_flags.resolve(resolved).alpha == kind
+    assert tuple(resolved[name].value for name in names) == expected
+    assert all(settings[name].value is None for name in names)  # A copy was resolved.
+    assert values(run_flags.resolve(resolved)) == values(resolved)
 
 
-def test_every_algorithm_is_tested_above():
-    assert len(ALGORITHMS) == 9
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_flag_that_only_others_use_is_refused(algorithm):
+    given = {"alpha": "fixed", "inner_steps": 2, "train_ways": 7, "temperature": 2.0}
+    for name, value in given.items():
+        settings = run_flags.parse(
+            ["--task=omniglot", f"--algorithm={algorithm}", f"--{name}={value}"]
+        )
+        if name in ALGORITHMS[algorithm].flags:
+            assert run_flags.resolve(settings)[name].value == value
+        else:
+            with pytest.raises(flags.Error, match=f"{name}={value}: algorithm={algorithm} has no"):
+                run_flags.resolve(settings)
+
+
+def test_an_algorithm_is_refused_for_tasks_that_it_cannot_learn():
+    with pytest.raises(flags.Error, match="should be one of meta_sgd, .*maml_first_order$"):
+        run_flags.resolve(run_flags.parse(["--task=navigation", "--algorithm=anil"]))
 
 
 def test_what_is_given_wins_over_the_algorithm():
