@@ -1,5 +1,6 @@
 """How work is spread over the machine: threads, compilation, and tasks in parallel."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -10,17 +11,24 @@ import tensorflow as tf
 TASKS_IN_FLIGHT = 8
 """Tasks in a chunk, which run in parallel; a loop over chunks bounds graph size and memory."""
 
+BATCH_BYTES = 4 * 2**30
+"""Memory that the tasks of one batch may take."""
 
-def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
+COPIES = 4
+"""How often the patches and outputs of a layer are held while a task's meta-gradient is taken."""
+
+
+def sum_in_chunks(work: Callable[[Any], Any], tasks: Any, at_once: int = TASKS_IN_FLIGHT) -> Any:
     """Returns the sum of `work` over chunks of tasks, one chunk after the other.
 
     Args:
       work: a function from the tensors of some tasks to any nested structure of tensors.
       tasks: any nested structure of tensors [count, ...] of static shapes, such as the seeds of all
         tasks; those of a chunk are [n, ...].
+      at_once: tasks of a chunk.
     """
     count = tf.nest.flatten(tasks)[0].shape[0]
-    head = (count - 1) % TASKS_IN_FLIGHT + 1
+    head = (count - 1) % at_once + 1
     total = work(tf.nest.map_structure(lambda values: values[:head], tasks))
     if count == head:
         return total
@@ -28,11 +36,11 @@ def sum_in_chunks(work: Callable[[Any], Any], tasks: Any) -> Any:
     def chunk_of(values: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
         # XLA needs to know the size of a slice, and does not with values[start : start + ...].
         rest = values.shape[1:]
-        return tf.slice(values, [start, *[0] * len(rest)], [TASKS_IN_FLIGHT, *rest])
+        return tf.slice(values, [start, *[0] * len(rest)], [at_once, *rest])
 
     def add_chunk(start: tf.Tensor, total: Any) -> Any:
         chunk = tf.nest.map_structure(lambda values: chunk_of(values, start), tasks)
-        return start + TASKS_IN_FLIGHT, tf.nest.map_structure(tf.add, total, work(chunk))
+        return start + at_once, tf.nest.map_structure(tf.add, total, work(chunk))
 
     return tf.while_loop(
         lambda start, _: start < count, add_chunk, (head, total), parallel_iterations=1
@@ -52,6 +60,37 @@ def xla_pays(model: keras.Model) -> bool:
         layer.supports_jit and not type(layer).__module__.startswith(slower)
         for layer in model._flatten_layers()
     )
+
+
+def tasks_at_once(model: keras.Model, examples: int) -> int:
+    """Returns how many tasks fit into one batch: `BATCH_BYTES` over a task's bytes, at least 1.
+
+    A task takes about 4 bytes × `COPIES` × examples × the numbers of all layers, where a layer's
+    numbers are its outputs and, of a convolution, its patches: kernel entries × channels × outputs
+    without their channels.
+
+    Args:
+      model: a built model; layers of unknown output shapes count as nothing.
+      examples: support and query examples of a task.
+    """
+    numbers = 0
+    for layer in model._flatten_layers(include_self=False):
+        try:
+            shape = layer.output.shape[1:]
+        except (AttributeError, ValueError):
+            continue
+        if None in shape:
+            continue
+        numbers += math.prod(shape)
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None and len(shape) > 1:
+            numbers += math.prod(shape[:-1]) * math.prod(kernel.shape[:-1])
+    return max(1, BATCH_BYTES // (4 * COPIES * examples * max(numbers, 1)))
+
+
+def on_gpu() -> bool:
+    """Returns whether TensorFlow computes on a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def use_cores_for_tasks() -> None:

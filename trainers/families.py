@@ -83,6 +83,7 @@ class Family(abc.ABC):
         *,
         meta_batch_size: int,
         seed: int,
+        task_batching: str = "auto",
     ) -> Any:
         """Prepares meta-training; gives a `MetaTrainer` or what can be used like one."""
 

@@ -99,10 +99,16 @@ class TaskFamily(Family):
         *,
         meta_batch_size: int,
         seed: int,
+        task_batching: str = "auto",
     ) -> MetaTrainer:
         """Prepares Algorithm 1 on the split for training."""
         return MetaTrainer(
-            learner, self.sampler("train"), optimizer, meta_batch_size=meta_batch_size, seed=seed
+            learner,
+            self.sampler("train"),
+            optimizer,
+            meta_batch_size=meta_batch_size,
+            seed=seed,
+            task_batching=task_batching,
         )
 
     def evaluation(

@@ -19,6 +19,7 @@ COMMENTS = ("#", "//")
 """What lines of a flagfile begin with that set no flag."""
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 BATCH_NORMS = ("transductive", "support")
+TASK_BATCHINGS = ("auto", "batched", "side_by_side")
 OPTIMIZERS = ("adam", "sgd", "trpo")
 DECAYS = ("none", "cosine")
 CHECKPOINT_KINDS = ("last", "best")
@@ -126,6 +127,15 @@ def _define_training_flags(values: flags.FlagValues) -> None:
     )
     flag_kinds.positive_float(
         "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
+    )
+    flags.DEFINE_enum(
+        "task_batching",
+        "auto",
+        TASK_BATCHINGS,
+        "Whether the tasks of a meta-batch are one batch of each operation, compiled, as a GPU "
+        "needs it, or each has its own operations, which the cores of a CPU share; auto is batched "
+        "on a GPU and where a model's operations are small.",
+        flag_values=values,
     )
     flags.DEFINE_bool(
         "deterministic",

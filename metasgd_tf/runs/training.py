@@ -73,6 +73,7 @@ def train_run(
         _optimizer(settings),
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
+        task_batching=settings.task_batching,
     )
     with directory.claimed(model_dir) as claimed:
         saved = RunCheckpoints(trainer, model_dir, family.metric_mode)

@@ -14,6 +14,7 @@ from metasgd_tf.drawing import paths
 from metasgd_tf.environments.navigation import Navigation2D, goals
 from models.gaussian_policy import gaussian_mlp
 from trainers.episodes import Protocol
+from trainers.errors import InputError
 from trainers.families import Family, Part
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies import policy_gradient
@@ -103,8 +104,18 @@ class Navigation(Family):
         *,
         meta_batch_size: int,
         seed: int,
+        task_batching: str = "auto",
     ) -> PolicyTrainer:
-        """Returns a trainer by Algorithm 2, whose outer step is TRPO if no optimizer is given."""
+        """Returns a trainer by Algorithm 2, whose outer step is TRPO if no optimizer is given.
+
+        Raises:
+          InputError: for a `task_batching` of `side_by_side`.
+        """
+        if task_batching == "side_by_side":
+            raise InputError(
+                "task_batching=side_by_side: is for supervised tasks, and policies act in all "
+                "tasks at once; should be batched or auto"
+            )
         return PolicyTrainer(
             learner,
             self.environment(meta_batch_size),

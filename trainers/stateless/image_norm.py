@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from trainers.stateless import as_products
+
 LARGE = 2**16
 """Entries from which on a kernel is faster than separate operations, measured on a CPU."""
 
@@ -47,8 +49,9 @@ def image_norm(
 
 
 def _forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float):
-    # A number of images that is not known is taken for a small one.
-    way = _kernels(epsilon) if (x.shape.num_elements() or 0) >= LARGE else _operations(epsilon)
+    # A number of images that is not known is taken for a small one. Kernels cannot be batched.
+    large = (x.shape.num_elements() or 0) >= LARGE and not as_products.active()
+    way = _kernels(epsilon) if large else _operations(epsilon)
 
     @tf.custom_gradient
     def forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor):

@@ -1,0 +1,50 @@
+"""Random numbers within `tf.vectorized_map`: each task's are drawn by its own seed.
+
+TensorFlow batches the first version of its stateless random operations and not the second, which
+is what its functions and Keras's dropout use. Here each task has an operation of its own for these,
+so that it draws the numbers that it draws without batching. `RegisterPFor` is how TensorFlow's own
+operations are made known to `tf.vectorized_map`; there is no public name for it.
+"""
+
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.ops.parallel_for import pfor
+
+OPERATIONS = (
+    "StatelessRandomGetKeyCounter",
+    "StatelessRandomUniformV2",
+    "StatelessRandomUniformIntV2",
+    "StatelessRandomUniformFullIntV2",
+    "StatelessRandomNormalV2",
+    "StatelessTruncatedNormalV2",
+)
+
+
+def _one_by_one(given: Any) -> list[Any]:
+    """Makes an operation for each task, and stacks what they return."""
+    operation = given.op
+    # Some inputs, such as the shape, are the same for all tasks.
+    by_task = [tf.unstack(value.t) if value.is_stacked else None for value in given.inputs]
+    count = next(len(values) for values in by_task if values is not None)
+    made = []
+    for task in range(count):
+        inputs = [
+            one.t if values is None else values[task]
+            for one, values in zip(given.inputs, by_task, strict=True)
+        ]
+        types = [output.dtype for output in operation.outputs]
+        made.append(
+            tf.compat.v1.get_default_graph()
+            .create_op(operation.type, inputs, types, attrs=dict(operation.node_def.attr))
+            .outputs
+        )
+    return [pfor.wrap(tf.stack(outputs), True) for outputs in zip(*made, strict=True)]
+
+
+def register() -> None:
+    """Makes `tf.vectorized_map` take these operations where it does not yet."""
+    for name in OPERATIONS:
+        # A later TensorFlow may have a way of its own, and registers each operation once.
+        if name not in pfor._pfor_converter_registry:
+            pfor.RegisterPFor(name)(_one_by_one)
