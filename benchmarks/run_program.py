@@ -53,14 +53,15 @@ def _numbered(held: np.lib.npyio.NpzFile, kind: str) -> list[np.ndarray]:
 def largest_difference(outputs: Sequence[jax.Array], expected: Sequence[np.ndarray]) -> float:
     """Returns the largest relative difference of an output, in norms."""
     return max(
-        float(np.linalg.norm(np.asarray(got) - wanted) / max(np.linalg.norm(wanted), 1e-12))
+        float(np.linalg.norm(np.asarray(got) - wanted) / (np.linalg.norm(wanted) + 1e-12))
         for got, wanted in zip(outputs, expected, strict=True)
     )
 
 
 def milliseconds(run: Callable[[], list[jax.Array]], rounds: int) -> list[float]:
     """Returns the milliseconds of a run in each of some rounds of half a second or more."""
-    count, times = 1, []
+    count = 1
+    times: list[float] = []
     while len(times) < rounds:
         begin = time.perf_counter()
         for _ in range(count):
