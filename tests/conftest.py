@@ -28,9 +28,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.quick_graphs import use_quick_graphs
 from trainers.devices import use_cores_for_tasks
 
 use_cores_for_tasks()
+use_quick_graphs()
 _cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 

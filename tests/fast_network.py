@@ -1,10 +1,10 @@
-"""A network for images that compiles fast, where a test is not about the network."""
+"""Networks that nothing goes through XLA with, where a test is about neither."""
 
 import keras
 
 
 def network(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
-    """Builds a network with weights in two layers."""
+    """Builds a network for images with weights in two layers."""
     seeds = keras.random.SeedGenerator(seed)
     layers = [
         # With a convolution nothing goes through XLA, which compiles longer than all of this runs.
@@ -16,3 +16,16 @@ def network(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.
         ),
     ]
     return keras.Sequential([keras.Input(input_shape), *layers])
+
+
+def of_numbers(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds a network for numbers with weights in two layers."""
+    seeds = keras.random.SeedGenerator(seed)
+    hidden, output = (
+        keras.layers.Dense(
+            units, activation, kernel_initializer=keras.initializers.GlorotUniform(seeds)
+        )
+        for units, activation in ((8, "tanh"), (output_size, None))
+    )
+    hidden.supports_jit = False
+    return keras.Sequential([keras.Input(input_shape), hidden, output])

@@ -12,6 +12,8 @@ from multiprocessing.context import ForkServerProcess
 
 import tensorflow as tf
 
+from tests.quick_graphs import use_quick_graphs
+
 ROOT = pathlib.Path(__file__).parents[2]
 SMALL = [
     "--algorithm=meta_sgd",
@@ -79,6 +81,7 @@ def _become(said, directory, environment, name, arguments):
     """Makes this process the command."""
     # Else parsing flags would, as TensorFlow is there already, and its log be the command's.
     tf.config.list_physical_devices()
+    use_quick_graphs()  # As in the tests' process, whose numbers are compared with the command's.
     for number, stream in ((1, "stdout"), (2, "stderr")):
         with open(os.path.join(said, stream), "wb") as file:
             os.dup2(file.fileno(), number)

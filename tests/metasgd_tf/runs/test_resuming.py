@@ -13,6 +13,7 @@ import pytest
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
+from tests import synthetic_folder
 from tests.metasgd_tf.shell import (
     LIMIT,
     SMALL,
@@ -24,10 +25,16 @@ from tests.metasgd_tf.shell import (
 )
 from trainers.errors import InputError
 
+# Uncompiled: that programs which XLA compiles go on alike is shown in `test_commands`.
+QUICK = [*SMALL, "--model=tests.fast_network:of_numbers"]
 # Many checkpoints, so that some kills come in the middle of one.
-SINUSOID = [*SMALL, "--iterations=72", "--checkpoint_interval=4", "--summary_interval=2"]
-OMNIGLOT = [
-    "--task=omniglot",
+SINUSOID = [*QUICK, "--iterations=24", "--checkpoint_interval=4", "--summary_interval=2"]
+FOLDER = [
+    "--task=image_folder",
+    "--model=tests.fast_network:network",
+    "--algorithm=maml",
+    "--image_size=16",
+    "--ways=2",
     "--shots=1",
     "--queries=1",
     "--alpha_init=0.02",
@@ -37,6 +44,21 @@ OMNIGLOT = [
     "--summary_interval=1",
     "--validation_tasks=2",
 ]
+
+
+@pytest.fixture(scope="module")
+def image_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
+    synthetic_folder.write(folder, {f"class {n}": 3 for n in range(9)})
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that was never interrupted, with the checkpoints of 20 and of 40 iterations."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    train_run(run_flags.parse([*QUICK, "--iterations=40"]), str(path))
+    return path
 
 
 @contextlib.contextmanager
@@ -82,18 +104,9 @@ def assert_same_run(one, other):
         np.testing.assert_array_equal(value, other[name], err_msg=name)
 
 
-@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 40)), ("omniglot", (4,))])
-def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
-    tmp_path, omniglot_dir, task, kills
-):
-    arguments = {
-        "sinusoid": SINUSOID,
-        "omniglot": [
-            *OMNIGLOT,
-            f"--data_dir={omniglot_dir}",
-            "--model=tests.fast_network:network",
-        ],
-    }[task]
+@pytest.mark.parametrize(("task", "kills"), [("sinusoid", (8, 16)), ("folder", (4,))])
+def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(tmp_path, image_dir, task, kills):
+    arguments = {"sinusoid": SINUSOID, "folder": [*FOLDER, f"--image_dir={image_dir}"]}[task]
     for delay, number in enumerate(kills):
         with started(tmp_path, tmp_path / "killed", *arguments) as running:
             reached = f"checkpoints/ckpt-{number}.index"
@@ -116,7 +129,7 @@ def test_a_run_killed_at_any_moment_ends_as_one_never_interrupted(
     ("number", "compiled"), [(signal.SIGINT, False), (signal.SIGTERM, True)], ids=["int", "term"]
 )
 def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number, compiled):
-    seldom = [*SMALL, "--checkpoint_interval=100000000", "--summary_interval=100"]
+    seldom = [*QUICK, "--checkpoint_interval=100000000", "--summary_interval=100"]
     with started(tmp_path, tmp_path / "run", *seldom, "--iterations=100000000") as running:
         # A training's own function for it comes right before what compiles; Python has none.
         wait_until(lambda: notices(running, signal.SIGTERM), tmp_path, running)
@@ -141,17 +154,18 @@ def test_a_signal_saves_and_leaves_with_one_line(tmp_path, number, compiled):
 
 
 def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
-    with started(tmp_path, tmp_path, *SMALL, "--iterations=100000000") as running:
+    with started(tmp_path, tmp_path, *QUICK, "--iterations=100000000") as running:
         wait_until(lambda: files(tmp_path, "train/events*"), tmp_path, running)
         kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
         with pytest.raises(InputError, match=f"model_dir={tmp_path}: another training is at work"):
-            train_run(run_flags.parse([*SMALL, "--iterations=9"]), str(tmp_path))
+            train_run(run_flags.parse([*QUICK, "--iterations=9"]), str(tmp_path))
         assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
 
 
-def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(tmp_path, capsys):
-    train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(tmp_path / "whole"))
-    shutil.copytree(tmp_path / "whole", tmp_path / "hurt")
+def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(
+    whole, tmp_path, capsys
+):
+    shutil.copytree(whole, tmp_path / "hurt")
     index = tmp_path / "hurt" / "checkpoints" / "ckpt-40.index"
     index.write_bytes(index.read_bytes()[:70])
     capsys.readouterr()
@@ -159,29 +173,28 @@ def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(tmp_
     assert report["iteration"] == 20
     said = capsys.readouterr().err
     assert said == f"note: {index.with_suffix('')} is damaged; using an earlier checkpoint\n"
-    done = command("train", f"--model_dir={tmp_path / 'hurt'}", *SMALL, "--iterations=40")
+    done = command("train", f"--model_dir={tmp_path / 'hurt'}", *QUICK, "--iterations=40")
     assert done.returncode == 0
     first = done.stderr.splitlines()[0]
     assert first == f"note: {index.with_suffix('')} is damaged; going on from an earlier checkpoint"
-    assert_same_run(tmp_path / "hurt", tmp_path / "whole")
+    assert_same_run(tmp_path / "hurt", whole)
 
 
-def test_without_a_whole_checkpoint_a_command_refuses(tmp_path):
-    train_run(run_flags.parse([*SMALL, "--iterations=2"]), str(tmp_path))
-    (index,) = (tmp_path / "checkpoints").glob("*.index")
-    index.write_bytes(b"")
-    done = command("train", f"--model_dir={tmp_path}", *SMALL, "--iterations=3")
+def test_without_a_whole_checkpoint_a_command_refuses(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    for index in (tmp_path / "run" / "checkpoints").glob("*.index"):
+        index.write_bytes(b"")
+    done = command("train", f"--model_dir={tmp_path / 'run'}", *QUICK, "--iterations=41")
     assert "all checkpoints in it are damaged" in assert_refused(done)
 
 
-def test_deterministic_runs_are_equal_bit_by_bit(tmp_path, omniglot_dir):
+def test_deterministic_runs_are_equal_bit_by_bit(tmp_path, image_dir):
     for name in "ab":
         done = command(
             "train",
             f"--model_dir={tmp_path / name}",
-            *OMNIGLOT,
-            f"--data_dir={omniglot_dir}",
-            "--model=tests.fast_network:network",
+            *FOLDER,
+            f"--image_dir={image_dir}",
             "--iterations=3",
             "--deterministic",
         )

@@ -1,4 +1,8 @@
-"""What every learner offers: each one here is trained, evaluated, saved, watched and exported."""
+"""What every learner offers: each one here is trained, evaluated, saved, watched and exported.
+
+One of them is compiled, as each would take XLA several times as long as all else here; the commands
+of `tests.metasgd_tf` compile the others.
+"""
 
 import keras
 import numpy as np
@@ -21,6 +25,7 @@ from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.seeds import stream
 from trainers.stateless.pure_model import PureModel
 from trainers.supervised.meta_gradient import meta_gradient
+from trainers.supervised.meta_trainer import WAYS as WAYS_TO_RUN
 
 WAYS = 3
 
@@ -103,15 +108,26 @@ LEARNERS = {
 }
 
 
-@pytest.fixture(params=LEARNERS)
+COMPILED = "meta_sgd"
+
+
+@pytest.fixture(scope="module", params=LEARNERS)
 def made(request):
     family = shades()
-    return LEARNERS[request.param](family), family
+    learner = LEARNERS[request.param](family)
+    learner.model.layers[0].supports_jit = request.param == COMPILED
+    return learner, family
 
 
-def trainer_of(made, rate=0.01):
+@pytest.fixture(scope="module")
+def trainer(made):
+    """Traced once for all tests of a learner."""
     learner, family = made
-    return family.trainer(learner, keras.optimizers.Adam(rate), meta_batch_size=2, seed=3)
+    return family.trainer(learner, keras.optimizers.Adam(0.01), meta_batch_size=4, seed=3)
+
+
+def meta_values(learner):
+    return [tf.convert_to_tensor(variable).numpy() for variable in learner.meta_variables]
 
 
 def task(family, seed=5):
@@ -136,29 +152,30 @@ def test_the_meta_gradient_equals_central_differences(made):
     np.testing.assert_allclose(slope, (up - down) / 6e-3, rtol=0.03, atol=3e-3)
 
 
-def test_training_moves_every_meta_variable_and_lowers_the_loss(made):
+def test_training_moves_every_meta_variable_and_lowers_the_loss(made, trainer):
     learner, _ = made
-    trainer = trainer_of(made)
-    before = [tf.convert_to_tensor(variable).numpy() for variable in learner.meta_variables]
+    before = meta_values(learner)
     first = trainer.train(1)["loss"]
     trainer.train(60)
     assert trainer.train(20)["loss"] < first
-    for old, new in zip(before, learner.meta_variables, strict=True):
-        assert not np.allclose(old, tf.convert_to_tensor(new).numpy())
+    for old, new in zip(before, meta_values(learner), strict=True):
+        assert not np.allclose(old, new)
+    compiled = learner.model.layers[0].supports_jit
+    assert (trainer.way == WAYS_TO_RUN[-1]) == (not compiled)
 
 
-def test_a_saved_training_goes_on_as_if_it_had_not_ended(made, tmp_path):
-    family = made[1]
-    trainer = trainer_of(made)
+def test_a_saved_training_goes_on_as_if_it_had_not_ended(made, trainer, tmp_path):
+    learner, family = made
     trainer.train(3)
+    done = int(trainer.iteration.numpy())
     RunCheckpoints(trainer, str(tmp_path), family.metric_mode).save(0.0)
     trainer.train(3)
-    expected = [tf.convert_to_tensor(variable).numpy() for variable in made[0].meta_variables]
+    expected = meta_values(learner)
     RunCheckpoints(trainer, str(tmp_path), family.metric_mode).restore()
-    assert int(trainer.iteration.numpy()) == 3
+    assert int(trainer.iteration.numpy()) == done
     trainer.train(3)
-    for value, variable in zip(expected, made[0].meta_variables, strict=True):
-        np.testing.assert_array_equal(value, tf.convert_to_tensor(variable))
+    for value, again in zip(expected, meta_values(learner), strict=True):
+        np.testing.assert_array_equal(value, again)
 
 
 def test_it_is_evaluated_by_the_scores_of_its_states(made):

@@ -81,24 +81,14 @@ def test_the_meta_gradient_of_a_wrong_layer_is_wrong_indeed(name):
     assert not all(np.isclose(*pair, rtol=rtol, atol=atol) for pair in pairs)
 
 
-@pytest.fixture
-def quick_graphs():
-    """Spares TensorFlow the optimisation of graphs, which takes it longer than what they do."""
-    before = tf.config.optimizer.get_experimental_options()
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    before.setdefault("disable_meta_optimizer", False)
-    tf.config.optimizer.set_experimental_options(before)
-
-
 @pytest.mark.parametrize("group", GROUPS)
-def test_a_network_of_all_layers_of_a_group_trains(group, quick_graphs):
+def test_a_network_of_all_layers_of_a_group_trains(group):
     cases = [case for name, case in GROUPS[group].items() if name not in LIKE_OTHERS]
     assert trained(cases, jit_compile=False).way == WAYS[-1]
 
 
 @pytest.mark.parametrize("names", COMPILED.values(), ids=COMPILED)
-def test_compiled_training_does_what_uncompiled_training_does(names, quick_graphs):
+def test_compiled_training_does_what_uncompiled_training_does(names):
     cases = [CASES[name] for name in names]
     compiled, uncompiled = trained(cases, True), trained(cases, False)
     assert compiled.way in WAYS[:-1]
@@ -109,7 +99,7 @@ def test_compiled_training_does_what_uncompiled_training_does(names, quick_graph
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
-def test_models_of_other_precisions_train(policy, quick_graphs):
+def test_models_of_other_precisions_train(policy):
     names = ("Dense", "Embedding", "LayerNormalization", "MultiHeadAttention", "MaxPooling2D")
     with precision(policy):
         made = trained([CASES[name] for name in (*names, *COMPILED["convolution"])])

@@ -1,6 +1,7 @@
 """Algorithm 1: what is learned, what is not, and on what the result depends."""
 
 import contextlib
+import functools
 import itertools
 import types
 
@@ -17,26 +18,65 @@ from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
+from trainers.supervised.pace import Pace
 
 FAMILY = Sinusoid(shots=5, queries=5)
 TASKS = FAMILY.sampler("train")
 
 
 def trainer(
-    alpha="per_weight", alpha_init=0.02, optimizer=None, model=None, tasks=TASKS, **options
+    alpha="per_weight",
+    alpha_init=0.02,
+    optimizer=None,
+    model=None,
+    tasks=TASKS,
+    jit_compile=False,
+    **options,
 ):
     learner = MetaLearner(
         model or mlp((1,), 1, seed=0, stddev=0.3), "mse", alpha=alpha, alpha_init=alpha_init
     )
-    return MetaTrainer(learner, tasks, optimizer or keras.optimizers.Adam(0.01), **options)
+    return MetaTrainer(
+        learner,
+        tasks,
+        optimizer or keras.optimizers.Adam(0.01),
+        jit_compile=jit_compile,
+        **options,
+    )
 
 
 def state(made):
     return [v.numpy() for v in [*made.learner.theta, *made.learner.alpha.rates]]
 
 
+def all_variables(made):
+    return [*made.learner.meta_variables, *made.optimizer.variables, made.iteration]
+
+
+def from_the_start(made, start):
+    """Sets everything of a trainer back to what `all_variables` were, without tracing it anew."""
+    for variable, value in zip(all_variables(made), start, strict=True):
+        variable.assign(value)
+    made._pace = Pace()
+    return made
+
+
+@functools.cache
+def traced(jit_compile):
+    made = trainer(jit_compile=jit_compile)
+    made.prepare()
+    return made, [tf.convert_to_tensor(variable) for variable in all_variables(made)]
+
+
+def anew(jit_compile=False):
+    """Returns a trainer, one and the same at each call, as if it had just been made."""
+    return from_the_start(*traced(jit_compile))
+
+
 def test_one_iteration_is_a_step_along_the_mean_of_the_tasks_gradients():
-    made = trainer(optimizer=keras.optimizers.SGD(0.5), meta_batch_size=11, seed=9)
+    made = trainer(
+        optimizer=keras.optimizers.SGD(0.5), meta_batch_size=11, seed=9, jit_compile=True
+    )
     before = state(made)
     gradients = []
     for seed in split_seed(fold_in(stream(9, "train"), 0), 11):
@@ -54,7 +94,7 @@ def test_one_iteration_is_a_step_along_the_mean_of_the_tasks_gradients():
 
 
 def test_training_lowers_the_loss_and_alpha_moves_to_both_signs():
-    made = trainer(meta_batch_size=8)
+    made = trainer(meta_batch_size=8, jit_compile=True)
     first = made.train(100)["loss"]
     made.train(800)
     assert made.train(100)["loss"] < 0.6 * first
@@ -85,12 +125,14 @@ def test_alpha_is_shared_as_its_kind_says(alpha, count):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_the_result_does_not_depend_on_how_iterations_are_divided(jit_compile):
-    whole, parts = (trainer(jit_compile=jit_compile) for _ in range(2))
+    whole = anew(jit_compile)
     whole.train(30)
+    expected = state(whole)
+    parts = anew(jit_compile)
     for count in (1, 12, 17):
         parts.train(count)
     assert int(parts.iteration.numpy()) == 30
-    for a, b in zip(state(whole), state(parts), strict=True):
+    for a, b in zip(expected, state(parts), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -111,18 +153,21 @@ def in_bursts(made, *bursts):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_the_result_does_not_depend_on_the_bursts(jit_compile):
-    whole = in_bursts(trainer(jit_compile=jit_compile), 30)
-    parts = in_bursts(trainer(jit_compile=jit_compile), 1, 2, 1, 4)
-    assert whole.train(30) == parts.train(30)
-    assert int(whole.iteration.numpy()) == int(parts.iteration.numpy()) == 30
-    for a, b in zip(state(whole), state(parts), strict=True):
+    whole = in_bursts(anew(jit_compile), 30)
+    told, expected = whole.train(30), state(whole)
+    assert int(whole.iteration.numpy()) == 30
+    parts = in_bursts(anew(jit_compile), 1, 2, 1, 4)
+    assert parts.train(30) == told
+    assert int(parts.iteration.numpy()) == 30
+    for a, b in zip(expected, state(parts), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_training_stops_between_calls_when_asked():
-    alone = in_bursts(trainer(jit_compile=False), 1)
+    alone = in_bursts(anew(), 1)
     iterations = [alone.train(1) for _ in range(10)]
-    made = in_bursts(trainer(jit_compile=False), 3)
+    expected_state = state(alone)
+    made = in_bursts(anew(), 3)
     asked_at = []
 
     def stop():
@@ -138,27 +183,26 @@ def test_training_stops_between_calls_when_asked():
     # The means of what follows begin anew.
     expected = np.mean([scores["loss"] for scores in iterations[6:]])
     assert made.train(4)["loss"] == pytest.approx(expected, rel=1e-6)
-    for a, b in zip(state(made), state(alone), strict=True):
+    for a, b in zip(state(made), expected_state, strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize(("iterations", "done"), [(12, 3), (2, 2)])
 def test_one_call_is_made_whatever_stop_says(iterations, done):
-    made = in_bursts(trainer(jit_compile=False), 3)
+    made = in_bursts(anew(), 3)
     made.train(iterations, lambda: True)
     assert int(made.iteration.numpy()) == done
 
 
 def test_a_training_that_is_at_its_end_asks_nothing_more():
-    made = in_bursts(trainer(jit_compile=False), 3)
+    made = in_bursts(anew(), 3)
     asked = []
     made.train(6, lambda: asked.append(True))  # Which says no, as None is not true.
     assert len(asked) == 1 and int(made.iteration.numpy()) == 6
 
 
 def test_seeds_change_the_tasks():
-    one, other = trainer(seed=1), trainer(seed=2)
-    assert one.train(1)["loss"] != other.train(1)["loss"]
+    assert anew().train(1)["loss"] != trainer(seed=1).train(1)["loss"]
 
 
 def test_two_replicas_share_the_tasks_and_give_what_one_gives():
@@ -196,16 +240,12 @@ def test_dropout_masks_differ_between_tasks_and_iterations():
         tasks=lambda seed: episode,
         optimizer=keras.optimizers.SGD(0.0),
         meta_batch_size=1,
+        jit_compile=True,
     )
     losses = [made.train(1)["loss"] for _ in range(5)]
     assert len(set(losses)) == 5
-    again = trainer(
-        model=model,
-        tasks=lambda seed: episode,
-        optimizer=keras.optimizers.SGD(0.0),
-        meta_batch_size=1,
-    )
-    assert [again.train(1)["loss"] for _ in range(5)] == losses
+    made.iteration.assign(0)
+    assert [made.train(1)["loss"] for _ in range(5)] == losses
 
 
 def test_moving_averages_follow_the_tasks():
@@ -216,7 +256,7 @@ def test_moving_averages_follow_the_tasks():
             keras.layers.Dense(1),
         ]
     )
-    made = trainer(model=model, meta_batch_size=2)
+    made = trainer(model=model, meta_batch_size=2, jit_compile=True)
     made.train(1)
     seeds = split_seed(fold_in(stream(0, "train"), 0), 2)
     queries = [TASKS(seed).query_inputs.numpy() for seed in seeds]
@@ -227,26 +267,25 @@ def test_moving_averages_follow_the_tasks():
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_number_that_is_not_finite_stops_at_its_iteration(jit_compile):
-    def poisoned(number):
-        """Tasks of which the second of iteration `number`, counted from 0, is not finite."""
-        bad_seed = split_seed(fold_in(stream(0, "train"), number), 2)[1].numpy()
+    # The second task of the iteration `poisoned`, counted from 0, is not finite.
+    poisoned = tf.Variable(400)
 
-        def tasks(seed):
-            episode = TASKS(seed)
-            poison = tf.where(tf.equal(seed[0], tf.constant(bad_seed)[0]), np.float32("nan"), 0.0)
-            return episode._replace(query_targets=episode.query_targets + poison)
+    def tasks(seed):
+        episode = TASKS(seed)
+        bad_seed = split_seed(fold_in(stream(0, "train"), poisoned), 2)[1]
+        poison = tf.where(tf.equal(seed[0], bad_seed[0]), np.float32("nan"), 0.0)
+        return episode._replace(query_targets=episode.query_targets + poison)
 
-        return tasks
-
-    made, reference = (
-        trainer(tasks=poisoned(number), meta_batch_size=2, jit_compile=jit_compile)
-        for number in (4, 400)
-    )
-    reference.train(4)
+    made = trainer(tasks=tasks, meta_batch_size=2, jit_compile=jit_compile)
+    start = [tf.convert_to_tensor(variable) for variable in all_variables(made)]
+    made.train(4)
+    expected = state(made)
+    poisoned.assign(4)
+    from_the_start(made, start)
     with pytest.raises(DivergedError, match="meta-iteration 5 .*own query_targets.*task 1"):
         made.train(10)
     assert int(made.iteration.numpy()) == 4
-    for a, b in zip(state(made), state(reference), strict=True):
+    for a, b in zip(state(made), expected, strict=True):
         np.testing.assert_array_equal(a, b)
 
 

@@ -51,8 +51,8 @@ def task(seed):
 
 def learner(kind="per_weight"):
     keras.utils.set_random_seed(0)
-    layers = [keras.layers.Dense(4, "tanh"), keras.layers.Dense(1)]
-    return MetaLearner(keras.Sequential([keras.Input((3,)), *layers]), "mse", alpha=kind)
+    layer = keras.layers.Dense(1, "tanh")
+    return MetaLearner(keras.Sequential([keras.Input((3,)), layer]), "mse", alpha=kind)
 
 
 def assert_steps_are_its_own(made):
