@@ -14,6 +14,7 @@ from typing import Any
 
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.reproduction import (
+    algorithm_table,
     elements,
     evaluations,
     headline,
@@ -47,6 +48,7 @@ def _comparison(name: str) -> dict[str, Callable[[Read], str]]:
 
 
 TABLES: dict[str, Callable[[Read], str]] = {
+    "algorithms": lambda read: algorithm_table.algorithms(),
     "headline": headline.headline,
     "table1": _of("table1", markdown.sinusoid),
     "table1_runs": _of("table1", markdown.sinusoid_runs),
