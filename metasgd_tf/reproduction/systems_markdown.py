@@ -61,7 +61,8 @@ def _sinusoid(results: dict[str, Any]) -> str:
         for algorithm, learner in _learners(results).items():
             papers = [figure(1, algorithm, cell, shots) for shots in tests]
             found = [
-                _ours(_row(results, cell, algorithm, shots)) + _bracketed(paper.mean, paper.ci95)
+                _ours(_row(results, cell, algorithm, shots))
+                + (f" ({interval(paper.mean, paper.ci95)})" if paper.mean and paper.ci95 else "")
                 for shots, paper in zip(tests, papers, strict=True)
             ]
             rows.append([_words(cell), learner, *found])
@@ -104,7 +105,7 @@ def costs(results: dict[str, Any]) -> str:
             f"{row['iterations']:,}",
             f"{row['training_seconds']:,.0f} s",
             f"{row['inner_steps']}",
-            f"{row['tasks_per_second']:,.3g}",
+            _rate(row["tasks_per_second"]),
         ]
 
     return _of_each_run(results, heads, told)
@@ -182,6 +183,10 @@ def _row(
 
 def _ours(row: Row | None) -> str:
     return interval(row["mean"], row["ci95"]) if row else MISSING
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.3g}"
 
 
 def _bracketed(mean: float | None, ci95: float | None) -> str:

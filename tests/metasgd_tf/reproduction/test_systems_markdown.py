@@ -45,7 +45,14 @@ def table():
         "cells": {
             "5way1shot": [
                 row("meta_sgd", "Meta-SGD", 99.0, batch_norm="transductive"),
-                row("mann", "MANN", 80.0, difference=19.0, device="NVIDIA H100"),
+                row(
+                    "mann",
+                    "MANN",
+                    80.0,
+                    difference=19.0,
+                    device="NVIDIA H100",
+                    tasks_per_second=15_678.9,
+                ),
                 row("layer_rates", "one rate a layer", 98.5, difference=0.5),
             ],
             "20way5shot": [row("mann", "MANN", 70.0, shots=5, tasks_per_second=8.125)],
@@ -91,6 +98,7 @@ ROWS = published_systems.SYSTEMS
 def test_costs_and_origins_are_of_each_run(table):
     costs = systems_markdown.costs(table).splitlines()[2:]
     assert costs[0] == ("| 5-way 1-shot | Meta-SGD | 2,468 | 1,234 | 60,000 | 1,234 s | 1 | 123 |")
+    assert costs[1].endswith("| 1 | 15,679 |")
     assert costs[3].startswith("| 20-way 5-shot | MANN |") and costs[3].endswith("| 8.12 |")
     runs = systems_markdown.runs(table).splitlines()[2:]
     assert runs[0] == (
@@ -111,6 +119,8 @@ def test_a_sinusoid_has_a_column_for_each_test():
     text = systems_markdown.scores(table).splitlines()
     assert "| 10-shot | MANN | 7.00 ± 0.25 | 12.00 ± 0.25 | 22.00 ± 0.25 |" in text
     assert "| 20-shot | Meta-SGD | – (1.01 ± 0.17) | – (0.54 ± 0.08) | – (0.31 ± 0.05) |" in text
+    # With the digits of its table, of which the last may be 0.
+    assert "| 5-shot | Meta-SGD | – (0.90 ± 0.16) | – (0.63 ± 0.12) | – (0.50 ± 0.10) |" in text
     assert len(text) == 2 + 3 * 3
     # One run, evaluated on three numbers of shots.
     (line,) = systems_markdown.runs(table).splitlines()[2:]
