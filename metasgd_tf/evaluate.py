@@ -53,7 +53,7 @@ for module in run_flags.MODULES:  # So that --help lists them.
 def main() -> None:
     """Evaluates the run and prints the tables."""
     from metasgd_tf.runs import comparison, confusion
-    from metasgd_tf.runs.evaluation import evaluate, load_run, table, write
+    from metasgd_tf.runs.evaluation import evaluate, load_run, refuse_unadapted, table, write
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()
@@ -68,7 +68,9 @@ def main() -> None:
     # Bad arguments are refused before anything slow starts.
     run = load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)
     other_dir = COMPARE_WITH.value
-    other = other_dir and comparison.load_other(run, other_dir, other_task)
+    other = comparison.load_other(run, other_dir, other_task) if other_dir else None
+    for loaded in filter(None, (run, other)):
+        refuse_unadapted(loaded, INNER_STEPS.value)
     if CONFUSION.value:
         confusion.image_family(run)
     evaluated = evaluate(run, **protocol)

@@ -6,6 +6,9 @@ are resumed. With --cells=5way1shot,20way5shot only these cells of table 2 (Omni
 (MiniImagenet) are run; the others in the files are kept. The cells of table 4 (2D navigation) are
 fixed and varying, the kinds of start; its learners are trained with three seeds each.
 
+With --algorithms=meta_sgd,prototypical_nets or --algorithms=all tables 1 to 3 are a comparison of
+these algorithms instead, each by its flagfile; it has files of its own, table<number>_systems.
+
 `python -m metasgd_tf.reproduce --write_docs` trains nothing: in a checkout, it rewrites the tables
 in README.md and docs/ from the files of docs/results.
 """
@@ -15,7 +18,7 @@ from typing import Any
 from absl import flags
 
 from metasgd_tf import command_line
-from metasgd_tf.reproduction import published
+from metasgd_tf.reproduction import compared, published
 
 TABLE = flags.DEFINE_enum("table", None, ["1", "2", "3", "4"], "Which table of the paper.")
 WRITE_DOCS = flags.DEFINE_bool(
@@ -30,14 +33,23 @@ CELLS = flags.DEFINE_list(
     f"Tables 2 and 3: which of {','.join(published.CELLS)} to run; table 4: which of "
     f"{','.join(published.STARTS)}; by default all.",
 )
+ALGORITHMS = flags.DEFINE_list(
+    "algorithms",
+    None,
+    "Tables 1 to 3: values of --algorithm to compare, or all, which is every one that has a "
+    "flagfile for a cell; by default the paper's own table is reproduced.",
+)
 
 
-@flags.multi_flags_validator(["table", "write_docs", "cells", "output_dir"])
+@flags.multi_flags_validator(["table", "write_docs", "cells", "output_dir", "algorithms"])
 def _one_thing_is_asked_for(values: dict[str, Any]) -> bool:
     if (values["table"] is not None) == values["write_docs"]:
         raise flags.ValidationError("name exactly one of --table=1, 2, 3 or 4 and --write_docs")
-    if values["write_docs"] and (values["cells"], values["output_dir"]) != (None, None):
-        raise flags.ValidationError("--write_docs takes neither --cells nor --output_dir")
+    others = ("cells", "output_dir", "algorithms")
+    if values["write_docs"] and any(values[name] is not None for name in others):
+        raise flags.ValidationError(
+            "--write_docs takes neither --cells nor --output_dir nor --algorithms"
+        )
     return True
 
 
@@ -53,6 +65,21 @@ def _cells_are_the_tables(values: dict[str, Any]) -> bool:
     return True
 
 
+@flags.multi_flags_validator(["table", "cells", "algorithms"])
+def _algorithms_have_flagfiles(values: dict[str, Any]) -> bool:
+    if values["algorithms"] is None or values["table"] is None:
+        return True
+    if values["table"] == "4":
+        raise flags.ValidationError("table 4 compares no other algorithms; leave --algorithms out")
+    number = int(values["table"])
+    compared.chosen(number, values["algorithms"], _chosen_cells(number, values["cells"]))
+    return True
+
+
+def _chosen_cells(number: int, asked: list[str] | None) -> list[str]:
+    return [cell for cell in compared.cells(number) if asked is None or cell in asked]
+
+
 def _cells(table: str) -> list[str]:
     return list(published.STARTS if table == "4" else published.CELLS)
 
@@ -61,6 +88,8 @@ def main() -> None:
     """Reproduces a table, or writes the tables of the docs."""
     if WRITE_DOCS.value:
         _write_docs()
+    elif ALGORITHMS.value is not None:
+        _compare()
     else:
         _reproduce()
 
@@ -91,6 +120,18 @@ def _reproduce() -> None:
         text = markdown.classification(classification.reproduce(number, output_dir, chosen))
     print(text, end="")
     print(f"\nwritten to {output_dir}/table{number}.json and .md")
+
+
+def _compare() -> None:
+    from metasgd_tf.reproduction import systems, systems_markdown
+    from trainers.devices import use_cores_for_tasks
+
+    use_cores_for_tasks()
+    number = int(TABLE.value)
+    output_dir = OUTPUT_DIR.value or f"runs/table{number}"
+    chosen = compared.chosen(number, ALGORITHMS.value, _chosen_cells(number, CELLS.value))
+    print(systems_markdown.whole(systems.reproduce(number, output_dir, chosen)), end="")
+    print(f"\nwritten to {output_dir}/table{number}_systems.json and .md")
 
 
 if __name__ == "__main__":

@@ -165,8 +165,22 @@ def restore_learner(learner: Learner, path: str) -> Origin:
       learner: made with the same model and kind of α as the one that was saved.
       path: what `newest_whole` gives.
     """
+    _restore(path, learner=learner)
+    return origin(path)
+
+
+def origin(path: str) -> Origin:
+    """Returns where the learner of a checkpoint comes from, without the learner.
+
+    Args:
+      path: what `newest_whole` gives.
+    """
     iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
     seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-    checkpoint = tf.train.Checkpoint(learner=learner, iteration=iteration, seconds=seconds)
-    checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+    _restore(path, iteration=iteration, seconds=seconds)
     return Origin(int(iteration.numpy()), float(seconds.numpy()))
+
+
+def _restore(path: str, **kept: tf.Module | tf.Variable) -> None:
+    checkpoint = tf.train.Checkpoint(**kept)
+    checkpoint.restore(path).expect_partial().assert_existing_objects_matched()

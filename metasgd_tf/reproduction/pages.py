@@ -13,7 +13,15 @@ from collections.abc import Callable
 from typing import Any
 
 from metasgd_tf.output.atomic_file import replaced
-from metasgd_tf.reproduction import elements, evaluations, headline, markdown, measurements
+from metasgd_tf.reproduction import (
+    algorithm_table,
+    elements,
+    evaluations,
+    headline,
+    markdown,
+    measurements,
+    systems_markdown,
+)
 from metasgd_tf.reproduction.evaluations import Read
 from trainers.errors import InputError
 
@@ -30,15 +38,30 @@ def _of(name: str, render: Render) -> Callable[[Read], str]:
     return lambda read: render(read(name))
 
 
+def _comparison(name: str) -> dict[str, Callable[[Read], str]]:
+    return {
+        name: _of(name, systems_markdown.scores),
+        f"{name}_missing": _of(name, systems_markdown.missing),
+        f"{name}_costs": _of(name, systems_markdown.costs),
+        f"{name}_runs": _of(name, systems_markdown.runs),
+    }
+
+
 TABLES: dict[str, Callable[[Read], str]] = {
+    "algorithms": lambda read: algorithm_table.algorithms(),
     "headline": headline.headline,
     "table1": _of("table1", markdown.sinusoid),
     "table1_runs": _of("table1", markdown.sinusoid_runs),
+    **_comparison("table1_systems"),
     "table2": functools.partial(evaluations.accuracies, evaluations=evaluations.FULL),
     "table2_runs": functools.partial(evaluations.runs, evaluations=evaluations.FULL),
     "table2_short": functools.partial(evaluations.accuracies, evaluations=evaluations.SHORT),
     "table2_short_runs": functools.partial(evaluations.runs, evaluations=evaluations.SHORT),
+    **_comparison("table2_systems"),
+    "table2_systems_sources": _of("table2_systems", systems_markdown.sources),
     "table3": _of("table3", markdown.accuracies),
+    **_comparison("table3_systems"),
+    "table3_systems_sources": _of("table3_systems", systems_markdown.sources),
     "table4": _of("table4", markdown.navigation_returns),
     "table4_runs": _of("table4", markdown.navigation_runs),
     "table4_without_times_reward": _of("table4_without_times_reward", markdown.navigation_returns),

@@ -72,7 +72,7 @@ class Table(NamedTuple):
     rows: dict[int, tuple[Row, ...]]
 
 
-def _plain(*means: float | None) -> Figures:
+def plain(*means: float | None) -> Figures:
     """Returns figures that were published without an interval."""
     return tuple(None if mean is None else (mean, None) for mean in means)
 
@@ -88,12 +88,12 @@ TABLES = {
             "MAML": ((98.7, 0.4), (99.9, 0.1), (95.8, 0.3), (98.9, 0.2)),
         },
         others={
-            "Siamese Nets (as MAML's paper has them)": _plain(97.3, 98.4, 88.2, 97.0),
-            "Matching Nets": _plain(98.1, 98.9, 93.8, 98.5),
-            "MANN, no convolutions (from MAML's paper)": _plain(82.8, 94.9, None, None),
-            "Prototypical Nets (2017; not checked)": _plain(98.8, 99.7, 96.0, 98.9),
-            "Reptile, transductive (2018; not checked)": _plain(97.68, 99.48, 89.43, 97.12),
-            "MAML++ (2019; 5 checkpoints together)": _plain(99.47, 99.93, 97.65, 99.33),
+            "Siamese Nets (as MAML's paper has them)": plain(97.3, 98.4, 88.2, 97.0),
+            "Matching Nets": plain(98.1, 98.9, 93.8, 98.5),
+            "MANN, no convolutions (from MAML's paper)": plain(82.8, 94.9, None, None),
+            "Prototypical Nets (2017; not checked)": plain(98.8, 99.7, 96.0, 98.9),
+            "Reptile, transductive (2018; not checked)": plain(97.68, 99.48, 89.43, 97.12),
+            "MAML++ (2019; 5 checkpoints together)": plain(99.47, 99.93, 97.65, 99.33),
         },
         rows={
             5: (META_SGD, Row("MAML", "maml", 3), MAML_1_STEP),

@@ -59,7 +59,7 @@ def load_other(
         raise InputError(_naming_the_flag(error, other_dir)) from error
     for name, value in (other_task or {}).items():
         settings[name].value = value
-    differences = _differences(run, settings)
+    differences = differing_tasks(run, settings)
     if differences:
         raise InputError(
             f"compare_with={other_dir}: is evaluated on other tasks than model_dir={run.model_dir} "
@@ -75,8 +75,13 @@ def _naming_the_flag(error: Exception, other_dir: str) -> str:
     return str(error).replace(f"model_dir={other_dir}", f"compare_with={other_dir}")
 
 
-def _differences(run: LoadedRun, other: flags.FlagValues) -> list[str]:
-    """Returns the flags that make the test tasks differ: `--name=other's instead of run's`."""
+def differing_tasks(run: LoadedRun, other: flags.FlagValues) -> list[str]:
+    """Returns the flags that make the test tasks differ: `--name=other's instead of run's`.
+
+    Args:
+      run: a run.
+      other: the flags of another one.
+    """
     # The location of the data does not matter.
     names = [name for name in task_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
     # What a sinusoid was trained on does not matter: it is always evaluated on 5, 10 and 20 shots.

@@ -22,6 +22,7 @@ from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.families import Family, Part
+from trainers.learners.embedding import EmbeddingLearner
 from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import stream
@@ -156,11 +157,24 @@ def evaluate(
     return Evaluation(report, per_task)
 
 
+def refuse_unadapted(run: LoadedRun, inner_steps: int | None) -> None:
+    """Checks that a run can be evaluated with a number of inner steps.
+
+    Raises:
+      InputError: if it is 0 and the learner has no answer before it has seen the support set.
+    """
+    if inner_steps == 0 and not run.learner.predicts_unadapted:
+        raise InputError(
+            f"inner_steps=0: the run in {run.model_dir} is of algorithm={run.settings.algorithm}, "
+            "which predicts nothing before it has seen the support set; should be at least 1"
+        )
+
+
 def batch_norm_of(learner: Learner) -> str | None:
     """Returns whose statistics a learner's batch normalisation uses; None if it has none."""
-    if isinstance(learner, MetaLearner) and learner.pure_model.batch_norms:
+    if isinstance(learner, MetaLearner | EmbeddingLearner) and learner.pure_model.batch_norms:
         return learner.batch_norm
-    return None
+    return "transductive" if learner.normalises_together else None
 
 
 def task_name(settings: flags.FlagValues) -> str:

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from metasgd_tf.reproduction import elements, evaluations, measurements, pages
+from metasgd_tf.flags.algorithms import ALGORITHMS
+from metasgd_tf.reproduction import algorithm_table, elements, evaluations, measurements, pages
 from tests.metasgd_tf.shell import assert_refused, command
 from trainers.errors import InputError
 
@@ -198,3 +199,20 @@ def test_a_learner_is_shown_by_as_many_steps_as_its_row_evaluates():
 )
 def test_a_table_or_the_pages_are_asked_for(arguments, said):
     assert said in assert_refused(command("reproduce", *arguments))
+
+
+def test_every_algorithm_is_described_with_its_flags():
+    text = (pages.ROOT / "docs" / "guide" / "learners.md").read_text(encoding="utf-8")
+    generated = algorithm_table.algorithms()
+    by_hand = text.replace(generated, "")
+    assert by_hand != text
+    for name, algorithm in ALGORITHMS.items():
+        assert f"`{name}`" in by_hand, name
+        (line,) = (line for line in generated.splitlines() if line.startswith(f"| `{name}` |"))
+        assert f"| {algorithm.title} | {', '.join(algorithm.kinds)} |" in line
+        assert all(f"`--{flag}" in line for flag in algorithm.flags)
+    assert (
+        "| `anil` | ANIL | classification, regression | `--alpha=fixed`, `--alpha_init=0.01`, "
+        "`--first_order=false`, `--inner_steps=1` |\n" in generated
+    )
+    assert "`--alpha=per_weight`, `--alpha_init`, `--first_order=true`" in generated

@@ -12,13 +12,14 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags, task_flags
 from metasgd_tf.runs import comparison
-from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, load_run
+from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, evaluate, load_run, write
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests import synthetic_folder
 from tests.metasgd_tf.shell import assert_refused, command
 from trainers.checkpoints import Origin, RunCheckpoints
 from trainers.errors import InputError
+from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.meta_trainer import MetaTrainer
 
 IMAGES = [
@@ -37,7 +38,8 @@ def save_untrained(settings, model_dir):
     settings = run_flags.resolve(settings)
     family = tasks.from_flags(settings, ["train"])
     learner = build_learner(family, settings)
-    settings.alpha_init = learner.alpha.initial_value
+    if isinstance(learner, MetaLearner):
+        settings.alpha_init = learner.alpha.initial_value
     trainer = MetaTrainer(
         learner, family.sampler("train"), keras.optimizers.Adam(), meta_batch_size=1, seed=0
     )
@@ -48,7 +50,7 @@ def save_untrained(settings, model_dir):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Two runs on the same images: one step and two."""
+    """Runs on the same images: of one step, of two, and of one that has no steps."""
     path = tmp_path_factory.mktemp("runs")
     synthetic_folder.write(path / "images", {f"kind {n}": 6 + n % 3 for n in range(10)})
     shared = [*IMAGES, f"--image_dir={path / 'images'}"]
@@ -57,6 +59,8 @@ def runs(tmp_path_factory):
         run_flags.parse([*shared, "--algorithm=maml", "--inner_steps=2", "--seed=1"]),
         str(path / "two"),
     )
+    nets = ["--algorithm=prototypical_nets", "--train_ways=4"]
+    save_untrained(run_flags.parse([*shared, *nets]), str(path / "nets"))
     return path
 
 
@@ -191,6 +195,62 @@ def test_evaluate_compares_and_counts(runs):
     total = sum(int(row["count"]) for row in rows)
     assert total % (12 * 3) == 0 and right / total == pytest.approx(ours, abs=1e-4)
     assert {row["true_class"] for row in rows} <= {f"kind {n}" for n in range(10)}
+
+
+def accuracies(path):
+    """Returns the accuracies of an evaluation by inner step, [tasks] each."""
+    with (path / "evaluation.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    steps = sorted({int(row["inner_steps"]) for row in rows})
+    return {
+        step: np.array([float(row["accuracy"]) for row in rows if row["inner_steps"] == f"{step}"])
+        for step in steps
+    }
+
+
+@pytest.fixture(scope="module")
+def evaluated_alone(runs):
+    """Prototypical Nets, which have one state of a task, and MAML after none, one and two steps."""
+    found = {}
+    for name, steps in {"nets": [1], "two": [0, 1, 2]}.items():
+        run = load_run(str(runs / name))
+        evaluated = evaluate(run, num_tasks=6)
+        write(str(runs / name), evaluated)
+        own = accuracies(runs / name)
+        assert list(own) == steps
+        found[name] = run, evaluated, own[steps[-1]]
+    return found
+
+
+@pytest.mark.parametrize("first", ["nets", "two"])
+def test_learners_of_different_kinds_are_compared_on_identical_tasks(runs, evaluated_alone, first):
+    second = {"nets": "two", "two": "nets"}[first]
+    run, evaluated, own = evaluated_alone[first]
+    *_, others_own = evaluated_alone[second]
+    other = comparison.load_other(run, str(runs / second))
+    comparison.compare(run, evaluated, other, evaluate(other, num_tasks=6))
+    (found,) = evaluated.report["comparison"]["differences"]
+    steps = {"nets": 1, "two": 2}
+    assert found == {
+        "metric": "accuracy",
+        "shots": 1,
+        "inner_steps": steps[first],
+        "other_inner_steps": steps[second],
+        "difference": pytest.approx(np.mean(own - others_own), abs=1e-5),
+        "ci95": pytest.approx(1.96 * np.std(own - others_own, ddof=1) / np.sqrt(6), abs=1e-4),
+        "num_tasks": 6,
+    }
+    assert np.any(own != others_own)
+
+
+@pytest.mark.parametrize("names", [("nets", "two"), ("two", "nets")])
+def test_nothing_is_compared_before_adaptation_where_there_is_no_answer(runs, names):
+    first, second = (runs / name for name in names)
+    done = command(
+        "evaluate", f"--model_dir={first}", f"--compare_with={second}", "--inner_steps=0"
+    )
+    said = assert_refused(done)
+    assert f"inner_steps=0: the run in {runs / 'nets'} is of algorithm=prototypical_nets" in said
 
 
 def test_a_comparison_with_nothing_is_refused(runs):
