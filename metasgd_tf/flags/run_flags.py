@@ -185,6 +185,19 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     return resolved
 
 
+def of_config(name: str, *arguments: str) -> flags.FlagValues:
+    """Returns the resolved flags of one of the project's flagfiles.
+
+    Args:
+      name: the flagfile's name in `CONFIGS`, without its ending.
+      *arguments: flags that override it.
+
+    Raises:
+      flags.Error: if there is none of this name, or the flags are refused.
+    """
+    return resolve(parse([f"--flagfile={CONFIGS / name}.flags", *arguments]))
+
+
 def names() -> list[str]:
     """Returns the names of the flags that a run depends on."""
     values = flags.FlagValues()

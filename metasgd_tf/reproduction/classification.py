@@ -96,7 +96,7 @@ def _cell(output: pathlib.Path, table: Table, cell: str) -> dict[str, Any]:
 
 def _train(output: pathlib.Path, config: str, inner_steps: int) -> Trained:
     model_dir = str(output / config)
-    settings = run_flags.parse([f"--flagfile={run_flags.CONFIGS / config}.flags"])
+    settings = run_flags.of_config(config)
     train_run(settings, model_dir)
     run = load_run(model_dir, CHECKPOINT)
     evaluation = evaluate(run, inner_steps=inner_steps)

@@ -108,8 +108,7 @@ def runs(read: Read, evaluations: tuple[Evaluated, ...]) -> str:
     for evaluated in evaluations:
         report = read(evaluated.name)
         flags = [f"configs/{evaluated.flagfile}.flags", *evaluated.arguments]
-        path = run_flags.CONFIGS / f"{evaluated.flagfile}.flags"
-        iterations = run_flags.parse([f"--flagfile={path}", *evaluated.arguments]).iterations
+        iterations = run_flags.of_config(evaluated.flagfile, *evaluated.arguments).iterations
         (before,) = (row for row in report["results"] if row["inner_steps"] == 0)
         seconds = report.get("training_seconds")
         rows.append(

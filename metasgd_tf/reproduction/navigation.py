@@ -107,8 +107,7 @@ def _start(output: pathlib.Path, start: str) -> dict[str, Any]:
 
 def _train(output: pathlib.Path, config: str, seed: int) -> Trained:
     model_dir = str(output / f"{config}_seed{seed}")
-    flagfile = f"--flagfile={run_flags.CONFIGS / config}.flags"
-    settings = run_flags.parse([flagfile, f"--seed={seed}"])
+    settings = run_flags.of_config(config, f"--seed={seed}")
     train_run(settings, model_dir)
     return Trained(settings, evaluate_run(model_dir))
 

@@ -53,7 +53,7 @@ def _row(
     """Returns a row's cells, and the errors after adaptation [num_tasks] by shots."""
     config = f"sinusoid_{trained_on}shot_{algorithm}"
     model_dir = str(output / config)
-    settings = run_flags.parse([f"--flagfile={run_flags.CONFIGS / config}.flags"])
+    settings = run_flags.of_config(config)
     train_run(settings, model_dir)
     evaluation = evaluate_run(model_dir)
     cells = []

@@ -109,7 +109,7 @@ def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
 def _train(output: pathlib.Path, number: int, cell: str, algorithm: str) -> Trained:
     name = config(number, cell, algorithm)
     model_dir = str(output / name)
-    train_run(run_flags.parse([f"--flagfile={run_flags.CONFIGS / name}.flags"]), model_dir)
+    train_run(run_flags.of_config(name), model_dir)
     run = load_run(model_dir, CHECKPOINTS[number])
     steps = _inner_steps(number, cell, algorithm)
     evaluation = evaluate(run, inner_steps=steps)

@@ -148,7 +148,6 @@ def known(monkeypatch):
 
     def loaded(model_dir, checkpoint):
         config = model_dir.rpartition("/")[2]
-        flags = [f"--flagfile={run_flags.CONFIGS / config}.flags"]
         layers = {"a": tf.constant([-1.0, 1.0]), "b": tf.constant([1.0])}
         alpha = types.SimpleNamespace(
             learned=["rates"] if config.endswith("meta_sgd") else [],
@@ -157,7 +156,7 @@ def known(monkeypatch):
             by_layer=lambda rates: layers,
         )
         learner = types.SimpleNamespace(alpha=alpha)
-        return types.SimpleNamespace(settings=run_flags.parse(flags), learner=learner)
+        return types.SimpleNamespace(settings=run_flags.of_config(config), learner=learner)
 
     def evaluate(run, *, inner_steps):
         task = np.array([[0.5], [0.7]])

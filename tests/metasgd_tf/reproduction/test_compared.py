@@ -105,7 +105,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_flagfile_trains_what_its_name_says(path):
-    resolved = run_flags.resolve(run_flags.parse([f"--flagfile={path}"]))
+    resolved = run_flags.of_config(path.stem)
     (number,) = (n for n, task in compared.TASKS.items() if path.stem.startswith(task))
     (cell,) = (c for c in compared.cells(number) if f"_{c}_" in path.stem)
     algorithm = path.stem.removeprefix(compared.config(number, cell, "")).removesuffix("_1step")

@@ -138,7 +138,7 @@ def test_a_rows_flagfile_trains_it_as_its_table_says(number, ways, steps):
         for cell, (cell_ways, shots) in published.CELLS.items():
             if cell_ways == ways:
                 path = run_flags.CONFIGS / f"{table.task}_{cell}_{row.config}.flags"
-                settings = run_flags.parse([f"--flagfile={path}"])
+                settings = run_flags.of_config(path.stem)
                 assert settings.inner_steps == steps[row.learner][0], path.name
                 assert (settings.task, settings.ways, settings.shots) == (table.task, ways, shots)
                 check_protocol(row.learner, settings)

@@ -177,7 +177,7 @@ def known(monkeypatch):
 
     def load(model_dir, checkpoint):
         config = model_dir.rpartition("/")[2]
-        settings = run_flags.parse([f"--flagfile={run_flags.CONFIGS / config}.flags"])
+        settings = run_flags.of_config(config)
         learner = types.SimpleNamespace(
             meta_variables=[], model=types.SimpleNamespace(trainable_variables=[])
         )
