@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner, State
-from trainers.learners.meta_sgd import MetaLearner
 from trainers.update_rule import Tensors
 
 QUERY_NUMBERS = 2**20
@@ -24,9 +24,9 @@ def prediction(
 ) -> Callable[[State, Any], Any]:
     """Prepares `Learner.predict` for any number of queries.
 
-    Where a `MetaLearner`'s queries are normalised together, their statistics are those of all of
-    them: a pass over the parts for each normalising layer, from the first to the last, and one for
-    the answers.
+    Where a `FastWeightsLearner`'s queries are normalised together, their statistics are those of
+    all of them: a pass over the parts for each normalising layer, from the first to the last, and
+    one for the answers.
 
     Args:
       learner: a trained learner.
@@ -43,7 +43,7 @@ def prediction(
             learner.predict(state, inputs),
         )
 
-    if learner.normalises_together and not isinstance(learner, MetaLearner):
+    if learner.normalises_together and not isinstance(learner, FastWeightsLearner):
         return answer  # Of another learner it is not known how its parts join.
     numbers = sum(math.prod(spec.shape[1:]) for spec in tf.nest.flatten(input_specs))
     size = max(1, QUERY_NUMBERS // numbers)
@@ -51,7 +51,7 @@ def prediction(
     # Called, not inlined, where it is needed: it would be a large part of each signature's graph.
     @tf.function(autograph=False, experimental_attributes={"_noinline": True})
     def in_parts(inputs: Any, state: State) -> Any:
-        if isinstance(learner, MetaLearner) and learner.normalises_together:
+        if isinstance(learner, FastWeightsLearner) and learner.normalises_together:
             state = [*state, *_statistics(learner, state, inputs, size)]
         return rows_in_parts(lambda rows: answer(state, rows), inputs, size, answer_specs)
 
@@ -73,7 +73,7 @@ def _rows(values: Any, start: tf.Tensor | int, size: int) -> Any:
     return tf.nest.map_structure(lambda value: value[start : start + size], values)
 
 
-def _statistics(learner: MetaLearner, weights: Tensors, inputs: Any, size: int) -> Tensors:
+def _statistics(learner: FastWeightsLearner, weights: Tensors, inputs: Any, size: int) -> Tensors:
     """Returns the mean and the variance of each normalising layer's inputs over all rows."""
 
     def used(known: Sequence[tf.Tensor], rows: Any) -> Tensors:
