@@ -17,8 +17,8 @@ def integer(
     )
 
 
-def fraction(name: str, default: float, text: str, values: flags.FlagValues) -> None:
-    """Defines a float flag between 0 and 1."""
+def fraction(name: str, default: float | None, text: str, values: flags.FlagValues) -> None:
+    """Defines a float flag between 0 and 1, or None."""
     flags.DEFINE_float(name, default, text, lower_bound=0.0, upper_bound=1.0, flag_values=values)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from metasgd_tf.flags import algorithms, flag_kinds, task_flags
+from metasgd_tf.flags import algorithm_flags, algorithms, flag_kinds, task_flags
 from metasgd_tf.output.atomic_file import replaced
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -17,14 +17,13 @@ FOLDER_NAMES = "surrogateescape"
 """How the file holds the name of a folder that is not UTF-8: as its bytes."""
 COMMENTS = ("#", "//")
 """What lines of a flagfile begin with that set no flag."""
-ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 BATCH_NORMS = ("transductive", "support")
 TASK_BATCHINGS = ("auto", "batched", "side_by_side")
 OPTIMIZERS = ("adam", "sgd", "trpo")
-DECAYS = ("none", "cosine")
+DECAYS = ("none", "cosine", "linear")
 CHECKPOINT_KINDS = ("last", "best")
 MAX_SEED = 2**31 - 1
-MODULES = (__name__, task_flags.__name__, flag_kinds.__name__)
+MODULES = (__name__, algorithm_flags.__name__, task_flags.__name__, flag_kinds.__name__)
 """Modules whose flags a command must adopt so that --help lists them."""
 
 
@@ -52,17 +51,6 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "that only others use.",
         flag_values=values,
     )
-    flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "Which rates α are learned.", flag_values=values)
-    flags.DEFINE_float(
-        "alpha_init",
-        None,
-        "Initial value of all of α; by default 0.01 for MAML, else drawn from [0.005, 0.1] by "
-        "--seed.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "first_order", None, "Whether to ignore second derivatives.", flag_values=values
-    )
     flags.DEFINE_string(
         "model",
         None,
@@ -80,40 +68,26 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "the support set's.",
         flag_values=values,
     )
-    flag_kinds.positive_float(
-        "temperature",
-        None,
-        "matching_nets: what cosines are multiplied by; by default 1, as in the paper.",
-        values,
-    )
     flag_kinds.integer("ways", 5, 1, "Classes per task (classification).", values)
-    flag_kinds.integer(
-        "train_ways",
-        None,
-        1,
-        "matching_nets, prototypical_nets: classes per task in training; by default --ways.",
-        values,
-    )
     flag_kinds.integer("shots", 5, 1, "Support examples (per class).", values)
     flag_kinds.integer("queries", 5, 1, "Query examples (per class) in training.", values)
     task_flags.define_navigation_flags(values)
+    algorithm_flags.define_algorithm_flags(values)
     _define_training_flags(values)
     flag_kinds.integer("seed", 0, 0, "Seed of everything random but the split.", values, MAX_SEED)
 
 
 def _define_training_flags(values: flags.FlagValues) -> None:
-    flag_kinds.integer(
-        "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
-    )
     flag_kinds.integer("meta_batch_size", 4, 1, "Tasks per meta-iteration.", values)
     flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
     flags.DEFINE_enum(
         "optimizer",
         None,
         OPTIMIZERS,
-        "The outer optimizer; by default adam, and for navigation trpo; sgd has momentum 0.9.",
+        "The outer optimizer; by default adam, and for navigation trpo.",
         flag_values=values,
     )
+    flag_kinds.fraction("momentum", None, "sgd: the momentum; by default 0.9.", values)
     flag_kinds.positive_float(
         "meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values
     )
@@ -122,7 +96,7 @@ def _define_training_flags(values: flags.FlagValues) -> None:
         "none",
         DECAYS,
         "Whether the outer learning rate stays constant, or falls to 0 at --iterations along a "
-        "half cosine.",
+        "half cosine or a straight line.",
         flag_values=values,
     )
     flag_kinds.positive_float(
@@ -168,8 +142,8 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     """Returns a copy of a run's flags with the defaults of the algorithm and the task filled in.
 
     Raises:
-      flags.Error: if the optimizer or the algorithm is not one for the task, or the algorithm has
-        no use for a flag that is set.
+      flags.Error: if the optimizer or the algorithm is not one for the task, or has no use for a
+        flag that is set.
     """
     resolved = parse(serialize(values))
     kind = algorithms.kind_of(resolved.task)
@@ -181,6 +155,13 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     if resolved.optimizer == "trpo" and resolved.task != "navigation":
         raise flags.IllegalFlagValueError(
             f"optimizer=trpo: is for --task=navigation, not {resolved.task}; should be adam or sgd"
+        )
+    if resolved.optimizer == "sgd":
+        resolved.momentum = 0.9 if resolved.momentum is None else resolved.momentum
+    elif resolved.momentum is not None:
+        raise flags.IllegalFlagValueError(
+            f"momentum={resolved.momentum}: optimizer={resolved.optimizer} has no use for it; "
+            "should be left out"
         )
     return resolved
 

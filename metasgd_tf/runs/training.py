@@ -25,14 +25,21 @@ PROFILED = 3
 """Meta-iterations of a profile: enough to see one from end to end."""
 
 
-def _optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer | None:
+def outer_optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer | None:
+    """Makes the outer optimizer of a run's flags, resolved; None for `trpo`, not one of Keras."""
     if settings.optimizer == "trpo":
         return None
     rate = settings.meta_learning_rate
     if settings.decay == "cosine":
         rate = keras.optimizers.schedules.CosineDecay(rate, settings.iterations)
+    elif settings.decay == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(
+            rate, settings.iterations, end_learning_rate=0.0
+        )
     if settings.optimizer == "sgd":
-        return keras.optimizers.SGD(rate, momentum=0.9, global_clipnorm=settings.clip_norm)
+        return keras.optimizers.SGD(
+            rate, momentum=settings.momentum, global_clipnorm=settings.clip_norm
+        )
     return keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
 
 
@@ -70,7 +77,7 @@ def train_run(
         settings.alpha_init = learner.alpha.initial_value
     trainer = family.trainer(
         learner,
-        _optimizer(settings),
+        outer_optimizer(settings),
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
         task_batching=settings.task_batching,

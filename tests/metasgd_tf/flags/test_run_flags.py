@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 from metasgd_tf import tasks
-from metasgd_tf.flags import run_flags, task_flags
+from metasgd_tf.flags import algorithm_flags, run_flags, task_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from trainers.learners import alpha
 
@@ -90,19 +90,20 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
 @pytest.mark.parametrize(
     ("algorithm", "expected"),
     [
-        ("meta_sgd", ("per_weight", None, False, 1, None)),
-        ("meta_sgd_first_order", ("per_weight", None, True, 1, None)),
-        ("layer_rates", ("per_layer", None, False, 1, None)),
-        ("scalar_rate", ("scalar", None, False, 1, None)),
-        ("maml", ("fixed", 0.01, False, 1, None)),
-        ("maml_first_order", ("fixed", 0.01, True, 1, None)),
-        ("anil", ("fixed", 0.01, False, 1, None)),
-        ("matching_nets", (None, None, None, None, 1.0)),
-        ("prototypical_nets", (None, None, None, None, None)),
+        ("meta_sgd", ("per_weight", None, False, 1)),
+        ("meta_sgd_first_order", ("per_weight", None, True, 1)),
+        ("layer_rates", ("per_layer", None, False, 1)),
+        ("scalar_rate", ("scalar", None, False, 1)),
+        ("maml", ("fixed", 0.01, False, 1)),
+        ("maml_first_order", ("fixed", 0.01, True, 1)),
+        ("anil", ("fixed", 0.01, False, 1)),
+        ("matching_nets", (*[None] * 4, 1.0)),
+        ("prototypical_nets", ()),
     ],
 )
 def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
-    names = ("alpha", "alpha_init", "first_order", "inner_steps", "temperature")
+    names = ("alpha", "alpha_init", "first_order", "inner_steps", "temperature", "train_ways")
+    expected += (None,) * (len(names) - len(expected))
     settings = run_flags.parse(["--task=omniglot", f"--algorithm={algorithm}"])
     resolved = run_flags.resolve(settings)
     assert tuple(resolved[name].value for name in names) == expected
@@ -144,7 +145,16 @@ def test_flags_after_a_flagfile_override_it():
 
 
 def test_the_kinds_of_alpha_are_the_trainers():
-    assert run_flags.ALPHA_KINDS == alpha.KINDS
+    assert algorithm_flags.ALPHA_KINDS == alpha.KINDS
+
+
+def test_momentum_is_that_of_sgd_alone():
+    for given, expected in (([], 0.9), (["--momentum=0"], 0.0)):
+        resolved = run_flags.resolve(run_flags.parse(["--optimizer=sgd", *given]))
+        assert resolved.momentum == expected
+    assert run_flags.resolve(run_flags.parse([])).momentum is None
+    with pytest.raises(flags.Error, match="momentum=0.5: optimizer=adam has no use for it"):
+        run_flags.resolve(run_flags.parse(["--momentum=0.5"]))
 
 
 def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():
@@ -164,6 +174,7 @@ def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():
         f"--seed={2**31}",
         "--split_seed=-1",
         "--alpha=per_neuron",
+        "--momentum=1.5",
         "--image_size=7",
         "--image_channels=2",
     ],

@@ -24,22 +24,33 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
     assert float(optimizer.learning_rate) == 0.25
 
 
-def test_sgd_with_momentum_is_the_other_optimizer(tmp_path, untrained):
-    flags_given = [*SMALL, "--optimizer=sgd", "--clip_norm=0.5"]
-    optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
+def optimizer_of(*arguments):
+    return training.outer_optimizer(run_flags.resolve(run_flags.parse([*SMALL, *arguments])))
+
+
+def test_sgd_with_momentum_is_the_other_optimizer():
+    optimizer = optimizer_of("--optimizer=sgd", "--clip_norm=0.5")
     assert isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum == 0.9
     assert optimizer.global_clipnorm == 0.5
+    assert optimizer_of("--optimizer=sgd", "--momentum=0").momentum == 0
 
 
-def test_a_cosine_takes_the_learning_rate_to_0_at_the_last_iteration(tmp_path):
-    cosine = [*SMALL, "--meta_learning_rate=0.5", "--decay=cosine"]
-    trainer = train_run(run_flags.parse([*cosine, "--iterations=20"]), str(tmp_path))
-    rate = trainer.optimizer.learning_rate
-    assert float(rate) == pytest.approx(0, abs=1e-7)
-    trainer.optimizer.iterations.assign(5)
-    assert float(trainer.optimizer.learning_rate) == pytest.approx(0.25 * (1 + np.cos(np.pi / 4)))
-    with pytest.raises(InputError, match="--iterations=30 instead of 20"):
-        train_run(run_flags.parse([*cosine, "--iterations=30"]), str(tmp_path))
+@pytest.mark.parametrize(
+    ("decay", "quarter"), [("cosine", 0.25 * (1 + np.cos(np.pi / 4))), ("linear", 0.5 * 0.75)]
+)
+def test_the_learning_rate_falls_to_0_at_the_last_iteration(decay, quarter):
+    falling = "--meta_learning_rate=0.5", f"--decay={decay}", "--iterations=20"
+    optimizer = optimizer_of(*falling)
+    for iteration, rate in ((0, 0.5), (5, quarter), (20, 0)):
+        optimizer.iterations.assign(iteration)
+        assert float(optimizer.learning_rate) == pytest.approx(rate, abs=1e-7)
+
+
+def test_a_run_whose_learning_rate_has_fallen_cannot_be_made_longer(tmp_path):
+    falling = [*SMALL, "--decay=linear"]
+    train_run(run_flags.parse([*falling, "--iterations=2"]), str(tmp_path))
+    with pytest.raises(InputError, match="--iterations=3 instead of 2"):
+        train_run(run_flags.parse([*falling, "--iterations=3"]), str(tmp_path))
 
 
 def test_a_profile_is_a_trace_and_changes_nothing_else(tmp_path):

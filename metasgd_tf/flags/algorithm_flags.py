@@ -1,0 +1,38 @@
+"""The flags that some algorithms use and others do not, see `metasgd_tf.flags.algorithms`."""
+
+from absl import flags
+
+from metasgd_tf.flags import flag_kinds
+
+ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+
+
+def define_algorithm_flags(values: flags.FlagValues) -> None:
+    """Defines them, None where they are not given."""
+    flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "Which rates α are learned.", flag_values=values)
+    flags.DEFINE_float(
+        "alpha_init",
+        None,
+        "Initial value of all of α; by default 0.01 for MAML, else drawn from [0.005, 0.1] by "
+        "--seed.",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "first_order", None, "Whether to ignore second derivatives.", flag_values=values
+    )
+    flag_kinds.integer(
+        "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
+    )
+    flag_kinds.positive_float(
+        "temperature",
+        None,
+        "matching_nets: what cosines are multiplied by; by default 1, as in the paper.",
+        values,
+    )
+    flag_kinds.integer(
+        "train_ways",
+        None,
+        1,
+        "matching_nets, prototypical_nets: classes per task in training; by default --ways.",
+        values,
+    )
