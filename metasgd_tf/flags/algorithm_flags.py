@@ -29,10 +29,17 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
         "matching_nets: what cosines are multiplied by; by default 1, as in the paper.",
         values,
     )
+    flags.DEFINE_bool(
+        "full_context_embeddings",
+        None,
+        "matching_nets: whether an image's embedding depends on the whole support set.",
+        flag_values=values,
+    )
     flag_kinds.integer(
         "train_ways",
         None,
         1,
-        "matching_nets, prototypical_nets: classes per task in training; by default --ways.",
+        "matching_nets, prototypical_nets, siamese_nets: classes per task in training; by default "
+        "--ways.",
         values,
     )

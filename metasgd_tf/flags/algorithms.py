@@ -53,9 +53,12 @@ ALGORITHMS = {
     ),
     "anil": Algorithm("ANIL", SUPERVISED, _by_gradients("fixed", alpha_init=0.01)),
     "matching_nets": Algorithm(
-        "Matching Nets", CLASSIFICATION, {"train_ways": None, "temperature": 1.0}
+        "Matching Nets",
+        CLASSIFICATION,
+        {"train_ways": None, "temperature": 1.0, "full_context_embeddings": False},
     ),
     "prototypical_nets": Algorithm("Prototypical Nets", CLASSIFICATION, {"train_ways": None}),
+    "siamese_nets": Algorithm("Siamese Nets", CLASSIFICATION, {"train_ways": None}),
 }
 
 SOME_ALGORITHMS_FLAGS = tuple(

@@ -23,8 +23,8 @@ from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.families import Family, Part
 from trainers.learners.embedding import EmbeddingLearner
+from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
-from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import stream
 from trainers.supervised.evaluation import mean_and_ci95
 
@@ -172,7 +172,10 @@ def refuse_unadapted(run: LoadedRun, inner_steps: int | None) -> None:
 
 def batch_norm_of(learner: Learner) -> str | None:
     """Returns whose statistics a learner's batch normalisation uses; None if it has none."""
-    if isinstance(learner, MetaLearner | EmbeddingLearner) and learner.pure_model.batch_norms:
+    if (
+        isinstance(learner, FastWeightsLearner | EmbeddingLearner)
+        and learner.pure_model.batch_norms
+    ):
         return learner.batch_norm
     return "transductive" if learner.normalises_together else None
 

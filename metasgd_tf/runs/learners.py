@@ -14,6 +14,7 @@ from trainers.learners.learner import Learner
 from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.prototypical_nets import PrototypicalNets
+from trainers.learners.siamese_nets import SiameseNets
 from trainers.task_family import TaskFamily
 
 Builder = Callable[[keras.Model, Family, flags.FlagValues], Learner]
@@ -65,6 +66,8 @@ def _matching_nets(model: keras.Model, family: Family, settings: flags.FlagValue
         metrics=family.metrics,
         batch_norm=settings.batch_norm,
         temperature=settings.temperature,
+        full_context=settings.full_context_embeddings,
+        seed=settings.seed,
     )
 
 
@@ -72,6 +75,16 @@ def _prototypical_nets(model: keras.Model, family: Family, settings: flags.FlagV
     return PrototypicalNets(
         without_last_layer(model),
         family.loss,
+        family.output_size,
+        train_ways=settings.train_ways,
+        metrics=family.metrics,
+        batch_norm=settings.batch_norm,
+    )
+
+
+def _siamese_nets(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return SiameseNets(
+        without_last_layer(model),
         family.output_size,
         train_ways=settings.train_ways,
         metrics=family.metrics,
@@ -89,4 +102,5 @@ BUILDERS: dict[str, Builder] = {
     "anil": _by_gradients,
     "matching_nets": _matching_nets,
     "prototypical_nets": _prototypical_nets,
+    "siamese_nets": _siamese_nets,
 }

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -137,7 +138,10 @@ def _resources(learner: Learner) -> list[Any]:
         for value in vars(layer).values()
         if isinstance(value, tf.Variable | tf.saved_model.experimental.TrackableResource)
     ]
-    read = [*(v.value for v in learner.model.variables), *learner.variables, *of_layers]
+    keras_variables = [
+        v for v in learner.meta_variables if isinstance(v, keras.Variable)
+    ] + learner.model.variables
+    read = [*(v.value for v in keras_variables), *learner.variables, *of_layers]
     return list({id(resource): resource for resource in read}.values())
 
 

@@ -1,4 +1,4 @@
-"""Matching and Prototypical Nets through every command."""
+"""Matching, Prototypical and Siamese Nets through every command."""
 
 import json
 
@@ -9,7 +9,11 @@ import tensorflow as tf
 from tests.metasgd_tf.shell import assert_refused, command
 from tests.serving_exports import Loaded, drawings
 
-ALGORITHMS = ("matching_nets", "prototypical_nets")
+ALGORITHMS = {
+    "matching_nets": ["--full_context_embeddings"],
+    "prototypical_nets": [],
+    "siamese_nets": [],
+}
 
 
 @pytest.fixture(scope="module", params=ALGORITHMS)
@@ -20,7 +24,8 @@ def run(request, tmp_path_factory, omniglot_dir):
         "--task=omniglot",
         f"--data_dir={omniglot_dir}",
         f"--algorithm={request.param}",
-        "--model=tests.metasgd_tf.test_comparing_learners:network",
+        *ALGORITHMS[request.param],
+        "--model=tests.fast_network:network",
         "--ways=3",
         "--train_ways=6",
         "--shots=2",
@@ -31,23 +36,6 @@ def run(request, tmp_path_factory, omniglot_dir):
     )
     assert done.returncode == 0, done.stderr
     return path
-
-
-def network(input_shape, output_size, seed):
-    """Returns a network whose last layer is of no use to these learners."""
-    import keras
-
-    start = keras.initializers.GlorotUniform(seed)
-    return keras.Sequential(
-        [
-            keras.Input(input_shape),
-            keras.layers.AveragePooling2D(4),
-            keras.layers.Flatten(),
-            keras.layers.Dense(8, kernel_initializer=start),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dense(output_size),
-        ]
-    )
 
 
 def test_nothing_of_alpha_is_kept_or_shown(run):
@@ -68,6 +56,7 @@ def test_it_is_evaluated_after_the_support_set_only(run, omniglot_dir):
     assert done.returncode == 0, done.stderr
     report = json.loads((run / "evaluation.json").read_text())
     assert [row["inner_steps"] for row in report["results"]] == [1]
+    assert report["batch_norm"] == "transductive"
     lines = (run / "evaluation.csv").read_text().splitlines()
     assert len(lines) == 1 + 4
 

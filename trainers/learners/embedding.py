@@ -1,6 +1,6 @@
 """What learners that compare embeddings share: a query is answered by the support images near it.
 
-    Snell et al. 2017 (prototypes), Vinyals et al. 2016 (attention)
+    Snell et al. 2017 (prototypes), Vinyals et al. 2016 (attention), Koch et al. 2015 (pairs)
 
 Nothing is differentiated to learn a task, so that α has no place here.
 """
@@ -20,6 +20,9 @@ from trainers.stateless.pure_model import Output, PureModel
 
 State = dict[str, Any]
 
+ABSENT = -1e9
+"""The logit of a class that the support set has no image of."""
+
 
 class EmbeddingLearner(Learner):
     """Embeds a support set, keeps something of it, and compares embedded queries with that.
@@ -27,7 +30,8 @@ class EmbeddingLearner(Learner):
     Attributes:
       model: the embedding, a Keras model from [N, ...] to vectors [N, D].
       ways: classes of a task.
-      batch_norm: as `MetaLearner` has it.
+      batch_norm: as `FastWeightsLearner` has it.
+      own_variables: what is meta-trained besides the embedding, such as the weights of a distance.
     """
 
     predicts_unadapted = False
@@ -67,12 +71,13 @@ class EmbeddingLearner(Learner):
         self.batch_norm = batch_norm
         self.pure_model = PureModel(model)
         self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self.own_variables: list[keras.Variable | tf.Variable] = []
         self._train_ways = train_ways or ways
 
     @property
     def meta_variables(self) -> list[keras.Variable | tf.Variable]:
-        """The weights of the embedding."""
-        return list(self.pure_model.weights)
+        """The weights of the embedding, and the learner's own variables."""
+        return [*self.pure_model.weights, *self.own_variables]
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
@@ -85,17 +90,28 @@ class EmbeddingLearner(Learner):
         return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
 
     @abc.abstractmethod
-    def keep(self, embedded: tf.Tensor, classes: tf.Tensor) -> Any:
-        """Returns what is kept of a support set: a tensor, or a nested structure of them.
+    def keep(
+        self, embedded: tf.Tensor, classes: tf.Tensor, own: Sequence[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Returns what is kept of a support set.
 
         Args:
           embedded: [N, D].
           classes: which class each is of, [N, ways], ones and zeros.
+          own: values of `own_variables`.
         """
 
     @abc.abstractmethod
-    def logits(self, kept: Any, embedded: tf.Tensor) -> tf.Tensor:
+    def logits(
+        self, kept: dict[str, tf.Tensor], embedded: tf.Tensor, own: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """Returns logits [M, ways] of embedded queries [M, D]."""
+
+    def means_of_queries(
+        self, kept: dict[str, tf.Tensor], queries: Output, targets: Any, own: Sequence[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Returns the loss and the metrics of embedded queries, see `Learner.score`."""
+        return self.means(targets, self.logits(kept, queries.outputs, own), queries.penalty)
 
     def adapt(
         self,
@@ -113,7 +129,7 @@ class EmbeddingLearner(Learner):
           inputs: [N, ...].
           targets: class numbers, [N].
           steps: 0 or 1, which are the same: there is nothing before.
-          values: weights of the embedding to use in place of its own.
+          values: weights of the embedding and `own_variables` to use in place of their values.
           training: whether dropout is active, and tasks have the classes of meta-training.
           seed: [2], what dropout draws from.
 
@@ -124,7 +140,8 @@ class EmbeddingLearner(Learner):
         del steps
         embedded = self._embed(values, inputs, training=training, seed=seed)
         ways = self._train_ways if training else self.ways
-        state = {"kept": self.keep(embedded.outputs, tf.one_hot(targets, ways))}
+        classes = tf.one_hot(targets, ways, dtype=embedded.outputs.dtype)
+        state: State = {"kept": self.keep(embedded.outputs, classes, self._own(values))}
         if values is not None:
             state["values"] = list(values)
         if self.batch_norm == "support" and self.pure_model.batch_norms:
@@ -137,7 +154,8 @@ class EmbeddingLearner(Learner):
 
     def predict(self, state: State, inputs: Any) -> tf.Tensor:
         """Returns logits [M, ways] of query inputs [M, ...]."""
-        return self._answer(state, inputs, training=False, seed=None)[0]
+        queries = self._embed_queries(state, inputs, training=False, seed=None)
+        return self.logits(state["kept"], queries.outputs, self._own(state.get("values")))
 
     def score(
         self,
@@ -149,20 +167,20 @@ class EmbeddingLearner(Learner):
         seed: tf.Tensor | None = None,
     ) -> tuple[dict[str, tf.Tensor], list[tf.Tensor]]:
         """Returns the loss and the metrics on some examples, see `Learner.score`."""
-        logits, output = self._answer(state, inputs, training=training, seed=seed)
-        return self.means(targets, logits, output.penalty), output.state
+        queries = self._embed_queries(state, inputs, training=training, seed=seed)
+        own = self._own(state.get("values"))
+        return self.means_of_queries(state["kept"], queries, targets, own), queries.state
 
-    def _answer(
+    def _embed_queries(
         self, state: State, inputs: Any, *, training: bool, seed: tf.Tensor | None
-    ) -> tuple[tf.Tensor, Output]:
-        embedded = self._embed(
+    ) -> Output:
+        return self._embed(
             state.get("values"),
             inputs,
             training=training,
             seed=seed if seed is None else fold_in(seed, 1),
             statistics=state.get("statistics"),
         )
-        return self.logits(state["kept"], embedded.outputs), embedded
 
     def _embed(
         self,
@@ -173,8 +191,14 @@ class EmbeddingLearner(Learner):
         seed: tf.Tensor | None,
         statistics: list[tf.Tensor] | None = None,
     ) -> Output:
-        weights = values or [weight.value for weight in self.pure_model.weights]
+        count = len(self.pure_model.weights)
+        weights = values[:count] if values else [w.value for w in self.pure_model.weights]
         return self.pure_model(weights, inputs, training=training, seed=seed, statistics=statistics)
+
+    def _own(self, values: Sequence[tf.Tensor] | None) -> list[tf.Tensor]:
+        if values:
+            return list(values[len(self.pure_model.weights) :])
+        return [tf.convert_to_tensor(variable) for variable in self.own_variables]
 
 
 def without_last_layer(model: keras.Model) -> keras.Model:

@@ -1,16 +1,21 @@
 """Matching Networks: the classes of the support images, weighted by how similar these are.
 
-    a(x, x_i) = softmax_i(t · cos(f(x), f(x_i)))
+    a(x, x_i) = softmax_i(t · cos(f(x), g(x_i)))
     p(y | x) = Σ_i a(x, x_i) [y_i = y]
 
-Source: Vinyals et al. 2016, section 2.1, equations 1 and 2, with f = g and without full-context
-embeddings. The paper has no temperature: t = 1. Cosines lie in [−1, 1], so that the attention to
-the right image of 5 can then not exceed 0.65, and training is slow; a larger t lets it.
+Source: Vinyals et al. 2016, section 2.1, equations 1 and 2. Without full-context embeddings f = g
+is the embedding of one image; with them both depend on the whole support set, the order of its
+images included (`trainers.learners.full_context`). The paper has no temperature: t = 1. Cosines lie
+in [−1, 1], so that the attention to the right image of 5 can then not exceed 0.65, and training is
+slow; a larger t lets it.
 """
+
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from trainers.learners.embedding import EmbeddingLearner
+from trainers.learners.full_context import FullContext
 
 LEAST = 1e-30
 """Added to probabilities before their logarithm, for classes without an image."""
@@ -21,29 +26,44 @@ class MatchingNets(EmbeddingLearner):
 
     Attributes:
       temperature: t, by which cosines are multiplied.
+      context: the full-context embeddings; None without them.
     """
 
-    def __init__(self, *args, temperature: float = 1.0, **options):
+    def __init__(
+        self, *args, temperature: float = 1.0, full_context: bool = False, seed: int = 0, **options
+    ):
         """Wraps an embedding, see `EmbeddingLearner`.
 
         Args:
           *args: its arguments.
           temperature: t.
+          full_context: whether embeddings depend on the whole support set.
+          seed: what the weights of `context` are drawn by.
           **options: its options.
         """
         super().__init__(*args, **options)
         self.temperature = temperature
+        self.context = FullContext(self.model.output_shape[-1], seed) if full_context else None
+        if self.context is not None:
+            self.own_variables = list(self.context.weights)
 
-    def keep(self, embedded: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Returns the embeddings of length 1 [N, D], and their classes [N, ways]."""
-        return {
-            "embedded": tf.math.l2_normalize(embedded, axis=1),
-            "classes": tf.cast(classes, embedded.dtype),
-        }
+    def keep(
+        self, embedded: tf.Tensor, classes: tf.Tensor, own: Sequence[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Returns the embeddings [N, D], and their classes [N, ways]."""
+        if self.context is not None:
+            embedded = self.context.support(embedded, own)
+        return {"embedded": embedded, "classes": classes}
 
-    def logits(self, kept: dict[str, tf.Tensor], embedded: tf.Tensor) -> tf.Tensor:
+    def logits(
+        self, kept: dict[str, tf.Tensor], embedded: tf.Tensor, own: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """Returns the logarithms of the classes' attention, [M, ways]."""
-        queries = tf.math.l2_normalize(embedded, axis=1)
-        cosines = tf.matmul(queries, kept["embedded"], transpose_b=True)
+        if self.context is not None:
+            embedded = self.context.queries(embedded, kept["embedded"], own)
+        queries, support = (
+            tf.math.l2_normalize(rows, axis=1) for rows in (embedded, kept["embedded"])
+        )
+        cosines = tf.matmul(queries, support, transpose_b=True)
         attention = tf.nn.softmax(self.temperature * cosines, axis=1)
         return tf.math.log(tf.matmul(attention, kept["classes"]) + LEAST)

@@ -8,26 +8,30 @@ the images that are embedded together, or of the support set; the authors' own c
 averages when it evaluates.
 """
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
-from trainers.learners.embedding import EmbeddingLearner
-
-ABSENT = -1e9
-"""The logit of a class that the support set has no image of."""
+from trainers.learners.embedding import ABSENT, EmbeddingLearner
 
 
 class PrototypicalNets(EmbeddingLearner):
     """A learner that keeps the mean embedding of each class."""
 
-    def keep(self, embedded: tf.Tensor, classes: tf.Tensor) -> dict[str, tf.Tensor]:
+    def keep(
+        self, embedded: tf.Tensor, classes: tf.Tensor, own: Sequence[tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         """Returns the prototypes [ways, D], and how many images each is the mean of [ways]."""
-        classes = tf.cast(classes, embedded.dtype)
+        del own
         counts = tf.reduce_sum(classes, axis=0)
         sums = tf.matmul(classes, embedded, transpose_a=True)
         return {"prototypes": sums / tf.maximum(counts, 1.0)[:, tf.newaxis], "counts": counts}
 
-    def logits(self, kept: dict[str, tf.Tensor], embedded: tf.Tensor) -> tf.Tensor:
+    def logits(
+        self, kept: dict[str, tf.Tensor], embedded: tf.Tensor, own: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """Returns minus the squared distance of each query to each prototype, [M, ways]."""
+        del own
         distances = squared_distances(embedded, kept["prototypes"])
         return tf.where(kept["counts"] > 0, -distances, ABSENT)
 

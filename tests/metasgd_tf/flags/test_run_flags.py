@@ -97,12 +97,14 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         ("maml", ("fixed", 0.01, False, 1)),
         ("maml_first_order", ("fixed", 0.01, True, 1)),
         ("anil", ("fixed", 0.01, False, 1)),
-        ("matching_nets", (*[None] * 4, 1.0)),
+        ("matching_nets", (*[None] * 4, 1.0, False)),
         ("prototypical_nets", ()),
+        ("siamese_nets", ()),
     ],
 )
 def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
-    names = ("alpha", "alpha_init", "first_order", "inner_steps", "temperature", "train_ways")
+    names = ("alpha", "alpha_init", "first_order", "inner_steps", "temperature")
+    names += ("full_context_embeddings", "train_ways")
     expected += (None,) * (len(names) - len(expected))
     settings = run_flags.parse(["--task=omniglot", f"--algorithm={algorithm}"])
     resolved = run_flags.resolve(settings)
@@ -114,6 +116,7 @@ def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_flag_that_only_others_use_is_refused(algorithm):
     given = {"alpha": "fixed", "inner_steps": 2, "train_ways": 7, "temperature": 2.0}
+    given |= {"full_context_embeddings": True}
     for name, value in given.items():
         settings = run_flags.parse(
             ["--task=omniglot", f"--algorithm={algorithm}", f"--{name}={value}"]

@@ -22,6 +22,7 @@ from trainers.learners.learner import Learner
 from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.prototypical_nets import PrototypicalNets
+from trainers.learners.siamese_nets import SiameseNets
 from trainers.seeds import stream
 from trainers.stateless.pure_model import PureModel
 from trainers.supervised.meta_gradient import meta_gradient
@@ -87,6 +88,13 @@ def dense_model():
     )
 
 
+def small_conv():
+    """Returns a model that XLA does not compile, which would take long for an LSTM's loop."""
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Conv2D(2, 4, 4), keras.layers.Flatten(), keras.layers.Dense(3, "tanh")]
+    return keras.Sequential([keras.Input((8, 8, 1)), *layers])
+
+
 def meta_sgd(family, hidden=False, **options):
     model = dense_model()
     if hidden:
@@ -104,6 +112,10 @@ LEARNERS = {
     "matching_nets": lambda family: MatchingNets(
         dense_model(), family.loss, WAYS, metrics=family.metrics, temperature=5.0
     ),
+    "matching_nets_with_context": lambda family: MatchingNets(
+        small_conv(), family.loss, WAYS, metrics=family.metrics, full_context=True
+    ),
+    "siamese_nets": lambda family: SiameseNets(dense_model(), WAYS, metrics=family.metrics),
     "nearest_mean": lambda family: NearestMean(dense_model(), family.loss, family.metrics),
 }
 
