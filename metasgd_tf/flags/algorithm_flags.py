@@ -5,6 +5,7 @@ from absl import flags
 from metasgd_tf.flags import flag_kinds
 
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
+INNER_OPTIMIZERS = ("adam", "sgd")
 
 
 def define_algorithm_flags(values: flags.FlagValues) -> None:
@@ -22,6 +23,19 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
     )
     flag_kinds.integer(
         "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
+    )
+    flags.DEFINE_enum(
+        "inner_optimizer",
+        None,
+        INNER_OPTIMIZERS,
+        "reptile: the inner optimizer; by default adam, whose beta_1 is 0; sgd has no momentum.",
+        flag_values=values,
+    )
+    flag_kinds.positive_float(
+        "inner_rate", None, "reptile: the inner optimizer's rate; by default 0.001.", values
+    )
+    flag_kinds.integer(
+        "inner_batch", None, 1, "reptile: examples of an inner step; by default 10.", values
     )
     flag_kinds.positive_float(
         "temperature",

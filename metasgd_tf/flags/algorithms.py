@@ -59,6 +59,11 @@ ALGORITHMS = {
     ),
     "prototypical_nets": Algorithm("Prototypical Nets", CLASSIFICATION, {"train_ways": None}),
     "siamese_nets": Algorithm("Siamese Nets", CLASSIFICATION, {"train_ways": None}),
+    "reptile": Algorithm(
+        "Reptile",
+        SUPERVISED,
+        {"inner_optimizer": "adam", "inner_rate": 1e-3, "inner_batch": 10, "inner_steps": 5},
+    ),
 }
 
 SOME_ALGORITHMS_FLAGS = tuple(

@@ -14,6 +14,7 @@ from trainers.learners.learner import Learner
 from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.prototypical_nets import PrototypicalNets
+from trainers.learners.reptile import Reptile
 from trainers.learners.siamese_nets import SiameseNets
 from trainers.task_family import TaskFamily
 
@@ -92,6 +93,20 @@ def _siamese_nets(model: keras.Model, family: Family, settings: flags.FlagValues
     )
 
 
+def _reptile(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return Reptile(
+        model,
+        family.loss,
+        metrics=family.metrics,
+        inner_optimizer=settings.inner_optimizer,
+        inner_rate=settings.inner_rate,
+        inner_batch=settings.inner_batch,
+        inner_steps=settings.inner_steps,
+        batch_norm=settings.batch_norm,
+        seed=settings.seed,
+    )
+
+
 BUILDERS: dict[str, Builder] = {
     "meta_sgd": _by_gradients,
     "meta_sgd_first_order": _by_gradients,
@@ -103,4 +118,5 @@ BUILDERS: dict[str, Builder] = {
     "matching_nets": _matching_nets,
     "prototypical_nets": _prototypical_nets,
     "siamese_nets": _siamese_nets,
+    "reptile": _reptile,
 }

@@ -42,6 +42,8 @@ def evaluation(
         episode = episodes(number)
         support = episode.support_inputs, episode.support_targets
 
+        # Called, not inlined, so that a graph of fifty steps holds what it does once.
+        @tf.function(autograph=False, experimental_attributes={"_noinline": True})
         def scores(state: State) -> dict[str, tf.Tensor]:
             given, _ = learner.score(state, episode.query_inputs, episode.query_targets)
             return {name: tf.cast(given[name], tf.float32) for name in learner.scores}

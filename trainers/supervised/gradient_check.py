@@ -16,7 +16,9 @@ import tensorflow as tf
 
 from trainers.compiling import log
 from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.learners.learner import Learner
+from trainers.learners.reptile import Reptile
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.stateless.tested_layers import untested_layers
 from trainers.update_rule import Tensors
@@ -73,8 +75,13 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
       episode: a task.
 
     Raises:
-      InputError: if the loss does not depend on one of the weights.
+      InputError: if the loss does not depend on one of the weights, or the outer step is no
+        derivative of it.
     """
+    if isinstance(learner, Reptile):
+        raise InputError(
+            "check_gradients: the outer step of Reptile is no derivative of a loss; leave it out"
+        )
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
 
     def loss(moved: Tensors) -> float:

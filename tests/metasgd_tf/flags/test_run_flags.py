@@ -12,7 +12,7 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.flags import algorithm_flags, run_flags, task_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from trainers.learners import alpha
+from trainers.learners import alpha, inner_optimizers
 
 ROOT = pathlib.Path(__file__).parents[3]
 CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
@@ -97,14 +97,15 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         ("maml", ("fixed", 0.01, False, 1)),
         ("maml_first_order", ("fixed", 0.01, True, 1)),
         ("anil", ("fixed", 0.01, False, 1)),
-        ("matching_nets", (*[None] * 4, 1.0, False)),
+        ("reptile", (None, None, None, 5, "adam", 0.001, 10)),
+        ("matching_nets", (*[None] * 7, 1.0, False)),
         ("prototypical_nets", ()),
         ("siamese_nets", ()),
     ],
 )
 def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
-    names = ("alpha", "alpha_init", "first_order", "inner_steps", "temperature")
-    names += ("full_context_embeddings", "train_ways")
+    names = ("alpha", "alpha_init", "first_order", "inner_steps", "inner_optimizer")
+    names += ("inner_rate", "inner_batch", "temperature", "full_context_embeddings", "train_ways")
     expected += (None,) * (len(names) - len(expected))
     settings = run_flags.parse(["--task=omniglot", f"--algorithm={algorithm}"])
     resolved = run_flags.resolve(settings)
@@ -116,7 +117,7 @@ def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_flag_that_only_others_use_is_refused(algorithm):
     given = {"alpha": "fixed", "inner_steps": 2, "train_ways": 7, "temperature": 2.0}
-    given |= {"full_context_embeddings": True}
+    given |= {"full_context_embeddings": True, "inner_optimizer": "sgd", "inner_batch": 3}
     for name, value in given.items():
         settings = run_flags.parse(
             ["--task=omniglot", f"--algorithm={algorithm}", f"--{name}={value}"]
@@ -147,8 +148,9 @@ def test_flags_after_a_flagfile_override_it():
     assert (settings.shots, settings.queries, settings.algorithm) == (3, 10, "maml")
 
 
-def test_the_kinds_of_alpha_are_the_trainers():
+def test_the_kinds_of_alpha_and_inner_optimizers_are_the_trainers():
     assert algorithm_flags.ALPHA_KINDS == alpha.KINDS
+    assert tuple(inner_optimizers.INNER_OPTIMIZERS) == algorithm_flags.INNER_OPTIMIZERS
 
 
 def test_momentum_is_that_of_sgd_alone():
@@ -178,6 +180,7 @@ def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():
         "--split_seed=-1",
         "--alpha=per_neuron",
         "--momentum=1.5",
+        "--inner_batch=0",
         "--image_size=7",
         "--image_channels=2",
     ],
