@@ -21,7 +21,7 @@ def adapt(
     alpha: Sequence[tf.Tensor],
     steps: int = 1,
     *,
-    first_order: bool = False,
+    first_order: bool | tf.Tensor = False,
     names: Sequence[str] | None = None,
 ) -> Tensors:
     """Returns the fast weights θ' after `steps` updates θ ← θ − α ∘ ∇L(θ).
@@ -37,7 +37,7 @@ def adapt(
       alpha: one learning rate for each weight, of its shape or broadcastable to it.
       steps: how many updates to make; 0 returns θ.
       first_order: whether to treat the inner gradient as a constant in the outer one (first-order
-        MAML, Finn et al. 2017, section 5.2).
+        MAML, Finn et al. 2017, section 5.2); a scalar tensor where that changes in training.
       names: the names of the weights, for error messages.
 
     Raises:
@@ -46,7 +46,9 @@ def adapt(
     weights = [tf.convert_to_tensor(weight) for weight in theta]
     for step in range(steps):
         gradient = gradients(lambda w, step=step: loss(w, step), weights, names)  # type: ignore[misc]
-        if first_order:
+        if tf.is_tensor(first_order):
+            gradient = [tf.where(first_order, tf.stop_gradient(g), g) for g in gradient]
+        elif first_order:
             gradient = [tf.stop_gradient(g) for g in gradient]
         weights = [w - a * g for w, a, g in zip(weights, alpha, gradient, strict=True)]
     return weights
@@ -60,6 +62,13 @@ def gradients(
     Raises:
       InputError: if the loss does not depend on some weight, which the message names.
     """
+    return loss_and_gradients(loss, weights, names)[1]
+
+
+def loss_and_gradients(
+    loss: Callable[[Tensors], tf.Tensor], weights: Tensors, names: Sequence[str] | None = None
+) -> tuple[tf.Tensor, Tensors]:
+    """Returns L at `weights`, and what `gradients` gives."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
         value = loss(weights)
@@ -72,4 +81,4 @@ def gradients(
                 "the weight from the model, set its layer's trainable=False, or use it"
             )
     # An embedding's gradient arrives as IndexedSlices, which α ∘ ∇L cannot multiply.
-    return [tf.convert_to_tensor(g) for g in gradient]
+    return value, [tf.convert_to_tensor(g) for g in gradient]

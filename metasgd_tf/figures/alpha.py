@@ -12,7 +12,6 @@ from metasgd_tf import tasks
 from metasgd_tf.figures import style
 from metasgd_tf.runs.evaluation import restored_learner
 from trainers.errors import InputError
-from trainers.learners.meta_sgd import MetaLearner
 
 BINS = 60
 SHOWN = (0.001, 0.999)
@@ -64,9 +63,9 @@ def alpha_distributions(model_dirs: Sequence[str], checkpoint: str = "last") -> 
 def _read(run: style.Run, checkpoint: str) -> Rates:
     family = tasks.from_flags(run.settings, ("test",))
     learner, _ = restored_learner(family, run.settings, run.model_dir, checkpoint)
-    if not isinstance(learner, MetaLearner):
-        raise InputError(f"model_dirs={run.model_dir}: its learner has no α; name runs that have")
     alpha = learner.alpha
+    if alpha is None:
+        raise InputError(f"model_dirs={run.model_dir}: its learner has no α; name runs that have")
     values = alpha.by_layer(alpha.per_weight(alpha.rates))
     return Rates(alpha.initial_value, {layer: value.numpy() for layer, value in values.items()})
 

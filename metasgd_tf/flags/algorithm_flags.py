@@ -14,8 +14,8 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "alpha_init",
         None,
-        "Initial value of all of α; by default 0.01 for MAML, else drawn from [0.005, 0.1] by "
-        "--seed.",
+        "Initial value of all of α; by default 0.01 for MAML, 0.1 for maml_plus_plus, else drawn "
+        "from [0.005, 0.1] by --seed.",
         flag_values=values,
     )
     flags.DEFINE_bool(
@@ -23,6 +23,22 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
     )
     flag_kinds.integer(
         "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
+    )
+    flag_kinds.integer(
+        "multi_step_iterations",
+        None,
+        0,
+        "maml_plus_plus: meta-iterations in which the losses after all inner steps count, more and "
+        "more the last; by default 5000.",
+        values,
+    )
+    flag_kinds.integer(
+        "first_order_iterations",
+        None,
+        0,
+        "maml_plus_plus: meta-iterations that ignore second derivatives, the first ones; by "
+        "default 0.",
+        values,
     )
     flags.DEFINE_enum(
         "inner_optimizer",

@@ -52,6 +52,17 @@ ALGORITHMS = {
         "first-order MAML", EVERY_KIND, _by_gradients("fixed", first_order=True, alpha_init=0.01)
     ),
     "anil": Algorithm("ANIL", SUPERVISED, _by_gradients("fixed", alpha_init=0.01)),
+    "maml_plus_plus": Algorithm(
+        "MAML++",
+        SUPERVISED,
+        {
+            "alpha_init": 0.1,
+            "inner_steps": 5,
+            "multi_step_iterations": 5000,
+            "first_order_iterations": 0,
+        },
+    ),
+    "meta_lstm": Algorithm("Meta-LSTM", SUPERVISED, {"inner_steps": 12}),
     "matching_nets": Algorithm(
         "Matching Nets",
         CLASSIFICATION,

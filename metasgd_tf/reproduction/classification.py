@@ -106,7 +106,7 @@ def _train(output: pathlib.Path, config: str, inner_steps: int) -> Trained:
 
 def _negative_share(run: LoadedRun) -> dict[str, float] | None:
     alpha = run.learner.alpha
-    if not alpha.learned:
+    if alpha is None or not alpha.learned:
         return None
     layers = alpha.by_layer(alpha.per_weight(alpha.rates))
     return {name: float(np.mean(values.numpy() < 0)) for name, values in layers.items()}

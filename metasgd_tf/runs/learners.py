@@ -11,7 +11,9 @@ from trainers.families import Family
 from trainers.learners.anil import last_layer
 from trainers.learners.embedding import without_last_layer
 from trainers.learners.learner import Learner
+from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.matching_nets import MatchingNets
+from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.learners.reptile import Reptile
@@ -54,6 +56,30 @@ def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues
         first_order=settings.first_order,
         batch_norm=settings.batch_norm,
         adapted=last_layer(model) if settings.algorithm == "anil" else None,
+        seed=settings.seed,
+    )
+
+
+def _maml_plus_plus(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return MamlPlusPlus(
+        model,
+        family.loss,
+        metrics=family.metrics,
+        alpha_init=settings.alpha_init,
+        inner_steps=settings.inner_steps,
+        multi_step_iterations=settings.multi_step_iterations,
+        first_order_iterations=settings.first_order_iterations,
+        batch_norm=settings.batch_norm,
+    )
+
+
+def _meta_lstm(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return MetaLstm(
+        model,
+        family.loss,
+        metrics=family.metrics,
+        inner_steps=settings.inner_steps,
+        batch_norm=settings.batch_norm,
         seed=settings.seed,
     )
 
@@ -115,6 +141,8 @@ BUILDERS: dict[str, Builder] = {
     "maml": _by_gradients,
     "maml_first_order": _by_gradients,
     "anil": _by_gradients,
+    "maml_plus_plus": _maml_plus_plus,
+    "meta_lstm": _meta_lstm,
     "matching_nets": _matching_nets,
     "prototypical_nets": _prototypical_nets,
     "siamese_nets": _siamese_nets,

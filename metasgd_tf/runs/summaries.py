@@ -25,7 +25,6 @@ from trainers.errors import InputError
 from trainers.families import Family, Part
 from trainers.learners.alpha import Alpha
 from trainers.learners.learner import Learner
-from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, stream
 
 SPLITS = ("train", "validation")
@@ -79,8 +78,9 @@ class Summaries:
         Returns:
           The family's metric on the validation tasks after adaptation.
         """
-        if isinstance(self._learner, MetaLearner) and self._learner.alpha.learned:
-            self._write_alpha(step, self._learner.alpha)
+        alpha = self._learner.alpha
+        if alpha is not None and alpha.learned:
+            self._write_alpha(step, alpha)
         return self._write_scores(step)
 
     def task(self, step: int) -> None:

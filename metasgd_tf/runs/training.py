@@ -17,7 +17,6 @@ from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
-from trainers.learners.meta_sgd import MetaLearner
 from trainers.progress import Progress
 from trainers.supervised.meta_trainer import MetaTrainer
 
@@ -73,7 +72,7 @@ def train_run(
         tf.config.experimental.enable_op_determinism()
     family = tasks.from_flags(settings, ("train", "validation"))
     learner = build_learner(family, settings)
-    if isinstance(learner, MetaLearner):
+    if learner.alpha is not None:
         settings.alpha_init = learner.alpha.initial_value
     trainer = family.trainer(
         learner,

@@ -3,10 +3,11 @@
 `serving_default` adapts and answers within one request, `classify_images` does so for encoded
 images, `adapt` and `predict` do it in two requests, for clients that ask of one task repeatedly.
 
-They make the run's own number of inner steps. Of a learner that learns by gradients, beside each
-one that adapts stands another, its name followed by `_steps`, which takes the number as a further
-input, `inner_steps`, with that default. There are two because not every loader honours a
-signature's default, and those that do not would demand the input of every client.
+They make the run's own number of inner steps. Of a learner whose steps are all alike, a
+`MetaLearner`, beside each one that adapts stands another, its name followed by `_steps`, which
+takes the number as a further input, `inner_steps`, with that default. There are two because not
+every loader honours a signature's default, and those that do not would demand the input of every
+client.
 
 A policy has `serving_default` alone, of trajectories instead of a support set.
 """

@@ -75,8 +75,8 @@ def export_learner(
 ) -> pathlib.Path:
     """Writes a learner that was trained from Python as the next version of an export.
 
-    It has the signatures of a run's export: `serving_default`, `adapt` and `predict`, and where the
-    learner takes gradient steps `serving_default_steps` and `adapt_steps`.
+    It has the signatures of a run's export: `serving_default`, `adapt` and `predict`, and of a
+    `MetaLearner` `serving_default_steps` and `adapt_steps`.
 
     Args:
       learner: the learner; its variables are written as they are.

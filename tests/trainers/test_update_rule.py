@@ -55,6 +55,13 @@ def test_meta_gradient_is_the_one_worked_out_by_hand(steps, first_order, fast, g
     np.testing.assert_allclose(found, gradient, rtol=1e-12)
 
 
+@pytest.mark.parametrize("first_order", [False, True])
+def test_the_order_may_be_a_tensor(first_order):
+    compute = tf.function(query_gradient)
+    found = compute(2, tf.constant(first_order))[1]
+    np.testing.assert_array_equal(found, compute(2, first_order)[1])
+
+
 def test_no_step_returns_theta():
     np.testing.assert_array_equal(adapt(support_loss, THETA, ALPHA, 0), THETA)
 

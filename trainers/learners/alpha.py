@@ -37,7 +37,14 @@ class Alpha(tf.Module):
       rates: the variables, in the order of the weights that first use them.
     """
 
-    def __init__(self, kind: str, weights: Sequence[keras.Variable], initial_value: float):
+    def __init__(
+        self,
+        kind: str,
+        weights: Sequence[keras.Variable],
+        initial_value: float,
+        *,
+        steps: int | None = None,
+    ):
         """Creates the variables.
 
         Args:
@@ -45,6 +52,8 @@ class Alpha(tf.Module):
           weights: the model's trainable variables, each with a `path` as Keras gives it; the part
             before the last `/` names the layer.
           initial_value: the initial value of every entry.
+          steps: how many inner steps have rates of their own, which are then the first dimension
+            of every variable; all share theirs if not given.
 
         Raises:
           InputError: for an unknown kind.
@@ -63,6 +72,7 @@ class Alpha(tf.Module):
             if key not in seen:
                 seen[key] = len(self.rates)
                 shape = weight.shape if kind == "per_weight" else ()
+                shape = shape if steps is None else (steps, *shape)
                 rate = tf.Variable(
                     tf.fill(shape, tf.constant(initial_value, weight.dtype)),
                     trainable=kind != "fixed",

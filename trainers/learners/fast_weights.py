@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
-from trainers.learners.alpha import Alpha
 from trainers.learners.learner import Learner, Score
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import refuse_unknown
@@ -30,10 +29,7 @@ class FastWeightsLearner(Learner):
       adapted: the numbers of the weights that inner steps change, in the order of `theta`.
       batch_norm: whose statistics batch normalisation uses, one of
         `trainers.stateless.batch_norm.BATCH_NORMS`.
-      alpha: the rates of inner steps, for learners that have such.
     """
-
-    alpha: Alpha | None = None
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from trainers.episodes import Episode
+from trainers.learners.alpha import Alpha
 from trainers.seeds import fold_in
 
 State: TypeAlias = Any
@@ -29,6 +30,7 @@ class Learner(tf.Module, abc.ABC):
       inner_steps: updates to learn a task; 1 if a task is learned at once.
       predicts_unadapted: whether it can predict before it has seen the support set.
       differentiates_twice: whether the meta-gradient takes second derivatives of the model.
+      alpha: the rates of inner steps, for learners that have such.
     """
 
     model: keras.Model
@@ -36,6 +38,7 @@ class Learner(tf.Module, abc.ABC):
     inner_steps: int = 1
     predicts_unadapted: bool = True
     differentiates_twice: bool = False
+    alpha: Alpha | None = None
 
     @property
     @abc.abstractmethod

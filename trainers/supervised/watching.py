@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.learners.learner import Learner
-from trainers.learners.meta_sgd import MetaLearner
 from trainers.progress import Progress
 
 POINTS = 100
@@ -41,7 +40,7 @@ def curves(
     def write(done: int, scores: Mapping[str, float]) -> None:
         scalars = {f"training/{name}": score for name, score in scores.items()}
         histograms: dict[str, np.ndarray] = {}
-        if isinstance(learner, MetaLearner) and learner.alpha.learned:
+        if learner.alpha is not None and learner.alpha.learned:
             of_alpha, histograms = learner.alpha.statistics()
             scalars |= of_alpha
         with writer.as_default(done):

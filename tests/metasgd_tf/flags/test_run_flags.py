@@ -97,6 +97,8 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         ("maml", ("fixed", 0.01, False, 1)),
         ("maml_first_order", ("fixed", 0.01, True, 1)),
         ("anil", ("fixed", 0.01, False, 1)),
+        ("maml_plus_plus", (None, 0.1, None, 5)),
+        ("meta_lstm", (None, None, None, 12)),
         ("reptile", (None, None, None, 5, "adam", 0.001, 10)),
         ("matching_nets", (*[None] * 7, 1.0, False)),
         ("prototypical_nets", ()),
@@ -118,6 +120,7 @@ def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
 def test_a_flag_that_only_others_use_is_refused(algorithm):
     given = {"alpha": "fixed", "inner_steps": 2, "train_ways": 7, "temperature": 2.0}
     given |= {"full_context_embeddings": True, "inner_optimizer": "sgd", "inner_batch": 3}
+    given |= {"multi_step_iterations": 0, "first_order_iterations": 7}
     for name, value in given.items():
         settings = run_flags.parse(
             ["--task=omniglot", f"--algorithm={algorithm}", f"--{name}={value}"]

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from models.conv4 import conv4
 from trainers.errors import InputError
@@ -42,6 +43,20 @@ def test_only_per_weight_rates_have_the_weights_shapes(kind):
         assert shapes == [(2, 3), (3,), (3, 1), (1,)]
     else:
         assert set(shapes) == {()}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_step_may_have_rates_of_its_own(kind):
+    alone, made = Alpha(kind, weights(), 0.25), Alpha(kind, weights(), 0.25, steps=3)
+    for one, several in zip(alone.rates, made.rates, strict=True):
+        np.testing.assert_array_equal(several, np.stack([one] * 3))
+    made.rates[0].assign_add(tf.ones_like(made.rates[0]))
+    found = made.by_layer(made.per_weight(made.rates))
+    assert {layer: values.shape[0] for layer, values in found.items()} == {
+        layer: 3 * values.shape[0]
+        for layer, values in alone.by_layer(alone.per_weight(alone.rates)).items()
+    }
+    assert found["a"][0] == 1.25
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -19,7 +19,9 @@ from models.conv4 import conv4
 from trainers.checkpoints import RunCheckpoints
 from trainers.families import Part
 from trainers.learners.learner import Learner
+from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.matching_nets import MatchingNets
+from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.learners.reptile import Reptile
@@ -96,6 +98,13 @@ def small_conv():
     return keras.Sequential([keras.Input((8, 8, 1)), *layers])
 
 
+def normalised_model():
+    model = dense_model()
+    model.add(keras.layers.BatchNormalization())
+    model.add(keras.layers.Dense(WAYS))
+    return model
+
+
 def meta_sgd(family, hidden=False, **options):
     model = dense_model()
     if hidden:
@@ -107,6 +116,12 @@ LEARNERS = {
     "meta_sgd": meta_sgd,
     "maml": lambda family: meta_sgd(family, alpha="fixed", inner_steps=2),
     "anil": lambda family: meta_sgd(family, alpha="fixed", adapted=[2, 3], hidden=True),
+    "maml_plus_plus": lambda family: MamlPlusPlus(
+        normalised_model(), family.loss, metrics=family.metrics, inner_steps=2, alpha_init=0.05
+    ),
+    "meta_lstm": lambda family: MetaLstm(
+        dense_model(), family.loss, metrics=family.metrics, inner_steps=2
+    ),
     "prototypical_nets": lambda family: PrototypicalNets(
         dense_model(), family.loss, WAYS, metrics=family.metrics
     ),
@@ -122,8 +137,9 @@ LEARNERS = {
     ),
     "nearest_mean": lambda family: NearestMean(dense_model(), family.loss, family.metrics),
 }
-OF_ANOTHER_GRADIENT = {"reptile"}
-"""Learners whose outer loop does not descend the loss that is shown."""
+OF_ANOTHER_GRADIENT = {"meta_lstm", "reptile"}
+"""Learners whose outer loop does not descend the loss that is shown, or takes parts of it for
+constants; their own tests have numbers to compare with."""
 
 
 COMPILED = "meta_sgd"

@@ -1,0 +1,232 @@
+"""MAML++: MAML with a rate for each layer and step, and a loss after each step.
+
+    θ_{t+1} = θ_t − α_{l,t} ∇L(θ_t; γ_t, β_t)        for a weight of layer l, t = 0 … N − 1
+    outer loss = Σ_t w_t L_query(θ_{t+1}; γ_t, β_t)
+
+* α has one entry for each layer and step. It is learned.
+* γ and β of batch normalisation are learned for each step and are not changed by inner steps. Those
+  of step t serve its support set and the query set after it. The model's own are those of step 0.
+* Each pass normalises by the statistics of its own batch, so that those of one step never reach
+  another. The authors keep running averages for each step as well, and never use them.
+* w starts at 1 / N each and moves to the last step over the first iterations, see `loss_weights`.
+* The gradient in an inner step is a constant to the outer loop during the first iterations.
+
+Source: Antoniou, Edwards and Storkey 2019, section 4, and their published code, where a "layer" of
+α is one tensor and epochs are counted instead of iterations. A query set before adaptation is
+answered with γ and β of step 0, and steps after the Nth repeat its rates, γ and β; the paper has
+neither.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainers.episodes import Episode
+from trainers.errors import InputError
+from trainers.learners.alpha import Alpha
+from trainers.learners.fast_weights import FastWeightsLearner
+from trainers.learners.learner import Score
+from trainers.seeds import fold_in
+from trainers.update_rule import Tensors, adapt
+
+LEAST = 0.03
+"""Of the first weights, the share that the weight of a step's loss does not fall below."""
+
+
+class MamlPlusPlus(FastWeightsLearner):
+    """A Keras model that learns a task in some steps of gradient descent, each with its own rates.
+
+    Attributes:
+      alpha: the rates, a variable [inner_steps] for each layer.
+      later: for each γ and β of the model, those of the steps after the first,
+        [inner_steps − 1, ...]; empty where there is one step.
+      multi_step_iterations: meta-iterations until only the last step's loss counts.
+      first_order_iterations: meta-iterations without second derivatives.
+    """
+
+    alpha: Alpha
+    differentiates_twice = True
+
+    def __init__(
+        self,
+        model: keras.Model,
+        loss: str | Score,
+        *,
+        metrics: Mapping[str, Score] | None = None,
+        alpha_init: float = 0.1,
+        inner_steps: int = 5,
+        multi_step_iterations: int = 0,
+        first_order_iterations: int = 0,
+        batch_norm: str = "transductive",
+    ):
+        """Wraps a model, see `FastWeightsLearner`.
+
+        Args:
+          model: any built Keras 3 model.
+          loss: as `FastWeightsLearner` takes it.
+          metrics: further scores of (targets, outputs) by name.
+          alpha_init: the initial value of every rate.
+          inner_steps: updates on the support set, at least 1.
+          multi_step_iterations: see the class; 0 for the last step's loss from the beginning.
+          first_order_iterations: see the class; 0 for second derivatives from the beginning.
+          batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`.
+
+        Raises:
+          InputError: as `FastWeightsLearner` does, or for a model that only normalises.
+        """
+        super().__init__(
+            model, loss, metrics=metrics, inner_steps=inner_steps, batch_norm=batch_norm
+        )
+        norms = {id(v) for layer in self.pure_model.batch_norms for v in layer.trainable_variables}
+        numbers = range(len(self.theta))
+        self._normalising = [n for n in numbers if id(self.theta[n]) in norms]
+        self.adapted = [n for n in numbers if n not in self._normalising]
+        if not self.adapted:
+            raise InputError(
+                f"model={model.name!r}: all its weights are of batch normalisation, which inner "
+                "steps do not change; should have others"
+            )
+        self.multi_step_iterations = multi_step_iterations
+        self.first_order_iterations = first_order_iterations
+        adapted = self._of_adapted(self.theta)
+        self.alpha = Alpha("per_layer", adapted, alpha_init, steps=inner_steps)
+        several = self._normalising if inner_steps > 1 else []
+        self.later = [_repeated(self.theta[number], inner_steps - 1) for number in several]
+
+    @property
+    def meta_variables(self) -> list[keras.Variable | tf.Variable]:
+        """θ with γ and β of step 0, the rates, and γ and β of later steps."""
+        return [*self.theta, *self.alpha.rates, *self.later]
+
+    def adapt(
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        steps: int | None = None,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> Tensors:
+        """Learns a task by `steps` updates on a support set, see `Learner.adapt`.
+
+        Returns:
+          One tensor for each weight, where γ and β are those that queries are answered with. If
+          batch normalisation uses the support set's statistics, these follow.
+        """
+        steps = self.inner_steps if steps is None else steps
+        weights = self._fast_weights(inputs, targets, steps, values, training, seed)
+        return self._state(weights[-1], inputs)
+
+    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
+        """Returns the states before adaptation and after each of `steps` updates."""
+        every = self._fast_weights(inputs, targets, steps)
+        return [self._state(weights, inputs) for weights in every]
+
+    def objective(
+        self, values: Sequence[tf.Tensor], episode: Episode, seed: tf.Tensor, iteration: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Returns the weighted losses after each step, and the scores after the last.
+
+        See `Learner.objective`.
+        """
+        inputs, queries = episode.support_inputs, (episode.query_inputs, episode.query_targets)
+        annealed = self.first_order_iterations > 0
+        *earlier, last = self._fast_weights(
+            inputs,
+            episode.support_targets,
+            self.inner_steps,
+            values,
+            training=True,
+            seed=fold_in(seed, 0),
+            first_order=iteration < self.first_order_iterations if annealed else False,
+        )
+
+        def scored(weights: Tensors, number: int) -> tuple[dict[str, tf.Tensor], Tensors]:
+            state = self._state(weights, inputs)
+            return self.score(state, *queries, training=True, seed=fold_in(seed, number))
+
+        scores, moving = scored(last, 1)
+        loss = scores["loss"]
+        if self.multi_step_iterations == 0 or self.inner_steps == 1:
+            return loss, scores, moving
+        shares = loss_weights(self.inner_steps, iteration, self.multi_step_iterations)
+        *early_shares, last_share = tf.unstack(tf.cast(shares, loss.dtype))
+
+        def early_loss() -> tf.Tensor:
+            losses = [scored(w, 2 + step)[0]["loss"] for step, w in enumerate(earlier[1:])]
+            return tf.add_n([s * each for s, each in zip(early_shares, losses, strict=True)])
+
+        # Most iterations come after the annealing, and need one pass over the query set only.
+        annealing = iteration < self.multi_step_iterations
+        early = tf.cond(annealing, early_loss, lambda: tf.zeros((), loss.dtype))
+        return early + last_share * loss, scores, moving
+
+    def _fast_weights(
+        self,
+        inputs: Any,
+        targets: Any,
+        steps: int,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+        first_order: bool | tf.Tensor = False,
+    ) -> list[Tensors]:
+        """Returns all weights before adaptation and after each of `steps` updates."""
+        given = [tf.convert_to_tensor(value) for value in values or self.meta_variables]
+        count, rated = len(self.theta), len(self.theta) + len(self.alpha.rates)
+        theta, later = given[:count], given[rated:]
+        rates = self.alpha.per_weight(given[count:rated])
+        loss = self._support_loss(inputs, targets, training, seed)
+        made = [theta]
+        for step in range(steps):
+            own = min(step, self.inner_steps - 1)
+            weights = self._normalising_as_in(own, made[-1], later)
+
+            def own_loss(changed: Tensors, _: int, weights=weights, step=step) -> tf.Tensor:
+                return loss(self._with_adapted(weights, changed), step)
+
+            changed = adapt(
+                own_loss,
+                self._of_adapted(weights),
+                [rate[own] for rate in rates],
+                first_order=first_order,
+                names=self._of_adapted(self.pure_model.names),
+            )
+            made.append(self._with_adapted(weights, changed))
+        return made
+
+    def _normalising_as_in(self, step: int, weights: Tensors, later: Tensors) -> Tensors:
+        """Returns `weights` with γ and β of a step, where those before step 1 are there already."""
+        own = list(weights)
+        if step:
+            for number, values in zip(self._normalising, later, strict=True):
+                own[number] = values[step - 1]
+        return own
+
+
+def _repeated(weight: keras.Variable, count: int) -> tf.Variable:
+    """Returns a variable of so many copies of a weight, [count, ...]."""
+    path = f"later/{weight.path}"
+    # Optimizers of Keras name variables after it, which may have no slash.
+    made = tf.Variable(tf.stack([weight.value] * count), name=path.replace("/", "_"))
+    made.path = path  # As Keras's variables have one.
+    return made
+
+
+def loss_weights(steps: int, iteration: tf.Tensor, annealing: int) -> tf.Tensor:
+    """Returns the weights w of the query losses after each step, [steps], float32; their sum is 1.
+
+    With N steps and E iterations of annealing, at iteration e < E those of all steps but the last
+    are max(1/N − e/(N E), 0.03/N), and the last has the rest. From E on it has all.
+
+    Args:
+      steps: N.
+      iteration: e, meta-iterations done before, a scalar.
+      annealing: E, at least 1.
+    """
+    progress = tf.cast(iteration, tf.float32) / annealing
+    early = tf.where(progress < 1.0, tf.maximum(1.0 - progress, LEAST) / steps, 0.0)
+    return tf.concat([tf.repeat(early, steps - 1), [1.0 - (steps - 1) * early]], axis=0)
