@@ -18,7 +18,8 @@ from typing import Any
 from absl import flags
 
 from metasgd_tf import command_line
-from metasgd_tf.reproduction import compared, published
+from metasgd_tf.reproduction import published
+from metasgd_tf.reproduction.systems import compared
 
 TABLE = flags.DEFINE_enum("table", None, ["1", "2", "3", "4"], "Which table of the paper.")
 WRITE_DOCS = flags.DEFINE_bool(
@@ -123,14 +124,14 @@ def _reproduce() -> None:
 
 
 def _compare() -> None:
-    from metasgd_tf.reproduction import systems, systems_markdown
+    from metasgd_tf.reproduction.systems import running, systems_markdown
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()
     number = int(TABLE.value)
     output_dir = OUTPUT_DIR.value or f"runs/table{number}"
     chosen = compared.chosen(number, ALGORITHMS.value, _chosen_cells(number, CELLS.value))
-    print(systems_markdown.whole(systems.reproduce(number, output_dir, chosen)), end="")
+    print(systems_markdown.whole(running.reproduce(number, output_dir, chosen)), end="")
     print(f"\nwritten to {output_dir}/table{number}_systems.json and .md")
 
 

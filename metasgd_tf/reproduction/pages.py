@@ -20,9 +20,9 @@ from metasgd_tf.reproduction import (
     headline,
     markdown,
     measurements,
-    systems_markdown,
 )
 from metasgd_tf.reproduction.evaluations import Read
+from metasgd_tf.reproduction.systems import systems_markdown
 from trainers.errors import InputError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

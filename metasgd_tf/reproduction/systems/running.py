@@ -11,12 +11,12 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
-from metasgd_tf.reproduction import systems_markdown
-from metasgd_tf.reproduction.adapting_speed import tasks_per_second
-from metasgd_tf.reproduction.compared import TASKS, cells, config
 from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import CELLS, TABLES
-from metasgd_tf.reproduction.published_systems import EVALUATION_STEPS, figure
+from metasgd_tf.reproduction.systems import systems_markdown
+from metasgd_tf.reproduction.systems.adapting_speed import tasks_per_second
+from metasgd_tf.reproduction.systems.compared import TASKS, cells, config
+from metasgd_tf.reproduction.systems.published_systems import EVALUATION_STEPS, figure
 from metasgd_tf.runs.comparison import differing_tasks, paired_difference
 from metasgd_tf.runs.evaluation import (
     Evaluation,

@@ -12,7 +12,7 @@ import tensorflow as tf
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import classification as image_classification
-from metasgd_tf.reproduction import adapting_speed, systems, systems_markdown
+from metasgd_tf.reproduction.systems import adapting_speed, running, systems_markdown
 from metasgd_tf.runs.evaluation import Evaluation, load_run
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.tasks import omniglot
@@ -65,8 +65,8 @@ def output(tmp_path_factory):
         patch.setattr(omniglot, "load_drawings", lambda data_dir: drawings)
         patch.setattr(image_classification, "EVALUATION_TASKS", TASKS)
         patch.setattr(adapting_speed, "SECONDS", 0.0)
-        patch.setattr(systems, "train_run", train_run)
-        systems.reproduce(2, str(path), {CELL: list(LEARNERS)})
+        patch.setattr(running, "train_run", train_run)
+        running.reproduce(2, str(path), {CELL: list(LEARNERS)})
         run = load_run(str(path / f"omniglot_{CELL}_meta_sgd"), "best")
     return path, run
 
@@ -212,13 +212,13 @@ def known(monkeypatch):
         "differing_tasks": lambda run, settings: [],
     }
     for name, stand_in in stand_ins.items():
-        monkeypatch.setattr(systems, name, stand_in)
+        monkeypatch.setattr(running, name, stand_in)
     return trained
 
 
 def test_rows_of_other_calls_stay_and_are_in_order(known, tmp_path):
-    systems.reproduce(2, str(tmp_path), {"20way1shot": ["maml"]})
-    table = systems.reproduce(
+    running.reproduce(2, str(tmp_path), {"20way1shot": ["maml"]})
+    table = running.reproduce(
         2, str(tmp_path), {"5way1shot": ["prototypical_nets"], "20way1shot": ["meta_sgd"]}
     )
     assert {cell: [row["algorithm"] for row in held] for cell, held in table["cells"].items()} == {
@@ -240,35 +240,35 @@ def test_rows_of_other_calls_stay_and_are_in_order(known, tmp_path):
 
 def test_a_row_that_is_made_again_replaces_the_one_before(known, tmp_path):
     for _ in range(2):
-        table = systems.reproduce(3, str(tmp_path), {"5way5shot": ["meta_sgd"]})
+        table = running.reproduce(3, str(tmp_path), {"5way5shot": ["meta_sgd"]})
     (row,) = table["cells"]["5way5shot"]
     assert (row["paper_mean"], row["mean"], row["training_seconds"]) == (64.03, 62.5, 12.3)
     assert row["tasks_per_second"] == 800.0
 
 
 def test_an_interruption_leaves_the_rows_before_it(known, tmp_path, monkeypatch):
-    train_run = systems.train_run
+    train_run = running.train_run
 
     def interrupted(settings, model_dir):
         if settings.algorithm == "maml":
             raise KeyboardInterrupt
         train_run(settings, model_dir)
 
-    monkeypatch.setattr(systems, "train_run", interrupted)
+    monkeypatch.setattr(running, "train_run", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        systems.reproduce(2, str(tmp_path), {CELL: ["meta_sgd", "maml"]})
+        running.reproduce(2, str(tmp_path), {CELL: ["meta_sgd", "maml"]})
     table = json.loads((tmp_path / "table2_systems.json").read_text(encoding="utf-8"))
     assert [row["algorithm"] for row in table["cells"][CELL]] == ["meta_sgd"]
 
 
 def test_runs_on_other_tasks_are_not_paired(known, tmp_path, monkeypatch):
-    monkeypatch.setattr(systems, "differing_tasks", lambda run, settings: ["--split_seed=1"])
-    table = systems.reproduce(2, str(tmp_path), {CELL: ["meta_sgd", "maml"]})
+    monkeypatch.setattr(running, "differing_tasks", lambda run, settings: ["--split_seed=1"])
+    table = running.reproduce(2, str(tmp_path), {CELL: ["meta_sgd", "maml"]})
     assert [row["reference_minus_this"] for row in table["cells"][CELL]] == [None, None]
 
 
 def test_a_sinusoid_is_tested_on_other_shots_too(known, tmp_path):
-    table = systems.reproduce(1, str(tmp_path), {"10shot": ["meta_sgd", "maml"]})
+    table = running.reproduce(1, str(tmp_path), {"10shot": ["meta_sgd", "maml"]})
     rows = table["cells"]["10shot"]
     assert [(row["algorithm"], row["shots"], row["paper_mean"]) for row in rows] == [
         ("meta_sgd", 5, 0.88),
@@ -287,5 +287,5 @@ def test_a_file_that_is_not_this_table_is_left_alone(known, tmp_path):
     path = tmp_path / "table2_systems.json"
     path.write_text('{"table": 3, "cells": {}}', encoding="utf-8")
     with pytest.raises(InputError, match=r"its table2_systems\.json is not a table 2"):
-        systems.reproduce(2, str(tmp_path), {CELL: ["maml"]})
+        running.reproduce(2, str(tmp_path), {CELL: ["maml"]})
     assert not known

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from metasgd_tf.reproduction import published
-from metasgd_tf.reproduction.compared import cells
 from metasgd_tf.reproduction.elements import (
     MISSING,
     as_printed,
@@ -13,7 +12,8 @@ from metasgd_tf.reproduction.elements import (
     machine,
     table,
 )
-from metasgd_tf.reproduction.published_systems import COMPARED, PUBLISHED, SYSTEMS, figure
+from metasgd_tf.reproduction.systems.compared import cells
+from metasgd_tf.reproduction.systems.published_systems import COMPARED, PUBLISHED, SYSTEMS, figure
 
 Row = dict[str, Any]
 
@@ -22,7 +22,7 @@ def whole(results: dict[str, Any]) -> str:
     """Returns all that is known of a comparison.
 
     Args:
-      results: what `systems.reproduce` returned.
+      results: what `running.reproduce` returned.
     """
     return "\n".join([scores(results), missing(results), costs(results), runs(results)])
 

@@ -7,8 +7,8 @@ from absl import flags
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from metasgd_tf.reproduction import compared
 from metasgd_tf.reproduction.published import CELLS
+from metasgd_tf.reproduction.systems import compared
 from tests.metasgd_tf.shell import assert_refused, command
 
 

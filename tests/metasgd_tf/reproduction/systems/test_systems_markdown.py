@@ -3,9 +3,9 @@
 import pytest
 
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from metasgd_tf.reproduction import published_systems, systems_markdown
 from metasgd_tf.reproduction.published import CELLS
-from metasgd_tf.reproduction.published_systems import figure
+from metasgd_tf.reproduction.systems import published_systems, systems_markdown
+from metasgd_tf.reproduction.systems.published_systems import figure
 
 
 def row(algorithm, learner, mean, *, shots=1, difference=None, **facts):

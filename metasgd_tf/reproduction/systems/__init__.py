@@ -1,0 +1,1 @@
+"""The comparison of Meta-SGD with other systems, in the cells of the paper's tables."""
