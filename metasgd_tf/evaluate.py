@@ -45,6 +45,12 @@ CONFUSION = flags.DEFINE_bool(
     "Classification: whether to write confusion.csv, which counts the predicted classes of each "
     "class, and to print the ten worst classes.",
 )
+PRESENTATIONS = flags.DEFINE_bool(
+    "presentations",
+    False,
+    "MANN: whether to show test tasks of images as sequences too, and print and write the accuracy "
+    "at the 1st, 2nd, … presentation of a class.",
+)
 task_flags.define_task_flags(flags.FLAGS, default_task=None)
 for module in run_flags.MODULES:  # So that --help lists them.
     flags.adopt_module_key_flags(sys.modules[module])
@@ -52,7 +58,7 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 def main() -> None:
     """Evaluates the run and prints the tables."""
-    from metasgd_tf.runs import comparison, confusion
+    from metasgd_tf.runs import comparison, confusion, presentations
     from metasgd_tf.runs.evaluation import evaluate, load_run, refuse_unadapted, table, write
     from trainers.devices import use_cores_for_tasks
 
@@ -73,6 +79,8 @@ def main() -> None:
         refuse_unadapted(loaded, INNER_STEPS.value)
     if CONFUSION.value:
         confusion.image_family(run)
+    if PRESENTATIONS.value:
+        presentations.parts(run)
     evaluated = evaluate(run, **protocol)
     text = table(evaluated.report)
     if other:
@@ -80,6 +88,12 @@ def main() -> None:
         comparison.compare(run, evaluated, other, others)
         difference = comparison.table(MODEL_DIR.value, other_dir, evaluated.report["comparison"])
         text = f"{MODEL_DIR.value}: {text}\n\n{other_dir}: {table(others.report)}\n\n{difference}"
+    if PRESENTATIONS.value:
+        rows = presentations.presentations(
+            run, num_tasks=NUM_TASKS.value, eval_seed=EVAL_SEED.value
+        )
+        evaluated.report["presentations"] = rows
+        text = f"{text}\n\n{presentations.table(rows)}"
     write(MODEL_DIR.value, evaluated)
     print(text)
     if CONFUSION.value:

@@ -11,6 +11,9 @@ import tensorflow as tf
 TASKS_IN_FLIGHT = 8
 """Tasks in a chunk, which run in parallel; a loop over chunks bounds graph size and memory."""
 
+TASKS_IN_BATCH = 16
+"""Tasks in a chunk where all tasks of it are one batch, for learners that take them so."""
+
 BATCH_BYTES = 4 * 2**30
 """Memory that the tasks of one batch may take."""
 
@@ -53,7 +56,8 @@ def xla_pays(model: keras.Model) -> bool:
     It does, by an order of magnitude, if most of the time goes into launching small operations. In
     convolutional networks it goes into the convolutions, which XLA takes minutes to compile on a
     CPU and runs no faster. The loop over time of a recurrent layer, differentiated twice, takes XLA
-    half a minute to compile and runs a hundred times slower than without it.
+    half a minute to compile and runs a hundred times slower than without it; differentiated once it
+    compiles for seconds and gains less than a fifth.
     """
     slower = ("keras.src.layers.convolution", "keras.src.layers.rnn")
     return all(

@@ -6,6 +6,7 @@ from metasgd_tf.flags import flag_kinds
 
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 INNER_OPTIMIZERS = ("adam", "sgd")
+TRAIN_ON = ("sequences", "episodes")
 
 
 def define_algorithm_flags(values: flags.FlagValues) -> None:
@@ -72,4 +73,12 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
         "matching_nets, prototypical_nets, siamese_nets: classes per task in training; by default "
         "--ways.",
         values,
+    )
+    flags.DEFINE_enum(
+        "train_on",
+        None,
+        TRAIN_ON,
+        "mann: whether training scores all examples of a task as they are shown (sequences, by "
+        "default, as in the paper) or the query set after the support set (episodes).",
+        flag_values=values,
     )

@@ -19,11 +19,13 @@ class Algorithm(NamedTuple):
       kinds: the kinds of tasks that it learns, of `EVERY_KIND`.
       flags: the flags that only some algorithms use and this one does, with the values that they
         have where they are not given.
+      own_network: whether it has a network of its own, in place of the task's or of `--model`.
     """
 
     title: str
     kinds: tuple[str, ...]
     flags: Mapping[str, Any]
+    own_network: bool = False
 
 
 def _by_gradients(
@@ -75,6 +77,7 @@ ALGORITHMS = {
         SUPERVISED,
         {"inner_optimizer": "adam", "inner_rate": 1e-3, "inner_batch": 10, "inner_steps": 5},
     ),
+    "mann": Algorithm("MANN", SUPERVISED, {"train_on": "sequences"}, own_network=True),
 }
 
 SOME_ALGORITHMS_FLAGS = tuple(
@@ -111,6 +114,11 @@ def fill_in(values: flags.FlagValues) -> None:
       flags.Error: if it has no use for a flag that is given.
     """
     algorithm = ALGORITHMS[values.algorithm]
+    if algorithm.own_network and values.model is not None:
+        raise flags.IllegalFlagValueError(
+            f"model={values.model}: algorithm={values.algorithm} has a network of its own; should "
+            "be left out"
+        )
     for name in SOME_ALGORITHMS_FLAGS:
         if name in algorithm.flags:
             if values[name].value is None:

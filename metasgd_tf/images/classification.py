@@ -106,10 +106,28 @@ class ImageClassification(TaskFamily):
     ) -> Episode:
         """Draws a task with 15 queries a class, or as many as the split's smallest class leaves."""
         del repeat
-        smallest = min(self._images[split].counts)
-        queries = min(EVALUATION_QUERIES, smallest - protocol.shots)
+        queries = min(EVALUATION_QUERIES, self.smallest_class(split) - protocol.shots)
         ways = self.ways_of(split)
         return self._draw(fold_in(seed, task), split, ways, protocol.shots, queries)
+
+    def sequence(self, seed: tf.Tensor, split: str, images: int) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws a task's images of every class in a random order, as Santoro et al. 2016 show them.
+
+        Args:
+          seed: [2].
+          split: one of `trainers.seeds.SPLITS`.
+          images: of each class.
+
+        Returns:
+          Inputs [ways · images, height, width, channels] and targets [ways · images] (int32).
+        """
+        episode = self._draw(seed, split, self.ways_of(split), images, 0)
+        order = tf.argsort(uniform(fold_in(seed, 2), [self.ways_of(split) * images]))
+        return tf.gather(episode.support_inputs, order), tf.gather(episode.support_targets, order)
+
+    def smallest_class(self, split: str) -> int:
+        """Returns how many images the smallest class of a split has."""
+        return min(self._images[split].counts)
 
     def evaluation_classes(self, seed: tf.Tensor, split: str, task: tf.Tensor) -> tf.Tensor:
         """Returns the classes that the targets of `evaluation_episode` stand for, [ways] (int32).

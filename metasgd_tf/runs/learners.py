@@ -3,15 +3,19 @@
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 from absl import flags
 
 from metasgd_tf.flags import algorithms
 from metasgd_tf.runs import networks
+from models.memory_network import memory_network
+from trainers.errors import InputError
 from trainers.families import Family
 from trainers.learners.anil import last_layer
 from trainers.learners.embedding import without_last_layer
 from trainers.learners.learner import Learner
 from trainers.learners.maml_plus_plus import MamlPlusPlus
+from trainers.learners.mann import Mann
 from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
@@ -35,8 +39,22 @@ def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
     """
     kind = algorithms.kind_of(settings.task) or _kind(family)
     algorithms.refuse_other_kinds(settings.algorithm, settings.task, kind)
-    model = networks.build(settings.model, family, settings.seed)
+    model = _network(family, settings)
     return BUILDERS[settings.algorithm](model, family, settings)
+
+
+def _network(family: Family, settings: flags.FlagValues) -> keras.Model:
+    """Builds the network of the task, of `--model`, or the one that an algorithm has of its own."""
+    if not algorithms.ALGORITHMS[settings.algorithm].own_network:
+        return networks.build(settings.model, family, settings.seed)
+    assert isinstance(family, TaskFamily), family
+    for kind, spec in (("inputs", family.input_spec), ("targets", family.target_spec)):
+        if not isinstance(spec, tf.TensorSpec):
+            raise InputError(
+                f"algorithm={settings.algorithm}: its network takes one tensor, and task="
+                f"{settings.task} has {kind} {spec}; should be another algorithm"
+            )
+    return memory_network(family.input_shape, family.output_size, settings.seed)
 
 
 def _kind(family: Family) -> str:
@@ -133,6 +151,16 @@ def _reptile(model: keras.Model, family: Family, settings: flags.FlagValues) -> 
     )
 
 
+def _mann(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return Mann(
+        model,
+        family.loss,
+        classes=_kind(family) == "classification",
+        metrics=family.metrics,
+        train_on=settings.train_on,
+    )
+
+
 BUILDERS: dict[str, Builder] = {
     "meta_sgd": _by_gradients,
     "meta_sgd_first_order": _by_gradients,
@@ -147,4 +175,5 @@ BUILDERS: dict[str, Builder] = {
     "prototypical_nets": _prototypical_nets,
     "siamese_nets": _siamese_nets,
     "reptile": _reptile,
+    "mann": _mann,
 }

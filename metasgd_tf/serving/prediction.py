@@ -11,7 +11,7 @@ from trainers.learners.learner import Learner, State
 from trainers.update_rule import Tensors
 
 QUERY_NUMBERS = 2**20
-"""Numbers of query inputs that are worked on together; activations take some 100 bytes for each."""
+"""Numbers of queries that are worked on together; activations take some 100 bytes for each."""
 
 
 def answer_type(dtype: tf.DType) -> tf.DType:
@@ -46,6 +46,7 @@ def prediction(
     if learner.normalises_together and not isinstance(learner, FastWeightsLearner):
         return answer  # Of another learner it is not known how its parts join.
     numbers = sum(math.prod(spec.shape[1:]) for spec in tf.nest.flatten(input_specs))
+    numbers += learner.numbers_per_query
     size = max(1, QUERY_NUMBERS // numbers)
 
     # Called, not inlined, where it is needed: it would be a large part of each signature's graph.

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from models.conv4 import conv4
+from models.memory_network import memory_network
 from models.mlp import mlp
 from trainers.devices import TASKS_IN_FLIGHT, cores, sum_in_chunks, xla_pays
 
@@ -50,6 +51,13 @@ def test_tasks_may_be_any_structure_of_tensors_of_any_rank(count, compiled):
     assert chunks == -(-count // TASKS_IN_FLIGHT)
 
 
+@pytest.mark.parametrize(("count", "chunks"), [(3, 1), (4, 2), (7, 3)])
+def test_a_chunk_may_have_another_size(count, chunks):
+    work = lambda numbers: (tf.reduce_sum(numbers), tf.constant(1))  # noqa: E731
+    total, parts = sum_in_chunks(work, tf.range(count), 3)
+    assert (int(total), int(parts)) == (sum(range(count)), chunks)
+
+
 @pytest.mark.parametrize(("count", "sizes"), [(7, [7]), (8, [8]), (9, [1, 8]), (20, [4, 8])])
 def test_a_graph_holds_no_more_than_a_first_and_a_repeated_chunk(count, sizes):
     seen = []
@@ -63,8 +71,9 @@ def test_a_graph_holds_no_more_than_a_first_and_a_repeated_chunk(count, sizes):
     assert max(sizes) <= TASKS_IN_FLIGHT
 
 
-def test_xla_pays_for_a_perceptron_and_not_for_convolutions():
+def test_xla_pays_for_a_perceptron_and_not_for_convolutions_or_loops_over_time():
     assert xla_pays(mlp((1,), 1, seed=0))
+    assert not xla_pays(memory_network((1,), 1, seed=0, units=2, slots=5, width=2))
     assert not xla_pays(conv4((28, 28, 1), 5, seed=0))
 
 

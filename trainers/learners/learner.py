@@ -31,6 +31,7 @@ class Learner(tf.Module, abc.ABC):
       predicts_unadapted: whether it can predict before it has seen the support set.
       differentiates_twice: whether the meta-gradient takes second derivatives of the model.
       alpha: the rates of inner steps, for learners that have such.
+      batches_tasks: whether training gives it several tasks at once, see `mean_objective`.
     """
 
     model: keras.Model
@@ -39,6 +40,7 @@ class Learner(tf.Module, abc.ABC):
     predicts_unadapted: bool = True
     differentiates_twice: bool = False
     alpha: Alpha | None = None
+    batches_tasks: bool = False
 
     @property
     @abc.abstractmethod
@@ -54,6 +56,11 @@ class Learner(tf.Module, abc.ABC):
     def normalises_together(self) -> bool:
         """Whether a prediction depends on the other queries of the same call."""
         return False
+
+    @property
+    def numbers_per_query(self) -> int:
+        """How many numbers it keeps for each query while it answers, besides the query itself."""
+        return 0
 
     @abc.abstractmethod
     def adapt(
@@ -145,6 +152,22 @@ class Learner(tf.Module, abc.ABC):
             seed=fold_in(seed, 1),
         )
         return scores["loss"], scores, moving
+
+    def mean_objective(
+        self, values: Sequence[tf.Tensor], episodes: Episode, seeds: tf.Tensor, iteration: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
+        """Returns the means over several tasks of what `objective` gives.
+
+        Only learners that `batches_tasks` have it: with the same weights for every task, all tasks
+        are one batch, and what they have in common is one matrix product.
+
+        Args:
+          values: as in `objective`.
+          episodes: B tasks, [B, N, ...].
+          seeds: [B, 2].
+          iteration: as in `objective`.
+        """
+        raise NotImplementedError
 
     def means(self, targets: Any, outputs: Any, penalty: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the means of `scores` over some examples, the loss with a penalty added.

@@ -1,10 +1,15 @@
 """The meta-gradient of one task, which the outer loop of Algorithm 1 averages over tasks."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.learner import Learner
 from trainers.update_rule import Tensors
+
+Gradient: TypeAlias = tuple[Tensors, dict[str, tf.Tensor], Tensors]
 
 
 def meta_gradient(
@@ -13,7 +18,7 @@ def meta_gradient(
     episode: Episode,
     seed: tf.Tensor,
     iteration: tf.Tensor | int = 0,
-) -> tuple[Tensors, dict[str, tf.Tensor], Tensors]:
+) -> Gradient:
     """Differentiates one task's objective; for Meta-SGD this is ∇_(θ,α) L_test(T)(θ').
 
     Args:
@@ -26,10 +31,31 @@ def meta_gradient(
     Returns:
       The gradient by each of `values`; the scores; and the model's new state.
     """
+    count = tf.cast(iteration, tf.int64)
+    return _differentiated(lambda: learner.objective(values, episode, seed, count), values)
+
+
+def mean_meta_gradient(
+    learner: Learner, values: Tensors, episodes: Episode, seeds: tf.Tensor, iteration: tf.Tensor
+) -> Gradient:
+    """Returns the means of `meta_gradient` over tasks that a learner takes as one batch.
+
+    Args:
+      learner: one that `batches_tasks`.
+      values: of `learner.meta_variables`.
+      episodes: B tasks, [B, N, ...].
+      seeds: [B, 2].
+      iteration: meta-iterations done before.
+    """
+    count = tf.cast(iteration, tf.int64)
+    return _differentiated(lambda: learner.mean_objective(values, episodes, seeds, count), values)
+
+
+def _differentiated(
+    objective: Callable[[], tuple[tf.Tensor, dict[str, tf.Tensor], Tensors]], values: Tensors
+) -> Gradient:
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
-        objective, scores, moving = learner.objective(
-            values, episode, seed, tf.cast(iteration, tf.int64)
-        )
-    gradient = tape.gradient(objective, values)
+        value, scores, moving = objective()
+    gradient = tape.gradient(value, values)
     return [tf.convert_to_tensor(g) for g in gradient], scores, moving

@@ -17,8 +17,15 @@ import keras
 import tensorflow as tf
 
 from trainers.compiling import first_that_works
-from trainers.devices import TASKS_IN_FLIGHT, on_gpu, sum_in_chunks, tasks_at_once, xla_pays
-from trainers.episodes import Sampler
+from trainers.devices import (
+    TASKS_IN_BATCH,
+    TASKS_IN_FLIGHT,
+    on_gpu,
+    sum_in_chunks,
+    tasks_at_once,
+    xla_pays,
+)
+from trainers.episodes import Episode, Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.seeds import fold_in, split_seed, stream
@@ -32,7 +39,7 @@ from trainers.supervised.gradient_check import (
     check_meta_gradient,
     log_check_of_untested_layers,
 )
-from trainers.supervised.meta_gradient import meta_gradient
+from trainers.supervised.meta_gradient import mean_meta_gradient, meta_gradient
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
 from trainers.update_rule import Tensors
@@ -82,7 +89,8 @@ class MetaTrainer:
           task_batching: one of `BATCHINGS`. `batched` compiles one program in which each operation
             is done for all tasks at once, which is what a GPU needs; `side_by_side` gives each task
             operations of its own, which the cores of a CPU share. `auto` takes `batched` on a GPU
-            and for models whose time goes into launching small operations.
+            and for models whose time goes into launching small operations. A learner that
+            `batches_tasks` is given them as one batch, compiled or not, unless `side_by_side`.
 
         Raises:
           InputError: if the replicas cannot share the tasks equally, for an unknown
@@ -104,6 +112,7 @@ class MetaTrainer:
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
+        self._as_one_batch = learner.batches_tasks and task_batching != "side_by_side"
         self._ways = _ways(task_batching, jit_compile, learner, replicas)
         self._task_gradient = tf.function(
             # Inlined, 32 tasks make a graph that takes half a minute to optimise and is no faster.
@@ -277,6 +286,8 @@ class MetaTrainer:
 
     def _tasks_at_once(self) -> int:
         """Returns how many tasks a chunk of the meta-batch has."""
+        if self._as_one_batch:
+            return TASKS_IN_BATCH
         if self.way != WAYS[0] or xla_pays(self.learner.model):
             return TASKS_IN_FLIGHT
         episode = self._tasks.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
@@ -287,15 +298,16 @@ class MetaTrainer:
         return tasks_at_once(self.learner.model, examples)
 
     def _sum_over_tasks(self, values: Tensors, seeds: tf.Tensor, step: tf.Tensor):
+        if self._as_one_batch:
+            mean = mean_meta_gradient(self.learner, values, self._drawn(seeds), seeds, step)
+            return tf.nest.map_structure(lambda value: value * float(seeds.shape[0]), mean)
         if self.way == WAYS[0]:
             return self._vectorised_sum(values, seeds, step)
         results = [self._task_gradient(values, seed, step) for seed in tf.unstack(seeds)]
         return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
 
     def _vectorised_sum(self, values: Tensors, seeds: tf.Tensor, step: tf.Tensor):
-        # Episodes are drawn one by one: vectorised random numbers would be compiled at every call.
-        drawn = [self._tasks(seed) for seed in tf.unstack(seeds)]
-        episodes = tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
+        episodes = self._drawn(seeds)
         batched_random.register()
         with as_products():
             results = tf.vectorized_map(
@@ -304,6 +316,12 @@ class MetaTrainer:
                 fallback_to_while_loop=False,
             )
         return tf.nest.map_structure(lambda values: tf.reduce_sum(values, axis=0), results)
+
+    def _drawn(self, seeds: tf.Tensor) -> Episode:
+        """Returns the episodes of these seeds, each part [B, ...]."""
+        # One by one: vectorised random numbers would be compiled at every call.
+        drawn = [self._tasks(seed) for seed in tf.unstack(seeds)]
+        return tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
 
     def _trace_task_gradient(self, values: Tensors, seed: tf.Tensor, step: tf.Tensor):
         return meta_gradient(self.learner, values, self._tasks(seed), seed, step)

@@ -12,7 +12,7 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.flags import algorithm_flags, run_flags, task_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from trainers.learners import alpha, inner_optimizers
+from trainers.learners import alpha, inner_optimizers, mann
 
 ROOT = pathlib.Path(__file__).parents[3]
 CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
@@ -103,11 +103,13 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         ("matching_nets", (*[None] * 7, 1.0, False)),
         ("prototypical_nets", ()),
         ("siamese_nets", ()),
+        ("mann", (*[None] * 10, "sequences")),
     ],
 )
 def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
     names = ("alpha", "alpha_init", "first_order", "inner_steps", "inner_optimizer")
     names += ("inner_rate", "inner_batch", "temperature", "full_context_embeddings", "train_ways")
+    names += ("train_on",)
     expected += (None,) * (len(names) - len(expected))
     settings = run_flags.parse(["--task=omniglot", f"--algorithm={algorithm}"])
     resolved = run_flags.resolve(settings)
@@ -120,7 +122,7 @@ def test_an_algorithm_sets_the_flags_that_it_uses(algorithm, expected):
 def test_a_flag_that_only_others_use_is_refused(algorithm):
     given = {"alpha": "fixed", "inner_steps": 2, "train_ways": 7, "temperature": 2.0}
     given |= {"full_context_embeddings": True, "inner_optimizer": "sgd", "inner_batch": 3}
-    given |= {"multi_step_iterations": 0, "first_order_iterations": 7}
+    given |= {"multi_step_iterations": 0, "first_order_iterations": 7, "train_on": "episodes"}
     for name, value in given.items():
         settings = run_flags.parse(
             ["--task=omniglot", f"--algorithm={algorithm}", f"--{name}={value}"]
@@ -135,6 +137,12 @@ def test_a_flag_that_only_others_use_is_refused(algorithm):
 def test_an_algorithm_is_refused_for_tasks_that_it_cannot_learn():
     with pytest.raises(flags.Error, match="should be one of meta_sgd, .*maml_first_order$"):
         run_flags.resolve(run_flags.parse(["--task=navigation", "--algorithm=anil"]))
+
+
+def test_a_network_is_refused_where_an_algorithm_has_its_own():
+    settings = run_flags.parse(["--algorithm=mann", "--model=models.mlp:mlp"])
+    with pytest.raises(flags.Error, match="model=models.mlp:mlp: algorithm=mann has a network of"):
+        run_flags.resolve(settings)
 
 
 def test_what_is_given_wins_over_the_algorithm():
@@ -163,6 +171,11 @@ def test_momentum_is_that_of_sgd_alone():
     assert run_flags.resolve(run_flags.parse([])).momentum is None
     with pytest.raises(flags.Error, match="momentum=0.5: optimizer=adam has no use for it"):
         run_flags.resolve(run_flags.parse(["--momentum=0.5"]))
+
+
+def test_what_mann_trains_on_is_what_it_can():
+    assert algorithm_flags.TRAIN_ON == mann.TRAIN_ON
+    assert ALGORITHMS["mann"].flags["train_on"] in mann.TRAIN_ON
 
 
 def test_only_what_belongs_to_the_task_may_differ_in_an_evaluation():

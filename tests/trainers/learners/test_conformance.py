@@ -16,10 +16,12 @@ from metasgd_tf.serving import task_spec
 from metasgd_tf.serving.served import ServedLearner
 from metasgd_tf.serving.signatures import signatures
 from models.conv4 import conv4
+from models.memory_network import memory_network
 from trainers.checkpoints import RunCheckpoints
 from trainers.families import Part
 from trainers.learners.learner import Learner
 from trainers.learners.maml_plus_plus import MamlPlusPlus
+from trainers.learners.mann import Mann
 from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
@@ -112,6 +114,12 @@ def meta_sgd(family, hidden=False, **options):
     return MetaLearner(model, family.loss, metrics=family.metrics, alpha_init=0.05, **options)
 
 
+def mann(family):
+    # Slots enough for every write: which one is the least used would else jump with the weights.
+    network = memory_network((8, 8, 1), WAYS, 1, units=16, slots=32, width=4, heads=2)
+    return Mann(network, family.loss, classes=True, metrics=family.metrics)
+
+
 LEARNERS = {
     "meta_sgd": meta_sgd,
     "maml": lambda family: meta_sgd(family, alpha="fixed", inner_steps=2),
@@ -135,6 +143,7 @@ LEARNERS = {
     "reptile": lambda family: Reptile(
         dense_model(), family.loss, metrics=family.metrics, inner_batch=4, inner_steps=2
     ),
+    "mann": mann,
     "nearest_mean": lambda family: NearestMean(dense_model(), family.loss, family.metrics),
 }
 OF_ANOTHER_GRADIENT = {"meta_lstm", "reptile"}

@@ -1,0 +1,85 @@
+"""The network of MANN: flattened inputs and the label before them, through a `MemoryCell`.
+
+Source: Santoro et al. 2016, section 3 and appendix: images of 20×20, a linear layer on what the
+LSTM gives and what is read.
+"""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from models.memory import MemoryCell
+
+SIDE = 20
+
+
+class Shrink(keras.layers.Layer):
+    """Shrinks images to at most `side` × `side` by means over equal areas."""
+
+    def __init__(self, side: int = SIDE, **kwargs):
+        """Sets the size."""
+        super().__init__(**kwargs)
+        self.side = side
+
+    def call(self, images):
+        """Maps [..., height, width, channels] to [..., side, side, channels]."""
+        rows, columns = (
+            ops.cast(areas(size, min(size, self.side)), images.dtype)
+            for size in images.shape[-3:-1]
+        )
+        return ops.einsum("...ijc,ki,lj->...klc", images, rows, columns)
+
+    def get_config(self) -> dict:
+        """Returns the arguments that recreate the layer."""
+        return super().get_config() | {"side": self.side}
+
+
+def areas(size: int, parts: int) -> np.ndarray:
+    """Returns the share that each of `size` pixels has in each of equal parts, [parts, size]."""
+    edges = np.arange(parts + 1) * size / parts
+    pixels = np.arange(size)
+    ends = np.minimum(edges[1:, np.newaxis], pixels + 1)
+    starts = np.maximum(edges[:-1, np.newaxis], pixels)
+    return np.maximum(ends - starts, 0.0) * parts / size
+
+
+def memory_network(
+    input_shape: tuple[int, ...], output_size: int, seed: int, **sizes: int
+) -> keras.Model:
+    """Builds the network for sequences of examples.
+
+    Args:
+      input_shape: shape of one input; images, [height, width, channels], are shrunk.
+      output_size: numbers of a label and of an output: classes, or a target's numbers.
+      seed: the seed of the initial weights.
+      **sizes: those of `MemoryCell`.
+
+    Returns:
+      A model of `inputs` [B, T, *input_shape], `previous` [B, T, output_size], the label of the
+      step before each, and `states`, a list of [B, size], those before the first step. It gives
+      outputs [B, T, output_size] and a list of the states after the last step.
+    """
+    cell = MemoryCell(seed=seed, name="cell", **sizes)
+    inputs = keras.Input((None, *input_shape), name="inputs")
+    previous = keras.Input((None, output_size), name="previous")
+    states = [keras.Input((size,)) for size in cell.state_size]
+    start = keras.initializers.GlorotUniform(keras.random.SeedGenerator(seed + 1))
+    small = Shrink(name="shrink")(inputs) if len(input_shape) == 3 else inputs
+    flat = keras.layers.Reshape((-1, math.prod(small.shape[2:])), name="flatten")(small)
+    together = keras.layers.Concatenate(name="with_label")([flat, previous])
+    projected = keras.layers.Dense(
+        4 * cell.units, use_bias=False, kernel_initializer=start, name="input"
+    )(together)
+    memory = keras.layers.RNN(cell, return_sequences=True, return_state=True, name="memory")
+    steps, *last = memory(projected, initial_state=states)
+    outputs = keras.layers.Dense(output_size, kernel_initializer=start, name="output")(steps)
+    given = {"inputs": inputs, "previous": previous, "states": states}
+    return keras.Model(given, (outputs, last), name="memory_network")
+
+
+def initial_states(model: keras.Model, batch_size: Any) -> list[Any]:
+    """Returns the states of a `memory_network` before the first step, each [batch_size, size]."""
+    return model.get_layer("memory").get_initial_state(batch_size)
