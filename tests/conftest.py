@@ -37,6 +37,29 @@ _cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+LONGEST = (
+    "test_layers.py",
+    "test_writing.py",
+    "test_navigation_commands.py",
+    "test_resuming.py",
+    "test_comparing_learners.py",
+    "test_classify.py",
+    "test_commands.py",
+    "test_conformance.py",
+    "test_meta_trainer.py",
+    "test_policy_trainer.py",
+    "test_policy_meta_gradient.py",
+    "test_optimizers.py",
+)
+"""Files that take longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Has the longest files run first, so that no worker is left with one in the end."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores, as tests wait for the processes that they start."""
     return len(os.sched_getaffinity(0)) + 1
@@ -77,7 +100,9 @@ def exports(tmp_path_factory: pytest.TempPathFactory):
 
     runs = {
         "transductive": lambda: serving_exports.omniglot_run(),
-        "support": lambda: serving_exports.omniglot_run("--batch_norm=support", "--inner_steps=2"),
+        "support": lambda: serving_exports.omniglot_run(
+            "--batch_norm=support", "--inner_steps=2", "--model=tests.fast_network:network"
+        ),
         "folder": lambda: serving_exports.folder_run(3),
         "grey folder": lambda: serving_exports.folder_run(1),
         "sinusoid": lambda: serving_exports.sinusoid_run("--inner_steps=2"),

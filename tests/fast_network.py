@@ -1,4 +1,4 @@
-"""Networks that nothing goes through XLA with, where a test is about neither."""
+"""Small networks that XLA is left out with, for tests that are about neither."""
 
 import keras
 

@@ -45,7 +45,8 @@ def classified(export_dir, folder, **options):
 
 def test_a_run_is_exported_as_often_as_asked(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
-    train_run(run_flags.parse([*SMALL, "--iterations=40"]), str(run))
+    short = ["--model=tests.fast_network:of_numbers", "--iterations=4", "--checkpoint_interval=2"]
+    train_run(run_flags.parse([*SMALL, *short]), str(run))
     for number, checkpoint in ((1, "last"), (2, "best")):
         done = command(
             "export", f"--model_dir={run}", f"--export_dir={out}", f"--checkpoint={checkpoint}"
@@ -170,7 +171,8 @@ def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
     synthetic_folder.write(images, {f"class {n}": 8 for n in range(12)})
     sizes = ["--image_size=16", "--ways=2", "--shots=2", "--queries=2", "--meta_batch_size=4"]
     task = ["--task=image_folder", f"--image_dir={images}", "--batch_norm=support"]
-    flags = run_flags.parse([*task, *sizes, "--iterations=120", *SMALL])
+    quick = ["--model=tests.fast_network:network", "--iterations=120", "--checkpoint_interval=60"]
+    flags = run_flags.parse([*task, *sizes, *SMALL, *quick])
     train_run(flags, str(tmp_path / "run"))
     done = command("export", f"--model_dir={tmp_path / 'run'}", f"--export_dir={tmp_path / 'out'}")
     assert done.returncode == 0, done.stderr

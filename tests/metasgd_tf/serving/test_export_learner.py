@@ -1,5 +1,7 @@
 """Learners that were trained from Python, exported: nested inputs, several outputs, precisions."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -41,7 +43,7 @@ def model_of_three_inputs():
         "nested": (keras.Input((2,), dtype="int32"),),
     }
     known = layers.StringLookup(vocabulary=["0", "1"], output_mode="multi_hot")(inputs["words"])
-    read = layers.LSTM(3)(layers.Embedding(4, 3)(inputs["nested"][0]))
+    read = layers.SimpleRNN(3)(layers.Embedding(4, 3)(inputs["nested"][0]))
     together = layers.Concatenate()([inputs["age"], known, read])
     return keras.Model(inputs, layers.Dense(2)(together))
 
@@ -66,10 +68,16 @@ def of_people(tmp_path_factory):
     return learner, export_learner(learner, people(1), str(folder), classifies=True)
 
 
+@pytest.fixture(scope="module")
+def held(of_people):
+    """Gives the export, held by a loader, loaded once."""
+    return functools.cache(lambda loader: loader(of_people[1]))
+
+
 @pytest.mark.parametrize("loader", [Loaded, Served])
-def test_inputs_in_a_dict_are_inputs_of_the_signatures(of_people, loader):
-    learner, version = of_people
-    episode, served = people(2), loader(version)
+def test_inputs_in_a_dict_are_inputs_of_the_signatures(of_people, held, loader):
+    learner, _ = of_people
+    episode, served = people(2), held(loader)
     asked = batched(episode)
     weights = learner.adapt(*episode[:2])
     expected = softmax(learner.predict(weights, episode.query_inputs))
@@ -83,9 +91,8 @@ def test_inputs_in_a_dict_are_inputs_of_the_signatures(of_people, loader):
     np.testing.assert_allclose(given["probabilities"][0], expected, atol=1e-5)
 
 
-def test_signatures_are_those_of_a_runs_export(of_people):
-    _, version = of_people
-    signatures = Served(version).signatures
+def test_signatures_are_those_of_a_runs_export(held):
+    signatures = held(Served).signatures
     assert set(signatures) - {"__saved_model_init_op"} == SIGNATURES
     shapes = {
         name: [size.size for size in info.tensor_shape.dim]
@@ -111,11 +118,11 @@ def test_signatures_are_those_of_a_runs_export(of_people):
         ("support_targets", np.s_[:, :3], "support_targets: should be one for each of support_"),
     ],
 )
-def test_inputs_that_do_not_fit_each_other_are_refused(of_people, name, cut, message):
+def test_inputs_that_do_not_fit_each_other_are_refused(held, name, cut, message):
     asked = batched(people(2))
     asked[name] = asked[name][cut]
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
-        Loaded(of_people[1])("serving_default", **asked)
+        held(Loaded)("serving_default", **asked)
     assert message in str(caught.value)
 
 

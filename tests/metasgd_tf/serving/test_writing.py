@@ -111,7 +111,7 @@ def test_the_graph_has_neither_xla_nor_python(exports, name):
     assert_plain(exports(name)[1])
 
 
-def test_warm_up_requests_are_good_ones(exports):
+def test_warm_up_requests_are_good_ones(exports, served):
     for name, signatures in (
         ("transductive", IMAGES + OTHERS),
         ("sinusoid", OTHERS),
@@ -125,7 +125,7 @@ def test_warm_up_requests_are_good_ones(exports):
             for record in records
         ]
         assert {one.model_spec.signature_name for one in requests} == set(signatures)
-        ask = Served(version)
+        ask = served(Served, name)
         for one in requests:
             inputs = {key: tf.make_ndarray(value) for key, value in one.inputs.items()}
             given = ask(one.model_spec.signature_name, **inputs)
@@ -183,9 +183,9 @@ def test_what_fails_on_its_way_leaves_nothing(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
-def test_adaptation_is_what_an_export_is_for(exports):
+def test_adaptation_is_what_an_export_is_for(served):
     """Else the tests above would hold for a learner that ignores its support set."""
-    ask = Served(exports("transductive")[1])
+    ask = served(Served, "transductive")
     support = {"support_inputs": drawings(0, 1, WAYS), "query_inputs": drawings(0, 1, WAYS)}
     targets = np.arange(WAYS, dtype=np.int32)[np.newaxis]
     one = ask("serving_default", **support, support_targets=targets)

@@ -46,7 +46,7 @@ def recurrent(*made):
 
 
 @pytest.mark.parametrize(
-    "made", [layers.LSTM(4), layers.GRU(4), layers.Bidirectional(layers.LSTM(3))]
+    "made", [layers.LSTM(4), layers.GRU(4), layers.Bidirectional(layers.SimpleRNN(3))]
 )
 def test_recurrent_layers_train_uncompiled(made):
     assert trained(recurrent(made), episode(numbers(12, 5, 4))).way == WAYS[-1]
@@ -57,7 +57,7 @@ def test_masked_sequences_train():
         [
             keras.Input((5,), dtype="int32"),
             layers.Embedding(20, 4, mask_zero=True),
-            layers.LSTM(4),
+            layers.SimpleRNN(4),
             layers.Dense(3),
         ]
     )
