@@ -96,8 +96,9 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
 
 
 def _name(settings: flags.FlagValues) -> str:
-    name = ALGORITHMS[settings.algorithm].title
-    steps = settings.inner_steps
+    algorithm = ALGORITHMS[settings.algorithm]
+    name = algorithm.title
+    steps = settings.inner_steps or algorithm.flags.get("inner_steps")
     return f"{name}, {counted(steps, 'step')}" if steps else name
 
 
