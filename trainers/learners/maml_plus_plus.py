@@ -8,7 +8,8 @@
   of step t serve its support set and the query set after it. The model's own are those of step 0.
 * Each pass normalises by the statistics of its own batch, so that those of one step never reach
   another. The authors keep running averages for each step as well, and never use them.
-* w starts at 1 / N each and moves to the last step over the first iterations, see `loss_weights`.
+* w starts at 1 / N each and moves to the last step over the first iterations, see
+  `trainers.learners.multi_step_loss`.
 * The gradient in an inner step is a constant to the outer loop during the first iterations.
 
 Source: Antoniou, Edwards and Storkey 2019, section 4, and their published code, where a "layer" of
@@ -28,11 +29,9 @@ from trainers.errors import InputError
 from trainers.learners.alpha import Alpha
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Score
+from trainers.learners.multi_step_loss import if_true, loss_weights
 from trainers.seeds import fold_in
 from trainers.update_rule import Tensors, adapt
-
-LEAST = 0.03
-"""Of the first weights, the share that the weight of a step's loss does not fall below."""
 
 
 class MamlPlusPlus(FastWeightsLearner):
@@ -155,14 +154,12 @@ class MamlPlusPlus(FastWeightsLearner):
         shares = loss_weights(self.inner_steps, iteration, self.multi_step_iterations)
         *early_shares, last_share = tf.unstack(tf.cast(shares, loss.dtype))
 
-        def early_loss() -> tf.Tensor:
-            losses = [scored(w, 2 + step)[0]["loss"] for step, w in enumerate(earlier[1:])]
+        def early_loss(weights: list[Tensors]) -> tf.Tensor:
+            losses = [scored(w, 2 + step)[0]["loss"] for step, w in enumerate(weights)]
             return tf.add_n([s * each for s, each in zip(early_shares, losses, strict=True)])
 
-        # Most iterations come after the annealing, and need one pass over the query set only.
         annealing = iteration < self.multi_step_iterations
-        early = tf.cond(annealing, early_loss, lambda: tf.zeros((), loss.dtype))
-        return early + last_share * loss, scores, moving
+        return if_true(annealing, early_loss, earlier[1:]) + last_share * loss, scores, moving
 
     def _fast_weights(
         self,
@@ -214,19 +211,3 @@ def _repeated(weight: keras.Variable, count: int) -> tf.Variable:
     made = tf.Variable(tf.stack([weight.value] * count), name=path.replace("/", "_"))
     made.path = path  # As Keras's variables have one.
     return made
-
-
-def loss_weights(steps: int, iteration: tf.Tensor, annealing: int) -> tf.Tensor:
-    """Returns the weights w of the query losses after each step, [steps], float32; their sum is 1.
-
-    With N steps and E iterations of annealing, at iteration e < E those of all steps but the last
-    are max(1/N − e/(N E), 0.03/N), and the last has the rest. From E on it has all.
-
-    Args:
-      steps: N.
-      iteration: e, meta-iterations done before, a scalar.
-      annealing: E, at least 1.
-    """
-    progress = tf.cast(iteration, tf.float32) / annealing
-    early = tf.where(progress < 1.0, tf.maximum(1.0 - progress, LEAST) / steps, 0.0)
-    return tf.concat([tf.repeat(early, steps - 1), [1.0 - (steps - 1) * early]], axis=0)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.learners.maml_plus_plus import MamlPlusPlus, loss_weights
+from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.meta_trainer import WAYS, MetaTrainer
@@ -52,24 +52,6 @@ def outer(made, values=None, iteration=0, dtype="float32"):
 def assert_equal(one, other, **tolerance):
     for a, b in zip(one, other, strict=True):
         np.testing.assert_allclose(a, b, **{"rtol": 1e-5, "atol": 1e-6, **tolerance})
-
-
-@pytest.mark.parametrize(
-    ("steps", "iteration", "annealing", "expected"),
-    [
-        (5, 0, 10, [0.2, 0.2, 0.2, 0.2, 0.2]),
-        (5, 5, 10, [0.1, 0.1, 0.1, 0.1, 0.6]),
-        (5, 9, 10, [0.02, 0.02, 0.02, 0.02, 0.92]),
-        (5, 99, 100, [0.006, 0.006, 0.006, 0.006, 0.976]),
-        (5, 100, 100, [0, 0, 0, 0, 1]),
-        (5, 10**9, 100, [0, 0, 0, 0, 1]),
-        (2, 1, 4, [0.375, 0.625]),
-        (1, 3, 4, [1]),
-    ],
-)
-def test_the_losses_weights_move_to_the_last_step(steps, iteration, annealing, expected):
-    found = loss_weights(steps, tf.constant(iteration, tf.int64), annealing)
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.parametrize("steps", [1, 3])

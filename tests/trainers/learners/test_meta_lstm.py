@@ -146,7 +146,7 @@ def test_each_state_is_that_of_as_many_steps(batch_norm):
         for ours, theirs in zip(state, adapted(made, steps=step), strict=True):
             np.testing.assert_array_equal(ours, theirs)
     for weight, start in zip(states[0], made.theta, strict=False):
-        np.testing.assert_array_equal(weight, start)
+        np.testing.assert_array_equal(weight, start.numpy())
 
 
 def test_adapting_changes_no_variable_and_does_not_depend_on_the_task_before():
