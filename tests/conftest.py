@@ -8,10 +8,12 @@ else take longer to compile than to do anything.
 import atexit
 import fcntl
 import functools
+import gc
 import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 from metasgd_tf.process_environment import prepare_process
 
@@ -27,6 +29,7 @@ if "TF_XLA_FLAGS" not in os.environ:  # Workers have it from the process that st
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 from tests.quick_graphs import use_quick_graphs
 from trainers.devices import use_cores_for_tasks
@@ -63,6 +66,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores, as tests wait for the processes that they start."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_gradients() -> Iterator[None]:
+    """Lets the graphs of a file's tests go when these have run.
+
+    TensorFlow keeps every custom gradient that a graph has met in a registry, and with it the
+    graph, as long as the process lives: some gigabytes by the end of the tests. A graph that lives
+    longer, such as an export's, is not differentiated again.
+    """
+    registry = ops.gradient_registry._registry
+    before = set(registry)
+    yield
+    for name in set(registry) - before:
+        if name.startswith("CustomGradient-"):
+            del registry[name]
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
