@@ -26,7 +26,7 @@ def main(argv: list[str]) -> None:
     prepare_process()
     from benchmarks.layers.table import CASES
     from metasgd_tf.output.provenance import provenance
-    from trainers.supervised.meta_trainer import WAYS
+    from trainers.supervised.meta_batch import WAYS
 
     tried = (CHECK, *WAYS)
     worker = Worker()

@@ -31,7 +31,7 @@ class Learner(tf.Module, abc.ABC):
       predicts_unadapted: whether it can predict before it has seen the support set.
       differentiates_twice: whether the meta-gradient takes second derivatives of the model.
       alpha: the rates of inner steps, for learners that have such.
-      batches_tasks: whether training gives it several tasks at once, see `mean_objective`.
+      batches_tasks: whether its `mean_objective` takes all tasks as one batch.
     """
 
     model: keras.Model
@@ -158,8 +158,9 @@ class Learner(tf.Module, abc.ABC):
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
         """Returns the means over several tasks of what `objective` gives.
 
-        Only learners that `batches_tasks` have it: with the same weights for every task, all tasks
-        are one batch, and what they have in common is one matrix product.
+        By default it takes one task after the other. A learner that `batches_tasks` replaces it:
+        with the same weights for every task, all are one batch, and what they have in common is
+        one matrix product.
 
         Args:
           values: as in `objective`.
@@ -167,7 +168,16 @@ class Learner(tf.Module, abc.ABC):
           seeds: [B, 2].
           iteration: as in `objective`.
         """
-        raise NotImplementedError
+        by_task = [
+            self.objective(
+                values,
+                tf.nest.map_structure(lambda part, task=task: part[task], episodes),
+                seed,
+                iteration,
+            )
+            for task, seed in enumerate(tf.unstack(seeds))
+        ]
+        return tf.nest.map_structure(lambda *parts: tf.reduce_mean(tf.stack(parts), 0), *by_task)
 
     def means(self, targets: Any, outputs: Any, penalty: tf.Tensor) -> dict[str, tf.Tensor]:
         """Returns the means of `scores` over some examples, the loss with a penalty added.

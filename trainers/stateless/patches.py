@@ -7,8 +7,8 @@ is the transpose Pᵀ, which adds patches up, and the gradient of that is P.
 """
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -77,16 +77,7 @@ def take(x: tf.Tensor, at: Windows) -> tf.Tensor:
     Returns:
       [N, *counts, entries, C].
     """
-
-    @tf.custom_gradient
-    def taken(x: tf.Tensor):
-        return _take(x, at), added
-
-    @tf.custom_gradient
-    def added(y: tf.Tensor):
-        return _add_up(y, at), taken
-
-    return taken(x)
+    return _both_ways(at)[0](x)
 
 
 def add_up(y: tf.Tensor, at: Windows) -> tf.Tensor:
@@ -99,6 +90,14 @@ def add_up(y: tf.Tensor, at: Windows) -> tf.Tensor:
     Returns:
       [N, *sizes, C].
     """
+    return _both_ways(at)[1](y)
+
+
+Linear: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
+
+
+def _both_ways(at: Windows) -> tuple[Linear, Linear]:
+    """Returns the taking and the adding up of windows, each the other's gradient."""
 
     @tf.custom_gradient
     def taken(x: tf.Tensor):
@@ -108,7 +107,7 @@ def add_up(y: tf.Tensor, at: Windows) -> tf.Tensor:
     def added(y: tf.Tensor):
         return _add_up(y, at), taken
 
-    return added(y)
+    return taken, added
 
 
 def _take(x: tf.Tensor, at: Windows) -> tf.Tensor:

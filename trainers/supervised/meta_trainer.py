@@ -17,20 +17,10 @@ import keras
 import tensorflow as tf
 
 from trainers.compiling import first_that_works
-from trainers.devices import (
-    TASKS_IN_BATCH,
-    TASKS_IN_FLIGHT,
-    on_gpu,
-    sum_in_chunks,
-    tasks_at_once,
-    xla_pays,
-)
-from trainers.episodes import Episode, Sampler
+from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.seeds import fold_in, split_seed, stream
-from trainers.stateless import batched_random
-from trainers.stateless.as_products import as_products
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised import watching
 from trainers.supervised.diagnosis import explain_divergence
@@ -39,16 +29,9 @@ from trainers.supervised.gradient_check import (
     check_meta_gradient,
     log_check_of_untested_layers,
 )
-from trainers.supervised.meta_gradient import mean_meta_gradient, meta_gradient
+from trainers.supervised.meta_batch import WAYS, SumOverTasks, summed, ways_to_run
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
-from trainers.update_rule import Tensors
-
-WAYS = ("compiled, tasks side by side in each operation", "compiled, task by task", "uncompiled")
-"""Ways to run iterations, the fastest first for small models."""
-
-BATCHINGS = ("auto", "batched", "side_by_side")
-"""Whether the tasks of a meta-batch are one batch of each operation, or each has its operations."""
 
 
 class MetaTrainer:
@@ -62,7 +45,7 @@ class MetaTrainer:
       learner: what is trained.
       optimizer: the outer optimizer.
       iteration: meta-iterations done, an int64 `tf.Variable`.
-      way: how iterations are run, one of `WAYS`; None before the first.
+      way: how iterations are run, one of `meta_batch.WAYS`; None before the first.
     """
 
     def __init__(
@@ -86,10 +69,10 @@ class MetaTrainer:
           seed: what tasks and dropout masks are drawn by.
           jit_compile: whether XLA compiles the loop over iterations; if not given, where it pays.
             A model that cannot be compiled is trained uncompiled, which is logged.
-          task_batching: one of `BATCHINGS`. `batched` compiles one program in which each operation
-            is done for all tasks at once, which is what a GPU needs; `side_by_side` gives each task
-            operations of its own, which the cores of a CPU share. `auto` takes `batched` on a GPU
-            and for models whose time goes into launching small operations. A learner that
+          task_batching: one of `meta_batch.BATCHINGS`. `batched` compiles one program in which each
+            operation is done for all tasks at once, which is what a GPU needs; `side_by_side` gives
+            each task operations of its own, which the cores of a CPU share. `auto` takes `batched`
+            on a GPU and for models whose time goes into launching small operations. A learner that
             `batches_tasks` is given them as one batch, compiled or not, unless `side_by_side`.
 
         Raises:
@@ -112,14 +95,8 @@ class MetaTrainer:
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
-        self._as_one_batch = learner.batches_tasks and task_batching != "side_by_side"
-        self._ways = _ways(task_batching, jit_compile, learner, replicas)
-        self._task_gradient = tf.function(
-            # Inlined, 32 tasks make a graph that takes half a minute to optimise and is no faster.
-            self._trace_task_gradient,
-            autograph=False,
-            experimental_attributes={"_noinline": True},
-        )
+        self._ways = ways_to_run(task_batching, jit_compile, learner, replicas)
+        self._sum_over_tasks: SumOverTasks  # Made with the way.
         self._iterate: Callable[..., Any] | None = None
         self.way: str | None = None
         self._pace = Pace()
@@ -210,6 +187,7 @@ class MetaTrainer:
         def trying(way: str) -> Callable[[], Callable[..., Any]]:
             def run() -> Callable[..., Any]:
                 self.way = way
+                self._sum_over_tasks = summed(self.learner, self._tasks, way, self._task_batching)
                 iterate = tf.function(self._trace_iterations, jit_compile=way != WAYS[-1])
                 iterate(none, none, self._no_totals())
                 return iterate
@@ -279,75 +257,9 @@ class MetaTrainer:
         first = replica.replica_id_in_sync_group * count
         values = [tf.convert_to_tensor(variable) for variable in self._variables]
         seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])
-        total = sum_in_chunks(
-            lambda chunk: self._sum_over_tasks(values, chunk, step), seeds, self._tasks_at_once()
-        )
+        total = self._sum_over_tasks(values, seeds, step)
         return tf.nest.map_structure(lambda value: value / count, total)
-
-    def _tasks_at_once(self) -> int:
-        """Returns how many tasks a chunk of the meta-batch has."""
-        if self._as_one_batch:
-            return TASKS_IN_BATCH
-        if self.way != WAYS[0] or xla_pays(self.learner.model):
-            return TASKS_IN_FLIGHT
-        episode = self._tasks.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
-        examples = sum(
-            tf.nest.flatten(part)[0].shape[0] or 1
-            for part in (episode.support_inputs, episode.query_inputs)
-        )
-        return tasks_at_once(self.learner.model, examples)
-
-    def _sum_over_tasks(self, values: Tensors, seeds: tf.Tensor, step: tf.Tensor):
-        if self._as_one_batch:
-            mean = mean_meta_gradient(self.learner, values, self._drawn(seeds), seeds, step)
-            return tf.nest.map_structure(lambda value: value * float(seeds.shape[0]), mean)
-        if self.way == WAYS[0]:
-            return self._vectorised_sum(values, seeds, step)
-        results = [self._task_gradient(values, seed, step) for seed in tf.unstack(seeds)]
-        return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
-
-    def _vectorised_sum(self, values: Tensors, seeds: tf.Tensor, step: tf.Tensor):
-        episodes = self._drawn(seeds)
-        batched_random.register()
-        with as_products():
-            results = tf.vectorized_map(
-                lambda task: meta_gradient(self.learner, values, task[0], task[1], step),
-                (episodes, seeds),
-                fallback_to_while_loop=False,
-            )
-        return tf.nest.map_structure(lambda values: tf.reduce_sum(values, axis=0), results)
-
-    def _drawn(self, seeds: tf.Tensor) -> Episode:
-        """Returns the episodes of these seeds, each part [B, ...]."""
-        # One by one: vectorised random numbers would be compiled at every call.
-        drawn = [self._tasks(seed) for seed in tf.unstack(seeds)]
-        return tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)
-
-    def _trace_task_gradient(self, values: Tensors, seed: tf.Tensor, step: tf.Tensor):
-        return meta_gradient(self.learner, values, self._tasks(seed), seed, step)
 
     def _task_seeds(self, step: tf.Tensor) -> tf.Tensor:
         """Returns the seeds of an iteration's tasks, [meta_batch_size, 2] (int32)."""
         return split_seed(fold_in(self._seed, step), self._meta_batch_size)
-
-
-def _ways(
-    task_batching: str, jit_compile: bool | None, learner: Learner, replicas: int
-) -> tuple[str, ...]:
-    """Returns the ways to try, the preferred one first."""
-    if task_batching not in BATCHINGS:
-        raise InputError(
-            f"task_batching={task_batching!r}: should be one of {', '.join(BATCHINGS)}"
-        )
-    if task_batching == "batched":
-        if jit_compile is False:
-            raise InputError(
-                "task_batching='batched': is a compiled program, and jit_compile=False; should be "
-                "'side_by_side' or 'auto'"
-            )
-        return WAYS[:1]
-    if jit_compile is None:
-        pays = xla_pays(learner.model) or (on_gpu() and task_batching == "auto")
-        jit_compile = replicas == 1 and pays
-    ways = WAYS if jit_compile else WAYS[-1:]
-    return ways[1:] if jit_compile and task_batching == "side_by_side" else ways

@@ -30,8 +30,8 @@ from trainers.learners.reptile import Reptile
 from trainers.learners.siamese_nets import SiameseNets
 from trainers.seeds import stream
 from trainers.stateless.pure_model import PureModel
+from trainers.supervised.meta_batch import WAYS as WAYS_TO_RUN
 from trainers.supervised.meta_gradient import meta_gradient
-from trainers.supervised.meta_trainer import WAYS as WAYS_TO_RUN
 
 WAYS = 3
 

@@ -9,8 +9,9 @@ from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.supervised.meta_batch import WAYS
 from trainers.supervised.meta_gradient import meta_gradient
-from trainers.supervised.meta_trainer import WAYS, MetaTrainer
+from trainers.supervised.meta_trainer import MetaTrainer
 
 RANDOM = np.random.default_rng(0)
 SEED = tf.constant([1, 2])

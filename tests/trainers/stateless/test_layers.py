@@ -25,7 +25,7 @@ from benchmarks.layers.table import CASES, GROUPS, NOT_IN_A_NETWORK, class_of
 from trainers.errors import InputError
 from trainers.stateless.tested_layers import TESTED
 from trainers.supervised.gradient_check import GradientCheck
-from trainers.supervised.meta_trainer import WAYS
+from trainers.supervised.meta_batch import WAYS
 
 # Long to trace, and made of what other layers of their group are made of.
 LIKE_OTHERS = {

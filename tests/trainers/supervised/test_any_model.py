@@ -9,7 +9,8 @@ from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.evaluation import evaluation
-from trainers.supervised.meta_trainer import WAYS, MetaTrainer
+from trainers.supervised.meta_batch import WAYS
+from trainers.supervised.meta_trainer import MetaTrainer
 
 layers = keras.layers
 RANDOM = np.random.default_rng(0)

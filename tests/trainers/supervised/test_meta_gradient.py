@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.supervised.meta_gradient import meta_gradient
+from trainers.supervised.meta_gradient import mean_meta_gradient, meta_gradient
 
 SEED = tf.constant([3, 4])
 STEP = 1e-6
@@ -118,3 +118,16 @@ def test_first_order_leaves_second_derivatives_out_of_theta_only():
     assert not np.allclose(first[0], second[0])
     for of_first, of_second in zip(first[4:], second[4:], strict=True):
         np.testing.assert_allclose(of_first, of_second, rtol=1e-10)
+
+
+def test_of_several_tasks_it_is_the_mean():
+    learner, episode = learner_and_episode(mlp, "per_weight", 1)
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    tasks = [episode, episode._replace(query_inputs=2 * episode.query_inputs)]
+    together = tf.nest.map_structure(lambda *parts: tf.stack(parts), *tasks)
+    seeds = tf.stack([SEED, SEED + 1])
+    mean = mean_meta_gradient(learner, values, together, seeds, tf.constant(0))
+    one, other = (meta_gradient(learner, values, task, SEED) for task in tasks)
+    tf.nest.map_structure(
+        lambda m, a, b: np.testing.assert_allclose(m, (a + b) / 2, rtol=1e-10), mean, one, other
+    )

@@ -1,9 +1,12 @@
-"""Random numbers within `tf.vectorized_map`: each task's are drawn by its own seed.
+"""Operations that `tf.vectorized_map` cannot batch by itself, made known to it.
 
-TensorFlow batches the first version of its stateless random operations and not the second, which
-is what its functions and Keras's dropout use. Here each task has an operation of its own for these,
-so that it draws the numbers that it draws without batching. `RegisterPFor` is how TensorFlow's own
-operations are made known to `tf.vectorized_map`; there is no public name for it.
+* Random numbers: TensorFlow batches the first version of its stateless random operations and not
+  the second, which is what its functions and Keras's dropout use. Here each task has an operation
+  of its own for these, so that it draws the numbers that it draws without batching.
+* Bitcasts, which Keras's `argmax` makes and with it its accuracies.
+
+`RegisterPFor` is how TensorFlow's own operations are made known to `tf.vectorized_map`; there is no
+public name for it.
 """
 
 from typing import Any
@@ -11,7 +14,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.ops.parallel_for import pfor
 
-OPERATIONS = (
+RANDOM = (
     "StatelessRandomGetKeyCounter",
     "StatelessRandomUniformV2",
     "StatelessRandomUniformIntV2",
@@ -42,9 +45,13 @@ def _one_by_one(given: Any) -> list[Any]:
     return [pfor.wrap(tf.stack(outputs), True) for outputs in zip(*made, strict=True)]
 
 
+def _bitcast(given: Any) -> Any:
+    return pfor.wrap(tf.bitcast(given.stacked_input(0), given.get_attr("type")), True)
+
+
 def register() -> None:
     """Makes `tf.vectorized_map` take these operations where it does not yet."""
-    for name in OPERATIONS:
+    for name, converter in {**dict.fromkeys(RANDOM, _one_by_one), "Bitcast": _bitcast}.items():
         # A later TensorFlow may have a way of its own, and registers each operation once.
         if name not in pfor._pfor_converter_registry:
-            pfor.RegisterPFor(name)(_one_by_one)
+            pfor.RegisterPFor(name)(converter)
