@@ -4,6 +4,7 @@ The state of a task is one tensor for each weight, and the statistics of the sup
 normalisation uses those. Learners differ in how they come from θ to θ'.
 """
 
+import abc
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -85,6 +86,46 @@ class FastWeightsLearner(Learner):
     def normalises_together(self) -> bool:
         """Whether batch normalisation uses the statistics of the queries."""
         return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
+
+    @abc.abstractmethod
+    def fast_weights(
+        self,
+        inputs: Any,
+        targets: Any,
+        steps: int,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> list[Tensors]:
+        """Returns all weights before adaptation and after each of `steps` updates.
+
+        The arguments are those of `adapt`. What differs between the learners is here.
+        """
+
+    def adapt(
+        self,
+        inputs: Any,
+        targets: Any,
+        *,
+        steps: int | None = None,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> Tensors:
+        """Learns a task by `steps` updates on a support set, see `Learner.adapt`.
+
+        Returns:
+          One tensor for each weight. If batch normalisation uses the support set's statistics,
+          these follow, as computed with the fast weights.
+        """
+        steps = self.inner_steps if steps is None else steps
+        every = self.fast_weights(inputs, targets, steps, values, training, seed)
+        return self._state(every[-1], inputs)
+
+    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
+        """Returns the states before adaptation and after each of `steps` updates."""
+        every = self.fast_weights(inputs, targets, steps)
+        return [self._state(weights, inputs) for weights in every]
 
     def predict(self, state: Tensors, inputs: Any) -> Any:
         """Returns the model's outputs [M, ...] for inputs [M, ...] with weights from `adapt`.

@@ -99,31 +99,6 @@ class MamlPlusPlus(FastWeightsLearner):
         """θ with γ and β of step 0, the rates, and γ and β of later steps."""
         return [*self.theta, *self.alpha.rates, *self.later]
 
-    def adapt(
-        self,
-        inputs: Any,
-        targets: Any,
-        *,
-        steps: int | None = None,
-        values: Sequence[tf.Tensor] | None = None,
-        training: bool = False,
-        seed: tf.Tensor | None = None,
-    ) -> Tensors:
-        """Learns a task by `steps` updates on a support set, see `Learner.adapt`.
-
-        Returns:
-          One tensor for each weight, where γ and β are those that queries are answered with. If
-          batch normalisation uses the support set's statistics, these follow.
-        """
-        steps = self.inner_steps if steps is None else steps
-        weights = self._fast_weights(inputs, targets, steps, values, training, seed)
-        return self._state(weights[-1], inputs)
-
-    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
-        """Returns the states before adaptation and after each of `steps` updates."""
-        every = self._fast_weights(inputs, targets, steps)
-        return [self._state(weights, inputs) for weights in every]
-
     def objective(
         self, values: Sequence[tf.Tensor], episode: Episode, seed: tf.Tensor, iteration: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], list[tf.Tensor]]:
@@ -133,7 +108,7 @@ class MamlPlusPlus(FastWeightsLearner):
         """
         inputs, queries = episode.support_inputs, (episode.query_inputs, episode.query_targets)
         annealed = self.first_order_iterations > 0
-        *earlier, last = self._fast_weights(
+        *earlier, last = self.fast_weights(
             inputs,
             episode.support_targets,
             self.inner_steps,
@@ -161,7 +136,7 @@ class MamlPlusPlus(FastWeightsLearner):
         annealing = iteration < self.multi_step_iterations
         return if_true(annealing, early_loss, earlier[1:]) + last_share * loss, scores, moving
 
-    def _fast_weights(
+    def fast_weights(
         self,
         inputs: Any,
         targets: Any,

@@ -74,32 +74,7 @@ class MetaLstm(FastWeightsLearner):
         """θ_0, the model's weights, and the cell's."""
         return [*self.theta, *self.cell.trainable_variables]
 
-    def adapt(
-        self,
-        inputs: Any,
-        targets: Any,
-        *,
-        steps: int | None = None,
-        values: Sequence[tf.Tensor] | None = None,
-        training: bool = False,
-        seed: tf.Tensor | None = None,
-    ) -> Tensors:
-        """Learns a task by `steps` updates on a support set, see `Learner.adapt`.
-
-        Returns:
-          One tensor for each weight. If batch normalisation uses the support set's statistics,
-          these follow.
-        """
-        steps = self.inner_steps if steps is None else steps
-        weights = self._fast_weights(inputs, targets, steps, values, training, seed)
-        return self._state(weights[-1], inputs)
-
-    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
-        """Returns the states before adaptation and after each of `steps` updates."""
-        every = self._fast_weights(inputs, targets, steps)
-        return [self._state(weights, inputs) for weights in every]
-
-    def _fast_weights(
+    def fast_weights(
         self,
         inputs: Any,
         targets: Any,

@@ -110,27 +110,37 @@ class MetaLearner(FastWeightsLearner):
           One tensor for each weight. If batch normalisation uses the support set's statistics,
           these follow, as computed with the fast weights.
         """
+        steps = self.inner_steps if steps is None else steps
+        every = self.fast_weights(inputs, targets, steps, values, training, seed, theta)
+        return self._state(every[-1], inputs)
+
+    def fast_weights(
+        self,
+        inputs: Any,
+        targets: Any,
+        steps: int,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+        theta: Tensors | None = None,
+    ) -> list[Tensors]:
+        """Returns the weights before adaptation and after each of `steps` updates."""
         count = len(self.theta)
         given = theta or values or [weight.value for weight in self.theta]
         start = [tf.convert_to_tensor(weight) for weight in given[:count]]
         rates = values[count:] if values and self.alpha.learned else self.alpha.rates
         loss = self._support_loss(inputs, targets, training, seed)
-        changed = adapt(
-            lambda weights, step: loss(self._with_adapted(start, weights), step),
-            self._of_adapted(start),
-            self.alpha.per_weight(rates),
-            self.inner_steps if steps is None else steps,
-            first_order=self.first_order,
-            names=self._of_adapted(self.pure_model.names),
-        )
-        return self._state(self._with_adapted(start, changed), inputs)
-
-    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
-        """Returns the fast weights before adaptation and after each of `steps` updates."""
-        states = [self.adapt(inputs, targets, steps=0)]
-        for _ in range(steps):
-            states.append(self.adapt(inputs, targets, steps=1, theta=states[-1]))
-        return states
+        made = [start]
+        for step in range(steps):
+            changed = adapt(
+                lambda weights, _, step=step: loss(self._with_adapted(start, weights), step),  # type: ignore[misc]
+                self._of_adapted(made[-1]),
+                self.alpha.per_weight(rates),
+                first_order=self.first_order,
+                names=self._of_adapted(self.pure_model.names),
+            )
+            made.append(self._with_adapted(start, changed))
+        return made
 
     def support_gradient(self, inputs: Any, targets: Any) -> Tensors:
         """Returns ∇L(θ) on a support set, by the weights that the first inner step changes.

@@ -115,51 +115,25 @@ class Reptile(FastWeightsLearner):
         products = [tf.reduce_sum(b * v) for b, v in zip(back, values, strict=True)]
         return tf.add_n(products), scores, moving
 
-    def adapt(
-        self,
-        inputs: Any,
-        targets: Any,
-        *,
-        steps: int | None = None,
-        values: Sequence[tf.Tensor] | None = None,
-        training: bool = False,
-        seed: tf.Tensor | None = None,
-    ) -> Tensors:
-        """Returns θ̃ after `steps` steps on the minibatches of some examples; a pure function.
-
-        Args:
-          inputs: [N, ...], in the structure that the model takes.
-          targets: [N, ...].
-          steps: steps to make; `inner_steps` if not given.
-          values: θ to start from.
-          training: whether dropout is active.
-          seed: the seed of dropout and of the minibatches, [2]; these are always the same without.
-        """
-        steps = self.inner_steps if steps is None else steps
-        walked = self._walk(inputs, targets, steps, values, training, seed)
-        return self._state(walked[-1], inputs)
-
-    def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
-        """Returns the states before adaptation and after each of `steps` steps."""
-        walked = self._walk(inputs, targets, steps, None, False, None)
-        return [self._state(weights, inputs) for weights in walked]
-
-    def _walk(
+    def fast_weights(
         self,
         inputs: Any,
         targets: Any,
         steps: int,
-        values: Sequence[tf.Tensor] | None,
-        training: bool,
-        seed: tf.Tensor | None,
+        values: Sequence[tf.Tensor] | None = None,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
     ) -> list[Tensors]:
-        """Returns the weights before the first step and after each."""
+        """Returns the weights before the first step and after each.
+
+        `seed` is that of dropout and of the minibatches, which are always the same without one.
+        """
         order_seed = tf.constant(self._seed) if seed is None else fold_in(seed, -1)
         batch = minibatches(inputs, targets, self.inner_batch, steps, order_seed)
         weights = [tf.convert_to_tensor(w) for w in values or [v.value for v in self.theta]]
         # A step's number as a constant would make a copy of the function for each.
         moments = no_moments(weights)
-        walked = [weights]
+        made = [weights]
         for step in range(steps):
             weights, moments = self._one_step(
                 weights,
@@ -168,8 +142,8 @@ class Reptile(FastWeightsLearner):
                 training,
                 None if seed is None else fold_in(seed, step),
             )
-            walked.append(weights)
-        return walked
+            made.append(weights)
+        return made
 
     def _trace_step(
         self,
