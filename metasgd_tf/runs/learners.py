@@ -1,6 +1,7 @@
 """The learner of a run: which one each value of `--algorithm` stands for."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -63,16 +64,33 @@ def _kind(family: Family) -> str:
     return "classification" if family.classifies else "regression"
 
 
+def _of_fast_weights(family: Family, settings: flags.FlagValues) -> dict[str, Any]:
+    """Returns the arguments that all learners of fast weights take."""
+    return {
+        "loss": family.loss,
+        "metrics": family.metrics,
+        "inner_steps": settings.inner_steps,
+        "batch_norm": settings.batch_norm,
+    }
+
+
+def _of_embeddings(family: Family, settings: flags.FlagValues) -> dict[str, Any]:
+    """Returns the arguments that all learners that compare embeddings take."""
+    return {
+        "ways": family.output_size,
+        "train_ways": settings.train_ways,
+        "metrics": family.metrics,
+        "batch_norm": settings.batch_norm,
+    }
+
+
 def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
     return MetaLearner(
         model,
-        family.loss,
-        metrics=family.metrics,
+        **_of_fast_weights(family, settings),
         alpha=settings.alpha,
         alpha_init=settings.alpha_init,
-        inner_steps=settings.inner_steps,
         first_order=settings.first_order,
-        batch_norm=settings.batch_norm,
         adapted=last_layer(model) if settings.algorithm == "anil" else None,
         seed=settings.seed,
     )
@@ -81,23 +99,24 @@ def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues
 def _maml_plus_plus(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
     return MamlPlusPlus(
         model,
-        family.loss,
-        metrics=family.metrics,
+        **_of_fast_weights(family, settings),
         alpha_init=settings.alpha_init,
-        inner_steps=settings.inner_steps,
         multi_step_iterations=settings.multi_step_iterations,
         first_order_iterations=settings.first_order_iterations,
-        batch_norm=settings.batch_norm,
     )
 
 
 def _meta_lstm(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
-    return MetaLstm(
+    return MetaLstm(model, **_of_fast_weights(family, settings), seed=settings.seed)
+
+
+def _reptile(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    return Reptile(
         model,
-        family.loss,
-        metrics=family.metrics,
-        inner_steps=settings.inner_steps,
-        batch_norm=settings.batch_norm,
+        **_of_fast_weights(family, settings),
+        inner_optimizer=settings.inner_optimizer,
+        inner_rate=settings.inner_rate,
+        inner_batch=settings.inner_batch,
         seed=settings.seed,
     )
 
@@ -106,10 +125,7 @@ def _matching_nets(model: keras.Model, family: Family, settings: flags.FlagValue
     return MatchingNets(
         without_last_layer(model),
         family.loss,
-        family.output_size,
-        train_ways=settings.train_ways,
-        metrics=family.metrics,
-        batch_norm=settings.batch_norm,
+        **_of_embeddings(family, settings),
         temperature=settings.temperature,
         full_context=settings.full_context_embeddings,
         seed=settings.seed,
@@ -117,38 +133,12 @@ def _matching_nets(model: keras.Model, family: Family, settings: flags.FlagValue
 
 
 def _prototypical_nets(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
-    return PrototypicalNets(
-        without_last_layer(model),
-        family.loss,
-        family.output_size,
-        train_ways=settings.train_ways,
-        metrics=family.metrics,
-        batch_norm=settings.batch_norm,
-    )
+    embedding = without_last_layer(model)
+    return PrototypicalNets(embedding, family.loss, **_of_embeddings(family, settings))
 
 
 def _siamese_nets(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
-    return SiameseNets(
-        without_last_layer(model),
-        family.output_size,
-        train_ways=settings.train_ways,
-        metrics=family.metrics,
-        batch_norm=settings.batch_norm,
-    )
-
-
-def _reptile(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
-    return Reptile(
-        model,
-        family.loss,
-        metrics=family.metrics,
-        inner_optimizer=settings.inner_optimizer,
-        inner_rate=settings.inner_rate,
-        inner_batch=settings.inner_batch,
-        inner_steps=settings.inner_steps,
-        batch_norm=settings.batch_norm,
-        seed=settings.seed,
-    )
+    return SiameseNets(without_last_layer(model), **_of_embeddings(family, settings))
 
 
 def _mann(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
