@@ -21,6 +21,13 @@ NUM_TASKS = flags.DEFINE_integer(
     "Number of test tasks; by default 600, and for the sinusoid the paper's 100 curves.",
     lower_bound=2,
 )
+WAYS = flags.DEFINE_integer(
+    "ways",
+    None,
+    "Classification: classes of a test task; by default as in the run. Learners that compare "
+    "embeddings take any number of them.",
+    lower_bound=2,
+)
 EVAL_SEED = flags.DEFINE_integer("eval_seed", 0, "Seed of the test tasks.", 0, run_flags.MAX_SEED)
 INNER_STEPS = flags.DEFINE_integer(
     "inner_steps", None, "Inner steps; by default as in training, navigation 3.", lower_bound=0
@@ -66,6 +73,8 @@ def main() -> None:
     other_task = {
         name: flags.FLAGS[name].value for name in task_flags.TASK_FLAGS if flags.FLAGS[name].present
     }
+    if WAYS.value is not None:
+        other_task["ways"] = WAYS.value
     protocol = {
         "num_tasks": NUM_TASKS.value,
         "eval_seed": EVAL_SEED.value,

@@ -12,10 +12,10 @@ from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.evaluation import LoadedRun
+from metasgd_tf.runs.learners import kind_of
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.errors import InputError
 from trainers.seeds import stream
-from trainers.task_family import TaskFamily
 
 FILE_NAME = "confusion.csv"
 WORST = 10
@@ -40,7 +40,7 @@ def image_family(run: LoadedRun) -> ImageClassification:
       InputError: if it does not classify images.
     """
     if not isinstance(run.family, ImageClassification):
-        classifies = isinstance(run.family, TaskFamily) and run.family.classifies
+        classifies = kind_of(run.family) == "classification"
         raise InputError(
             f"confusion: --task={run.settings.task} has no {'images' if classifies else 'classes'};"
             " leave --confusion out, or name a run that classifies images"

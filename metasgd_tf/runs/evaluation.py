@@ -17,7 +17,7 @@ from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
-from metasgd_tf.runs.learners import build_learner
+from metasgd_tf.runs.learners import build_learner, kind_of
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
@@ -84,7 +84,7 @@ def evaluate_run(
       inner_steps: number of inner steps; as in training if not given, and 3 for navigation.
       checkpoint: one of `trainers.checkpoints.KINDS`: the last one, or the best one on validation
         tasks.
-      other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
+      other_task: values of `task_flags.TASK_FLAGS`, or of `ways`, to use in place of the run's own.
 
     Raises:
       InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
@@ -106,7 +106,7 @@ def load_run(
     Args:
       model_dir: the run's directory.
       checkpoint: one of `trainers.checkpoints.KINDS`.
-      other_task: values of `task_flags.TASK_FLAGS` to use in place of the run's own.
+      other_task: values of `task_flags.TASK_FLAGS`, or of `ways`, to use in place of the run's own.
       family: the tasks that these flags describe, where they are loaded already.
 
     Raises:
@@ -119,6 +119,8 @@ def load_run(
     for name, value in (other_task or {}).items():
         settings[name].value = value
     family = family or tasks.from_flags(settings, ("test",))
+    if "ways" in (other_task or {}) and kind_of(family) != "classification":
+        raise InputError(f"ways={settings.ways}: task={settings.task} has no classes; leave it out")
     learner, origin = restored_learner(family, settings, model_dir, checkpoint)
     return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
 
@@ -143,6 +145,7 @@ def evaluate(
         "task": task_name(settings),
         "trained_on": run.trained_on,
         "cross_domain": task_name(settings) != run.trained_on,
+        **({"ways": run.family.output_size} if kind_of(run.family) == "classification" else {}),
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
         "batch_norm": batch_norm_of(learner),

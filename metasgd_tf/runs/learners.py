@@ -38,7 +38,7 @@ def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
     Raises:
       InputError: if the network does not fit the tasks, or the learner cannot learn them.
     """
-    kind = algorithms.kind_of(settings.task) or _kind(family)
+    kind = algorithms.kind_of(settings.task) or kind_of(family)
     algorithms.refuse_other_kinds(settings.algorithm, settings.task, kind)
     model = _network(family, settings)
     return BUILDERS[settings.algorithm](model, family, settings)
@@ -58,7 +58,8 @@ def _network(family: Family, settings: flags.FlagValues) -> keras.Model:
     return memory_network(family.input_shape, family.output_size, settings.seed)
 
 
-def _kind(family: Family) -> str:
+def kind_of(family: Family) -> str:
+    """Returns which of `algorithms.EVERY_KIND` the tasks of a family are."""
     if not isinstance(family, TaskFamily):
         return "navigation"
     return "classification" if family.classifies else "regression"
@@ -145,7 +146,7 @@ def _mann(model: keras.Model, family: Family, settings: flags.FlagValues) -> Lea
     return Mann(
         model,
         family.loss,
-        classes=_kind(family) == "classification",
+        classes=kind_of(family) == "classification",
         metrics=family.metrics,
         train_on=settings.train_on,
     )

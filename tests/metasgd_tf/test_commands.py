@@ -261,6 +261,8 @@ def test_tasks_of_another_shape_are_refused(model_dir, monkeypatch):
     )
     with pytest.raises(InputError, match="task=omniglot: its network differs in shape.*model_dir="):
         evaluate_run(str(model_dir), other_task={"task": "omniglot"})
+    with pytest.raises(InputError, match="ways=7: task=sinusoid has no classes; leave it out"):
+        evaluate_run(str(model_dir), other_task={"ways": 7})
 
 
 def test_omniglot_is_trained_and_evaluated(tmp_path, monkeypatch, omniglot_dir, omniglot_drawings):

@@ -52,9 +52,11 @@ def test_nothing_of_alpha_is_kept_or_shown(run):
 
 
 def test_it_is_evaluated_after_the_support_set_only(run, omniglot_dir):
-    done = command("evaluate", f"--model_dir={run}", f"--data_dir={omniglot_dir}", "--num_tasks=4")
+    arguments = f"--data_dir={omniglot_dir}", "--num_tasks=4", "--ways=4"
+    done = command("evaluate", f"--model_dir={run}", *arguments)
     assert done.returncode == 0, done.stderr
     report = json.loads((run / "evaluation.json").read_text())
+    assert report["ways"] == 4  # Of classes that it was trained on 6 and 3 of.
     assert [row["inner_steps"] for row in report["results"]] == [1]
     assert report["batch_norm"] == "transductive"
     lines = (run / "evaluation.csv").read_text().splitlines()

@@ -21,13 +21,23 @@ def cells(number: int) -> list[str]:
 
 
 def config(number: int, cell: str, algorithm: str) -> str:
-    """Returns the name of a flagfile, without its ending."""
-    return f"{TASKS[number]}_{cell}_{algorithm}"
+    """Returns the name of a flagfile, without its ending.
+
+    A learner that is trained with other ways than it is tested with has one for the cells of all
+    ways, which is named without them.
+    """
+    shots = cell.rpartition("way")[2]
+    of_all_ways = f"{TASKS[number]}_{shots}_{algorithm}"
+    return of_all_ways if _exists(of_all_ways) else f"{TASKS[number]}_{cell}_{algorithm}"
 
 
 def has_flagfile(number: int, cell: str, algorithm: str) -> bool:
     """Returns whether an algorithm can be trained in a cell."""
-    return (run_flags.CONFIGS / f"{config(number, cell, algorithm)}.flags").exists()
+    return _exists(config(number, cell, algorithm))
+
+
+def _exists(name: str) -> bool:
+    return (run_flags.CONFIGS / f"{name}.flags").exists()
 
 
 def chosen(number: int, asked: Sequence[str], of_cells: Sequence[str]) -> dict[str, list[str]]:

@@ -110,7 +110,8 @@ def _train(output: pathlib.Path, number: int, cell: str, algorithm: str) -> Trai
     name = config(number, cell, algorithm)
     model_dir = str(output / name)
     train_run(run_flags.of_config(name), model_dir)
-    run = load_run(model_dir, CHECKPOINTS[number])
+    ways = {} if number == 1 else {"ways": CELLS[cell][0]}
+    run = load_run(model_dir, CHECKPOINTS[number], ways)
     steps = _inner_steps(number, cell, algorithm)
     evaluation = evaluate(run, inner_steps=steps)
     write(model_dir, evaluation)
