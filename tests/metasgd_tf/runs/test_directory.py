@@ -27,11 +27,15 @@ def test_one_that_was_there_or_holds_something_stays(there, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "other"),
-    [("maml", "meta_sgd"), ("meta_sgd", "anil"), ("prototypical_nets", "matching_nets")],
+    ("cell", "algorithm", "other"),
+    [
+        ("5way1shot", "maml", "meta_sgd"),
+        ("5way1shot", "meta_sgd", "anil"),
+        ("1shot", "prototypical_nets", "matching_nets"),
+    ],
 )
-def test_a_flagfiles_run_is_not_resumed_under_another_algorithm(algorithm, other, tmp_path):
-    flagfile = f"--flagfile={run_flags.CONFIGS / f'omniglot_5way1shot_{algorithm}.flags'}"
+def test_a_flagfiles_run_is_not_resumed_under_another_algorithm(cell, algorithm, other, tmp_path):
+    flagfile = f"--flagfile={run_flags.CONFIGS / f'omniglot_{cell}_{algorithm}.flags'}"
     settings = run_flags.resolve(run_flags.parse([flagfile]))
     run_flags.write(settings, str(tmp_path))
     refuse_another_run(settings, str(tmp_path))
