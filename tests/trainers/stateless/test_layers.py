@@ -27,13 +27,13 @@ from trainers.stateless.tested_layers import TESTED
 from trainers.supervised.gradient_check import GradientCheck
 from trainers.supervised.meta_batch import WAYS
 
-# Long to trace, and made of what other layers of their group are made of.
+# Long to trace, or made of what other layers of their group are made of.
 LIKE_OTHERS = {
+    *(name for name in CASES if name.endswith(("1D", "3D"))),
     *("SimpleRNNCell", "GRU", "GRUCell", "LSTM", "LSTMCell", "RNN", "StackedRNNCells"),
-    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    *("Bidirectional", "ConvLSTM2D", "MelSpectrogram"),
     *("AugMix", "RandAugment", "RandomPerspective", "RandomShear", "RandomZoom"),
     *("RandomHue", "RandomColorJitter", "RandomElasticTransform"),
-    *(f"Adaptive{which}Pooling{rank}D" for which in ("Average", "Max") for rank in (1, 2)),
 }
 COMPILED = {
     "several": [
