@@ -6,6 +6,7 @@ else take longer to compile than to do anything.
 """
 
 import atexit
+import contextlib
 import fcntl
 import functools
 import gc
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(LONGEST)))
 
 
+def pytest_collection_finish() -> None:
+    """Spares `forgotten_gradients` to look through half a million objects that stay, each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores, as tests wait for the processes that they start."""
     return len(os.sched_getaffinity(0)) + 1
@@ -86,21 +93,42 @@ def forgotten_gradients() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def omniglot_dir(tmp_path_factory: pytest.TempPathFactory) -> str:
+def shared_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A directory for what all workers can use, whichever makes it; see `alone`."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@contextlib.contextmanager
+def alone(path: pathlib.Path) -> Iterator[None]:
+    """Keeps other workers from a path while one makes what belongs there."""
+    with open(path.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def omniglot_dir(shared_dir: pathlib.Path) -> str:
     """A data directory with a made-up Omniglot that TensorFlow Datasets takes for the real one."""
     from tests import synthetic_omniglot
 
-    data_dir = tmp_path_factory.mktemp("tensorflow_datasets")
-    synthetic_omniglot.write(data_dir)
+    data_dir = shared_dir / "tensorflow_datasets"
+    with alone(data_dir):
+        if not data_dir.exists():
+            synthetic_omniglot.write(data_dir)
     return str(data_dir)
 
 
 @pytest.fixture(scope="session")
-def omniglot_drawings(omniglot_dir: str) -> np.ndarray:
+def omniglot_drawings(shared_dir: pathlib.Path, omniglot_dir: str) -> np.ndarray:
     """What `load_drawings` gives for `omniglot_dir`, for tests that need not load it themselves."""
     from metasgd_tf.tasks import omniglot
 
-    return omniglot.load_drawings(omniglot_dir)
+    path = shared_dir / "omniglot.npy"
+    with alone(path):
+        if not path.exists():
+            np.save(path, omniglot.load_drawings(omniglot_dir))
+    return np.load(path)
 
 
 @pytest.fixture(scope="session")
@@ -113,7 +141,7 @@ def real_omniglot_dir() -> str:
 
 
 @pytest.fixture(scope="session")
-def exports(tmp_path_factory: pytest.TempPathFactory):
+def exports(shared_dir: pathlib.Path):
     """Gives the run and the folder of a version by the name of an export, made when asked for."""
     from metasgd_tf.serving.writing import export
     from tests import serving_exports
@@ -129,16 +157,12 @@ def exports(tmp_path_factory: pytest.TempPathFactory):
         "navigation": lambda: serving_exports.navigation_run(),
     }
 
-    own = tmp_path_factory.getbasetemp()
-    # The weights are drawn by seed, so that all workers' exports of a name would be the same.
-    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
-
     @functools.cache
     def made(name: str):
-        run, folder = runs[name](), shared / "exports" / name.replace(" ", "_")
+        # The weights are drawn by seed, so that all workers' exports of a name would be the same.
+        run, folder = runs[name](), shared_dir / "exports" / name.replace(" ", "_")
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder.with_suffix(".lock"), "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(folder):
             versions = list(folder.iterdir())
             return run, versions[0] if versions else export(run, str(folder))
 

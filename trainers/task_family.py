@@ -178,17 +178,16 @@ class TaskFamily(Family):
 
         Of a learner that cannot answer before, both are those after it.
         """
-        before_and_after = (0 if learner.predicts_unadapted else None, None)
         draw = self._numbered(protocol, part)
 
         @tf.function(autograph=False)
         def answered() -> tuple[Episode, tf.Tensor, tf.Tensor]:
             episode = draw(tf.constant(0))
             support = episode.support_inputs, episode.support_targets
-            before, after = (
-                learner.predict(learner.adapt(*support, steps=steps), episode.query_inputs)
-                for steps in before_and_after
-            )
+            after = learner.predict(learner.adapt(*support), episode.query_inputs)
+            if not learner.predicts_unadapted:
+                return episode, after, after
+            before = learner.predict(learner.adapt(*support, steps=0), episode.query_inputs)
             return episode, before, after
 
         return answered

@@ -126,8 +126,12 @@ def checkable(case: Case) -> Case:
     return case
 
 
-def slopes(case: Case) -> list[tuple[float, float]]:
+def slopes(case: Case, traced: bool = False) -> list[tuple[float, float]]:
     """Compares a case's meta-gradient with central differences, by θ and by α.
+
+    Args:
+      case: a layer in a network.
+      traced: whether both are computed in graphs, as in training.
 
     Returns:
       For a random direction of θ, and one of α: the slope by the meta-gradient, and by differences.
@@ -135,7 +139,14 @@ def slopes(case: Case) -> list[tuple[float, float]]:
     with precision(case.floatx):
         learner, task = learner_of([case]), episode([case])
         values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
-        gradient, _, _ = meta_gradient(learner, values, task, SEED)
+        gradient_at, loss_at = (
+            tf.function(function, autograph=False) if traced else function
+            for function in (
+                lambda values: meta_gradient(learner, values, task, SEED)[0],
+                lambda values: _query_loss(learner, task, values),
+            )
+        )
+        gradient = gradient_at(values)
         step, *_ = DIFFERENCES[case.floatx]
         random = np.random.default_rng(7)
         count = len(learner.theta)
@@ -143,10 +154,8 @@ def slopes(case: Case) -> list[tuple[float, float]]:
         for part in (range(count), range(count, len(values))):
             direction = [random.normal(size=v.shape) * (n in part) for n, v in enumerate(values)]
             up, down = (
-                _query_loss(
-                    learner,
-                    task,
-                    [v + sign * step * d for v, d in zip(values, direction, strict=True)],
+                float(
+                    loss_at([v + sign * step * d for v, d in zip(values, direction, strict=True)])
                 )
                 for sign in (1, -1)
             )
@@ -155,9 +164,9 @@ def slopes(case: Case) -> list[tuple[float, float]]:
     return found
 
 
-def _query_loss(learner: MetaLearner, task: Episode, values: Tensors) -> float:
+def _query_loss(learner: MetaLearner, task: Episode, values: Tensors) -> tf.Tensor:
     """Returns what `meta_gradient` differentiates."""
     of_support, of_query = ({"training": True, "seed": fold_in(SEED, number)} for number in (0, 1))
     state = learner.adapt(task.support_inputs, task.support_targets, values=values, **of_support)
     scores, _ = learner.score(state, task.query_inputs, task.query_targets, **of_query)
-    return float(scores["loss"])
+    return scores["loss"]

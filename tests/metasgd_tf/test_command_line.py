@@ -17,6 +17,9 @@ import os, signal, sys, warnings
 from metasgd_tf import command_line
 from trainers.errors import InputError
 
+# Python ignores it where these tests run in the background of a shell.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def native(text):
     os.write(2, text)
 
@@ -198,6 +201,7 @@ def test_a_folder_of_any_name_is_trained_on_and_evaluated(tmp_path):
     synthetic_folder.write(folder, dict.fromkeys(names, 3))
     arguments = ["--ways=3", "--shots=1", "--queries=1", "--image_size=16", "--iterations=1"]
     arguments += ["--task=image_folder", f"--image_dir={folder}", "--batch_norm=support"]
+    arguments += ["--model=tests.fast_network:network"]
     for _ in range(2):  # The second time it only sees that all is done.
         done = command("train", *SMALL, *arguments, f"--model_dir={run}")
         assert done.returncode == 0, done.stderr

@@ -17,12 +17,11 @@ ALGORITHMS = {
 
 
 @pytest.fixture(scope="module", params=ALGORITHMS)
-def run(request, tmp_path_factory, omniglot_dir):
+def run(request, tmp_path_factory, grey_images):
     path = tmp_path_factory.mktemp("runs") / request.param
     done = command(
         "train",
-        "--task=omniglot",
-        f"--data_dir={omniglot_dir}",
+        *grey_images,
         f"--algorithm={request.param}",
         *ALGORITHMS[request.param],
         "--model=tests.fast_network:network",
@@ -51,9 +50,8 @@ def test_nothing_of_alpha_is_kept_or_shown(run):
     assert not [tag for tag in tags if "alpha" in tag or "cosine" in tag]
 
 
-def test_it_is_evaluated_after_the_support_set_only(run, omniglot_dir):
-    arguments = f"--data_dir={omniglot_dir}", "--num_tasks=4", "--ways=4"
-    done = command("evaluate", f"--model_dir={run}", *arguments)
+def test_it_is_evaluated_after_the_support_set_only(run):
+    done = command("evaluate", f"--model_dir={run}", "--num_tasks=4", "--ways=4")
     assert done.returncode == 0, done.stderr
     report = json.loads((run / "evaluation.json").read_text())
     assert report["ways"] == 4  # Of classes that it was trained on 6 and 3 of.

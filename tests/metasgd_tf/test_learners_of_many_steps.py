@@ -41,7 +41,7 @@ def run(request, tmp_path_factory):
     return path
 
 
-def test_it_is_scored_after_each_step(run):
+def test_it_is_scored_after_each_step(run, one_support_set):
     report = evaluate_run(str(run), num_tasks=3, inner_steps=3).report
     assert [row["inner_steps"] for row in report["results"] if row["shots"] == 5] == [0, 1, 2, 3]
     assert (report["batch_norm"], report["alpha"]) == ("transductive", None)

@@ -10,7 +10,6 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.training import train_run
-from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests.metasgd_tf.shell import assert_refused, command
 from tests.metasgd_tf.tasks.two_inputs import Sums
 from tests.serving_exports import Loaded, drawings
@@ -18,12 +17,11 @@ from trainers.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, omniglot_dir):
+def run(tmp_path_factory, grey_images):
     path = tmp_path_factory.mktemp("runs") / "mann"
     done = command(
         "train",
-        "--task=omniglot",
-        f"--data_dir={omniglot_dir}",
+        *grey_images,
         "--algorithm=mann",
         "--ways=3",
         "--shots=1",
@@ -53,11 +51,10 @@ def test_flags_and_curves_are_kept(run, tmp_path):
     assert done.returncode == 0 and output.exists(), done.stderr
 
 
-def test_an_evaluation_has_queries_and_presentations(run, omniglot_dir):
+def test_an_evaluation_has_queries_and_presentations(run):
     done = command(
         "evaluate",
         f"--model_dir={run}",
-        f"--data_dir={omniglot_dir}",
         "--num_tasks=3",
         "--presentations",
     )
@@ -65,9 +62,7 @@ def test_an_evaluation_has_queries_and_presentations(run, omniglot_dir):
     report = json.loads((run / "evaluation.json").read_text())
     assert [row["inner_steps"] for row in report["results"]] == [0, 1]
     rows = report["presentations"]
-    assert [row["presentation"] for row in rows] == list(
-        range(1, 9)
-    )  # Each made-up character has 8 drawings.
+    assert [row["presentation"] for row in rows] == list(range(1, 9))  # Each class has 8 images.
     assert all(row["num_tasks"] == 3 and 0 <= row["mean"] <= 1 for row in rows)
     assert "accuracy by presentation of a class in a sequence\n" in done.stdout
     assert f"{rows[-1]['mean']:.4f} ± {rows[-1]['ci95']:.4f}" in done.stdout.splitlines()[-1]
@@ -94,7 +89,7 @@ def test_its_export_answers_in_one_request_and_in_two(run, tmp_path):
             np.testing.assert_allclose(alone[name][:, 0], value[:, -1], atol=1e-5)
 
 
-def test_the_sinusoid_is_trained_and_evaluated(tmp_path, monkeypatch):
+def test_the_sinusoid_is_trained_and_evaluated(tmp_path, one_support_set):
     settings = [
         "--algorithm=mann",
         "--shots=4",
@@ -109,18 +104,12 @@ def test_the_sinusoid_is_trained_and_evaluated(tmp_path, monkeypatch):
     first = trainer.train(5)["loss"]
     trainer.train(40)
     assert trainer.train(5)["loss"] < first
-    protocols = Sinusoid.protocols
-    monkeypatch.setattr(
-        Sinusoid,
-        "protocols",
-        lambda family, tasks: [p._replace(repeats=1) for p in protocols(family, tasks)[::2]],
-    )
     report, _ = evaluate_run(str(tmp_path), num_tasks=2)
     rows = [(row["shots"], row["inner_steps"]) for row in report["results"]]
     assert rows == [(shots, steps) for shots in (5, 20) for steps in (0, 1)]
 
 
-def test_what_it_cannot_be_is_refused(run, omniglot_dir, tmp_path):
+def test_what_it_cannot_be_is_refused(run, tmp_path):
     refused = (
         (["--model=models.mlp:mlp"], "algorithm=mann has a network of its own; should be left out"),
         (["--alpha=fixed"], "alpha=fixed: algorithm=mann has no use for it"),

@@ -11,12 +11,11 @@ from tests.serving_exports import Loaded, drawings
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, omniglot_dir):
+def run(tmp_path_factory, grey_images):
     path = tmp_path_factory.mktemp("runs") / "reptile"
     done = command(
         "train",
-        "--task=omniglot",
-        f"--data_dir={omniglot_dir}",
+        *grey_images,
         "--algorithm=reptile",
         "--model=tests.fast_network:network",
         "--ways=3",
@@ -50,8 +49,8 @@ def test_its_flags_are_kept_and_its_curves_written(run):
     assert not [tag for tag in tags if "alpha" in tag or "cosine" in tag]
 
 
-def test_it_is_evaluated_after_as_many_steps_as_are_asked_for(run, omniglot_dir):
-    asked = f"--model_dir={run}", f"--data_dir={omniglot_dir}", "--num_tasks=4"
+def test_it_is_evaluated_after_as_many_steps_as_are_asked_for(run):
+    asked = f"--model_dir={run}", "--num_tasks=4"
     done = command("evaluate", *asked, "--inner_steps=50")
     assert done.returncode == 0, done.stderr
     report = json.loads((run / "evaluation.json").read_text())

@@ -11,6 +11,7 @@ The outer step is one of TRPO on θ and α together, or one of any Keras optimiz
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -151,19 +152,31 @@ class PolicyTrainer:
             weights = self.learner.adapt(*support, steps=1, theta=weights, values=values)
         return self.learner.predict(weights, task.query_inputs)
 
-    def _mean_over_tasks(self, work: Callable[[Experience], object], experience: Experience):
-        def chunk(tasks: Experience):
-            count = tasks.query_mask.shape[0]
-            results = [function(*(values[number] for values in tasks)) for number in range(count)]
-            return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
+    def _mean_over_tasks(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """Returns a function to the mean of `work` over tasks, which traces it but once.
 
+        Args:
+          work: a function of one task's examples and of whatever the tasks share.
+        """
         function = tf.function(
-            lambda *task: work(Experience(*task)),
+            lambda task, *shared: work(Experience(*task), *shared),
             autograph=False,
             experimental_attributes={"_noinline": True},
         )
-        total = sum_in_chunks(chunk, experience)
-        return tf.nest.map_structure(lambda value: value / self._tasks, total)
+
+        def mean(experience: Experience, *shared: Any) -> Any:
+            def chunk(tasks: Experience) -> Any:
+                count = tasks.query_mask.shape[0]
+                results = [
+                    function(tuple(values[number] for values in tasks), *shared)
+                    for number in range(count)
+                ]
+                return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
+
+            total = sum_in_chunks(chunk, experience)
+            return tf.nest.map_structure(lambda value: value / self._tasks, total)
+
+        return mean
 
     def _learned(self, values: Tensors) -> Tensors:
         return values if self.learner.alpha.learned else values[: len(self.learner.theta)]
@@ -179,7 +192,7 @@ class PolicyTrainer:
                 loss = tf.reduce_mean(policy_gradient.plain(task.query_targets, outputs))
             return [tf.convert_to_tensor(g) for g in tape.gradient(loss, learned)]
 
-        return self._mean_over_tasks(of_task, experience)
+        return self._mean_over_tasks(of_task)(experience)
 
     def _trace_trust_region(
         self, experience: Experience, gradient: Tensors
@@ -188,29 +201,30 @@ class PolicyTrainer:
         learned = self._learned(values)
         fixed = values[len(learned) :]
 
-        def fisher_product(vector: Tensors) -> Tensors:
-            def of_task(task: Experience) -> Tensors:
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
-                    tape.watch(learned)
-                    with tf.autodiff.ForwardAccumulator(learned, vector) as tangents:
-                        outputs = self._outputs(values, task)
-                    change = tangents.jvp(outputs)
-                weighted = policy_gradient.fisher_information(outputs) * change
-                weighted *= _weights(task)[..., tf.newaxis]
-                return tape.gradient(outputs, learned, output_gradients=weighted)
+        def fisher_product(task: Experience, vector: Tensors) -> Tensors:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(learned)
+                with tf.autodiff.ForwardAccumulator(learned, vector) as tangents:
+                    outputs = self._outputs(values, task)
+                change = tangents.jvp(outputs)
+            weighted = policy_gradient.fisher_information(outputs) * change
+            weighted *= _weights(task)[..., tf.newaxis]
+            return tape.gradient(outputs, learned, output_gradients=weighted)
 
-            return self._mean_over_tasks(of_task, experience)
+        def evaluate(task: Experience, learned: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
+            outputs = self._outputs([*learned, *fixed], task)
+            loss = policy_gradient.relative_to(task.query_outputs, task.query_targets, outputs)
+            divergence = policy_gradient.divergence(task.query_outputs, outputs)
+            return tf.reduce_mean(loss), tf.reduce_sum(_weights(task) * divergence)
 
-        def evaluate(learned: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-            def of_task(task: Experience) -> tuple[tf.Tensor, tf.Tensor]:
-                outputs = self._outputs([*learned, *fixed], task)
-                loss = policy_gradient.relative_to(task.query_outputs, task.query_targets, outputs)
-                divergence = policy_gradient.divergence(task.query_outputs, outputs)
-                return tf.reduce_mean(loss), tf.reduce_sum(_weights(task) * divergence)
-
-            return self._mean_over_tasks(of_task, experience)
-
-        step = trust_region_step(self._outer, learned, gradient, fisher_product, evaluate)
+        products, evaluations = map(self._mean_over_tasks, (fisher_product, evaluate))
+        step = trust_region_step(
+            self._outer,
+            learned,
+            gradient,
+            lambda vector: products(experience, vector),
+            lambda learned: evaluations(experience, learned),
+        )
         for variable, value in zip(self._variables, step.values, strict=True):
             variable.assign(value)
         return {"divergence": step.divergence, "backtracks": tf.cast(step.backtracks, tf.float32)}

@@ -46,11 +46,8 @@ def recurrent(*made):
     return keras.Sequential([keras.Input((5, 4)), *made, layers.Dense(3)])
 
 
-@pytest.mark.parametrize(
-    "made", [layers.LSTM(4), layers.GRU(4), layers.Bidirectional(layers.SimpleRNN(3))]
-)
-def test_recurrent_layers_train_uncompiled(made):
-    assert trained(recurrent(made), episode(numbers(12, 5, 4))).way == WAYS[-1]
+def test_recurrent_layers_train_uncompiled():
+    assert trained(recurrent(layers.LSTM(4)), episode(numbers(12, 5, 4))).way == WAYS[-1]
 
 
 def test_masked_sequences_train():

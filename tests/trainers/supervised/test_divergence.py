@@ -1,0 +1,93 @@
+"""What ends a training: numbers that are not finite, and models that cannot be trained."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.trainers.supervised.trainers_of_curves import (
+    TASKS,
+    all_variables,
+    anew,
+    from_the_start,
+    state,
+    trainer,
+)
+from trainers.episodes import Episode
+from trainers.errors import DivergedError, InputError
+from trainers.seeds import fold_in, split_seed, stream
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_number_that_is_not_finite_stops_at_its_iteration(jit_compile):
+    # The second task of the iteration `poisoned`, counted from 0, is not finite.
+    poisoned = tf.Variable(400)
+
+    def tasks(seed):
+        episode = TASKS(seed)
+        bad_seed = split_seed(fold_in(stream(0, "train"), poisoned), 2)[1]
+        poison = tf.where(tf.equal(seed[0], bad_seed[0]), np.float32("nan"), 0.0)
+        return episode._replace(query_targets=episode.query_targets + poison)
+
+    made = trainer(tasks=tasks, meta_batch_size=2, jit_compile=jit_compile)
+    start = [tf.convert_to_tensor(variable) for variable in all_variables(made)]
+    made.train(4)
+    expected = state(made)
+    poisoned.assign(4)
+    from_the_start(made, start)
+    with pytest.raises(DivergedError, match="meta-iteration 5 .*own query_targets.*task 1"):
+        made.train(10)
+    assert int(made.iteration.numpy()) == 4
+    for a, b in zip(state(made), expected, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_divergence_names_its_cause():
+    made = anew()
+    for rate in made.learner.alpha.rates:
+        rate.assign(tf.fill(rate.shape, 1e30))
+    with pytest.raises(DivergedError, match=r"loss is (inf|nan) after 1 inner step.*alpha_init"):
+        made.train(3)
+
+
+class TwoHeads(keras.Model):
+    """A network one of whose heads is left alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.unused = keras.layers.Dense(1), keras.layers.Dense(2, name="unused")
+
+    def build(self, shape):
+        self.used.build(shape)
+        self.unused.build(shape)
+        self.built = True
+
+    def call(self, x):
+        return self.used(x)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_errors_of_ours_are_themselves_from_within_a_graph(jit_compile):
+    model = TwoHeads()
+    model.build((None, 1))
+    made = trainer(model=model, jit_compile=jit_compile)
+    episode = TASKS(tf.constant([1, 2]))
+    converted = tf.function(lambda: made.learner.adapt(*episode[:2]))
+    for function in (lambda: made.train(1), converted):
+        with pytest.raises(InputError, match=r"^the loss does not depend on the weight [^\n]*$"):
+            function()
+
+
+def normal_numbers(seed):
+    """Draws what XLA draws otherwise from the same seed, and sometimes no numbers."""
+    x = tf.random.stateless_normal([6, 1], seed)
+    bad = tf.random.stateless_normal([], seed) > 1.3
+    y = tf.where(bad, float("nan"), x)
+    return Episode(x[:3], y[:3], x[3:], y[3:])
+
+
+def test_a_divergence_is_explained_by_the_task_that_was_met():
+    made = trainer(tasks=normal_numbers, jit_compile=True)
+    cause = r"the task's own support_targets are not finite \(task \d of the meta-batch\)"
+    with pytest.raises(DivergedError, match=cause):
+        made.train(100)
