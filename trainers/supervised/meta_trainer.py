@@ -32,6 +32,7 @@ from trainers.supervised.gradient_check import (
 from trainers.supervised.meta_batch import WAYS, SumOverTasks, summed, ways_to_run
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
+from trainers.update_rule import Tensors
 
 
 class MetaTrainer:
@@ -99,7 +100,7 @@ class MetaTrainer:
         self._sum_over_tasks: SumOverTasks  # Made with the way.
         self._iterate: Callable[..., Any] | None = None
         self.way: str | None = None
-        self._pace = Pace()
+        self._pace = Pace(self._mean_of_workers)
         self._check: GradientCheck | None = None
 
     def train(
@@ -114,7 +115,7 @@ class MetaTrainer:
 
         Args:
           iterations: how many, at least 1.
-          stop: asked between calls; where it says yes, what is left is not done.
+          stop: asked between calls; where it says yes to any worker, what is left is not done.
           progress: whether to show the progress on standard error: a bar on a terminal, lines
             elsewhere.
           tensorboard: a directory for TensorBoard; it gets about a hundred points of the curves of
@@ -141,7 +142,7 @@ class MetaTrainer:
             watching.bar(progress, first, last) as show,
             watching.curves(self.learner, tensorboard) as write,
         ):
-            while done == first or (done < last and not stop()):
+            while done == first or (done < last and not self._mean_of_workers(bool(stop()))):
                 point = min(written + between, last)
                 done, totals = self._burst(done, min(done + self._pace.burst, point), totals)
                 means = {name: float(total) / (done - written) for name, total in totals.items()}
@@ -234,12 +235,15 @@ class MetaTrainer:
             scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)
             finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
             if finite:
-                self.optimizer.apply(gradient, self._variables)
-                for variable, value in zip(self.learner.moving_variables, state, strict=True):
-                    variable.assign(value)
+                self._update(gradient, state)
                 totals = {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
                 step += 1
         return step, totals
+
+    def _mean_of_workers(self, number: float) -> float:
+        """Returns the mean of what all workers call this with, which they must do together."""
+        each = self._strategy.run(tf.identity, args=(tf.constant(float(number)),))
+        return float(self._strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None))
 
     # What AutoGraph finds nothing to convert in takes it longer than what is traced.
     @tf.autograph.experimental.do_not_convert
@@ -250,6 +254,17 @@ class MetaTrainer:
         return tf.nest.map_structure(
             lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
         )
+
+    @tf.autograph.experimental.do_not_convert
+    def _update(self, gradient: Tensors, state: Tensors) -> None:
+        """Makes the outer step, and sets the model's state, the same on every replica."""
+
+        def update(gradient: Tensors, state: Tensors) -> None:
+            self.optimizer.apply(gradient, self._variables)
+            for variable, value in zip(self.learner.moving_variables, state, strict=True):
+                variable.assign(value)
+
+        self._strategy.run(update, args=(gradient, state))
 
     def _replica_mean(self, step: tf.Tensor):
         replica = tf.distribute.get_replica_context()

@@ -1,8 +1,12 @@
-"""Chooses how many iterations a call of the compiled loop makes, for about a second per call."""
+"""Chooses how many iterations a call of the compiled loop makes, for about a second per call.
+
+Workers of one training must make calls of the same length: those of different lengths would wait
+for each other for ever. So they go by the mean of their times.
+"""
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 SECONDS = 1.0
 GROWTH = 10
@@ -15,9 +19,14 @@ class Pace:
       burst: how many iterations the next call should make.
     """
 
-    def __init__(self) -> None:
-        """Starts with one iteration, as the first call compiles and its time says nothing."""
+    def __init__(self, mean: Callable[[float], float] = lambda seconds: seconds) -> None:
+        """Starts with one iteration, as the first call compiles and its time says nothing.
+
+        Args:
+          mean: a function from this worker's time to the mean of all workers' times.
+        """
         self.burst = 1
+        self._mean = mean
         self._compiled = False
 
     @contextlib.contextmanager
@@ -26,6 +35,7 @@ class Pace:
         start = time.monotonic()
         yield
         if self._compiled:
-            fitting = int(iterations * SECONDS / max(time.monotonic() - start, 1e-9))
+            seconds = self._mean(time.monotonic() - start)
+            fitting = int(iterations * SECONDS / max(seconds, 1e-9))
             self.burst = max(1, min(fitting, GROWTH * self.burst))
         self._compiled = True
