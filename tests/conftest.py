@@ -43,17 +43,19 @@ tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfigu
 
 LONGEST = (
     "test_layers.py",
-    "test_writing.py",
-    "test_navigation_commands.py",
-    "test_resuming.py",
-    "test_comparing_learners.py",
-    "test_classify.py",
-    "test_commands.py",
     "test_conformance.py",
-    "test_meta_trainer.py",
-    "test_policy_trainer.py",
-    "test_policy_meta_gradient.py",
+    "test_writing.py",
+    "test_commands.py",
+    "test_navigation_commands.py",
+    "test_classify.py",
+    "test_resuming.py",
+    "test_task_batching.py",
+    "test_comparing_learners.py",
+    "test_mann_commands.py",
+    "test_own_tasks.py",
     "test_optimizers.py",
+    "test_policy_trainer.py",
+    "test_agents.py",
 )
 """Files that take longest."""
 

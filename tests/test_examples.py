@@ -1,10 +1,7 @@
 """The clients as a person runs them, against TF Serving's interfaces backed by an export."""
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 
@@ -14,6 +11,7 @@ from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
 from metasgd_tf.serving import drawings
+from tests.metasgd_tf.shell import command
 from tests.prediction_service import grpc_server, rest_server
 from tests.serving_exports import WAYS, Served
 
@@ -33,14 +31,7 @@ def folder(tmp_path_factory):
 
 def run(client, server, folder):
     folders = [f"--support_dir={folder / 'support'}", f"--query_dir={folder / 'query'}"]
-    return subprocess.run(
-        [sys.executable, "-m", client, f"--server={server}", *folders],
-        cwd=ROOT,
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return command(client, f"--server={server}", *folders)
 
 
 def expected(served, folder):

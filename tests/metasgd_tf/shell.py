@@ -23,7 +23,8 @@ SMALL = [
     "--validation_tasks=4",
     "--seed=3",
 ]
-
+QUICK = [*SMALL, "--model=tests.fast_network:of_numbers"]
+"""The same without XLA, for tests that are not about what it compiles."""
 
 LIMIT = 600
 """Seconds after which a process is taken to hang, however busy the machine is."""
@@ -36,6 +37,7 @@ _READY.set_forkserver_preload(["keras"])
 def command(name, *arguments, **environment):
     """Runs a command as from a shell in which nothing but this environment is set for tests.
 
+    It is one of this project's by its name, or a module such as `examples.classify_by_rest`.
     With a PYTHONPATH it is a process of its own from the start, and XLA keeps nothing for it.
     """
     if "PYTHONPATH" in environment:
@@ -91,7 +93,8 @@ def _become(said, directory, environment, name, arguments):
     # Else it would ignore SIGINT where these tests run in the background of a shell.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = [name, *arguments]
-    runpy.run_module(f"metasgd_tf.{name}", run_name="__main__", alter_sys=True)
+    module = name if "." in name else f"metasgd_tf.{name}"
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def assert_refused(done):

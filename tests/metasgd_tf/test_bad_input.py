@@ -11,7 +11,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
-from tests.metasgd_tf.shell import ROOT, SMALL, assert_refused, checkpoint_values, command
+from tests.metasgd_tf.shell import QUICK, ROOT, SMALL, assert_refused, checkpoint_values, command
 from trainers.errors import DivergedError, InputError
 
 BEST_SCORE = "best_score/.ATTRIBUTES/VARIABLE_VALUE"
@@ -99,22 +99,22 @@ def test_a_model_dir_that_is_a_file_is_refused(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_ends_the_command(tmp_path):
-    done = command("train", f"--model_dir={tmp_path}", *SMALL, "--alpha_init=1e30")
+    done = command("train", f"--model_dir={tmp_path}", *QUICK, "--alpha_init=1e30")
     sentence = assert_refused(done)
     assert re.search("meta-iteration 1 was not finite: .*loss is (inf|nan).*alpha_init", sentence)
     assert tf.train.latest_checkpoint(str(tmp_path / "checkpoints")) is None
 
 
 def test_fewer_iterations_than_are_done_are_refused(tmp_path):
-    train_run(run_flags.parse([*SMALL, "--iterations=2"]), str(tmp_path))
+    train_run(run_flags.parse([*QUICK, "--iterations=2"]), str(tmp_path))
     kept = (tmp_path / "flags.txt").read_text(encoding="utf-8")
     with pytest.raises(InputError, match=r"iterations=1: .* has done 2"):
-        train_run(run_flags.parse([*SMALL, "--iterations=1"]), str(tmp_path))
+        train_run(run_flags.parse([*QUICK, "--iterations=1"]), str(tmp_path))
     assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
 
 
 def test_training_that_diverges_keeps_the_checkpoints_before(tmp_path):
-    arguments = [*SMALL, "--meta_learning_rate=1e30", "--checkpoint_interval=1", "--iterations=5"]
+    arguments = [*QUICK, "--meta_learning_rate=1e30", "--checkpoint_interval=1", "--iterations=5"]
     with pytest.raises(DivergedError, match="meta-iteration 2 was not finite"):
         train_run(run_flags.parse(arguments), str(tmp_path))
     assert {path.name for path in (tmp_path / "checkpoints").glob("*.index")} == {"ckpt-1.index"}

@@ -32,7 +32,13 @@ def learning(
       A function from the tasks' seeds [T, 2], and a seed [2] for whatever differs between
       trajectories, to the weights and the trajectories of each step.
     """
-    collect = Collector(environment, learner.pure_model)
+    collector = Collector(environment, learner.pure_model)
+    # Functions, so that each is traced once however many steps there are.
+    collect = tf.function(lambda *given: collector(*given), autograph=False)
+    adapt = tf.function(
+        lambda weights, met: adapt_tasks(learner, weights, *advantages.examples(met)),
+        autograph=False,
+    )
 
     def learn(task_seeds: tf.Tensor, seed: tf.Tensor) -> Learned:
         weights = initial_weights(learner, environment.tasks)
@@ -41,7 +47,7 @@ def learning(
             trajectories = collect(weights, task_seeds, fold_in(seed, step))
             learned.append((weights, trajectories))
             if step < steps:
-                weights = adapt_tasks(learner, weights, *advantages.examples(trajectories))
+                weights = adapt(weights, trajectories)
         return learned
 
     return learn

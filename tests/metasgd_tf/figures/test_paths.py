@@ -35,14 +35,18 @@ def runs(tmp_path_factory):
     ]
 
 
+@pytest.fixture(scope="module")
+def drawn(runs):
+    return paths.figure_of_paths(runs, 3)
+
+
 def crosses(axes):
     """Returns where the goal of a plot is."""
     (line,) = (line for line in axes.get_lines() if line.get_marker() == "X")
     return np.ravel(line.get_xydata())
 
 
-def test_runs_move_to_the_same_goals_before_and_after(runs):
-    drawn = paths.figure_of_paths(runs, 3)
+def test_runs_move_to_the_same_goals_before_and_after(drawn):
     grid = np.reshape(drawn.axes, (4, 4))
     labels = [row[0].get_ylabel().replace("\n", " ") for row in grid]
     assert labels == [
@@ -56,9 +60,9 @@ def test_runs_move_to_the_same_goals_before_and_after(runs):
     assert len(np.unique(goals[0], axis=0)) == 4 and np.all(np.abs(goals) <= 0.5)
 
 
-def test_the_figure_is_a_function_of_its_seed(runs):
-    drawn, again = (paths.figure_of_paths(runs, 3) for _ in range(2))
-    for one, other in zip(drawn.axes, again.axes, strict=True):
+def test_the_figure_is_a_function_of_its_seed(runs, drawn):
+    again = paths.figure_of_paths(runs[:1], 3)
+    for one, other in zip(drawn.axes[:8], again.axes, strict=True):
         for line, same in zip(one.get_lines(), other.get_lines(), strict=True):
             np.testing.assert_array_equal(line.get_xydata(), same.get_xydata())
     other_goals = paths.figure_of_paths(runs[:1], 4)

@@ -73,7 +73,7 @@ def test_networks_of_this_project_go_by_the_same_way():
         assert isinstance(built, keras.Model) and built.output_shape == (None, 5)
 
 
-def test_a_run_keeps_its_network(own_package, tmp_path):
+def test_a_run_keeps_its_network(own_package, tmp_path, one_support_set):
     run = tmp_path / "run"
     settings = [*SMALL, "--iterations=3", "--model=own_networks:wide"]
     trainer = train_run(run_flags.parse(settings), str(run))

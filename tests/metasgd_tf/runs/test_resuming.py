@@ -16,7 +16,7 @@ from metasgd_tf.runs.training import train_run
 from tests import synthetic_folder
 from tests.metasgd_tf.shell import (
     LIMIT,
-    SMALL,
+    QUICK,
     assert_refused,
     checkpoint_values,
     command,
@@ -26,7 +26,6 @@ from tests.metasgd_tf.shell import (
 from trainers.errors import InputError
 
 # Uncompiled: that programs which XLA compiles go on alike is shown in `test_commands`.
-QUICK = [*SMALL, "--model=tests.fast_network:of_numbers"]
 # Many checkpoints, so that some kills come in the middle of one.
 SINUSOID = [*QUICK, "--iterations=24", "--checkpoint_interval=4", "--summary_interval=2"]
 FOLDER = [

@@ -7,7 +7,7 @@ import pytest
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import training
 from metasgd_tf.runs.training import train_run
-from tests.metasgd_tf.shell import SMALL, checkpoint_values
+from tests.metasgd_tf.shell import QUICK, SMALL, checkpoint_values
 from trainers.errors import InputError
 
 
@@ -18,7 +18,7 @@ def untrained(monkeypatch):
 
 
 def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
-    flags_given = [*SMALL, "--clip_norm=0.5", "--meta_learning_rate=0.25"]
+    flags_given = [*QUICK, "--clip_norm=0.5", "--meta_learning_rate=0.25"]
     optimizer = train_run(run_flags.parse(flags_given), str(tmp_path)).optimizer
     assert isinstance(optimizer, keras.optimizers.Adam) and optimizer.global_clipnorm == 0.5
     assert float(optimizer.learning_rate) == 0.25
@@ -47,14 +47,14 @@ def test_the_learning_rate_falls_to_0_at_the_last_iteration(decay, quarter):
 
 
 def test_a_run_whose_learning_rate_has_fallen_cannot_be_made_longer(tmp_path):
-    falling = [*SMALL, "--decay=linear"]
+    falling = [*QUICK, "--decay=linear"]
     train_run(run_flags.parse([*falling, "--iterations=2"]), str(tmp_path))
     with pytest.raises(InputError, match="--iterations=3 instead of 2"):
         train_run(run_flags.parse([*falling, "--iterations=3"]), str(tmp_path))
 
 
 def test_a_profile_is_a_trace_and_changes_nothing_else(tmp_path):
-    settings = [*SMALL, "--iterations=6", "--checkpoint_interval=2", "--summary_interval=1"]
+    settings = [*QUICK, "--iterations=6", "--checkpoint_interval=2", "--summary_interval=1"]
     for name in ("traced", "plain"):
         train_run(run_flags.parse(settings), str(tmp_path / name), profile=name == "traced")
     (trace,) = (tmp_path / "traced").glob("train/plugins/profile/*/*.xplane.pb")

@@ -24,7 +24,7 @@ SEEDS = tf.constant([[1, 2], [3, 4]])
 NETWORKS = {
     "conv4": functools.partial(conv4.conv4, (8, 8, 1), WAYS, 0, filters=4),
     "conv4_pooled": functools.partial(conv4.conv4, (16, 16, 3), WAYS, 0, filters=4, pooling="max"),
-    "resnet12": functools.partial(resnet12.resnet12, (32, 32, 3), WAYS, 0),
+    "resnet12": functools.partial(resnet12.resnet12, (8, 8, 3), WAYS, 0),
     "mlp": functools.partial(mlp.mlp, (4,), WAYS, 0),
     "gaussian_policy": functools.partial(gaussian_policy.gaussian_mlp, (4,), 2 * WAYS, 0),
 }
@@ -94,7 +94,8 @@ def test_both_ways_agree_for_every_network(name):
     assert_both_ways_agree(NETWORKS[name]())
 
 
-def test_both_ways_agree_for_resnet12():
+def test_both_ways_agree_for_resnet12(monkeypatch):
+    monkeypatch.setattr(resnet12, "WIDTHS", (2, 3))
     # In float32 some of its many maxima are taken elsewhere after another rounding. All that it is
     # made of has its second derivative in the others, and it is large to trace.
     keras.config.set_floatx("float64")
@@ -108,13 +109,7 @@ def test_both_ways_agree_for_resnet12():
 
 
 @pytest.mark.parametrize(
-    ("batch_norm", "steps", "first_order"),
-    [
-        ("support", 1, False),
-        ("transductive", 2, False),
-        ("support", 2, True),
-        ("transductive", 1, True),
-    ],
+    ("batch_norm", "steps", "first_order"), [("support", 1, True), ("transductive", 2, False)]
 )
 def test_both_ways_agree_for_every_option(batch_norm, steps, first_order):
     assert_both_ways_agree(
