@@ -131,7 +131,7 @@ def slopes(case: Case, traced: bool = False) -> list[tuple[float, float]]:
 
     Args:
       case: a layer in a network.
-      traced: whether both are computed in graphs, as in training.
+      traced: whether both are computed by a graph, as in training.
 
     Returns:
       For a random direction of θ, and one of α: the slope by the meta-gradient, and by differences.
@@ -139,14 +139,18 @@ def slopes(case: Case, traced: bool = False) -> list[tuple[float, float]]:
     with precision(case.floatx):
         learner, task = learner_of([case]), episode([case])
         values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
-        gradient_at, loss_at = (
-            tf.function(function, autograph=False) if traced else function
-            for function in (
-                lambda values: meta_gradient(learner, values, task, SEED)[0],
-                lambda values: _query_loss(learner, task, values),
-            )
-        )
-        gradient = gradient_at(values)
+        if traced:
+            made = tf.function(meta_gradient, autograph=False)
+            gradient, *_ = made(learner, values, task, SEED)
+
+            def loss_at(values: Tensors) -> tf.Tensor:
+                return made(learner, values, task, SEED)[1]["loss"]
+        else:
+            gradient, *_ = meta_gradient(learner, values, task, SEED)
+
+            def loss_at(values: Tensors) -> tf.Tensor:
+                return _query_loss(learner, task, values)
+
         step, *_ = DIFFERENCES[case.floatx]
         random = np.random.default_rng(7)
         count = len(learner.theta)

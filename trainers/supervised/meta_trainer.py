@@ -189,7 +189,9 @@ class MetaTrainer:
             def run() -> Callable[..., Any]:
                 self.way = way
                 self._sum_over_tasks = summed(self.learner, self._tasks, way, self._task_batching)
-                iterate = tf.function(self._trace_iterations, jit_compile=way != WAYS[-1])
+                iterate = tf.function(
+                    self._trace_iterations, jit_compile=way != WAYS[-1], autograph=False
+                )
                 iterate(none, none, self._no_totals())
                 return iterate
 
@@ -227,26 +229,30 @@ class MetaTrainer:
     def _no_totals(self) -> dict[str, tf.Tensor]:
         return {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
 
+    # Written without AutoGraph, which would take as long to convert it as to trace a small network.
     def _trace_iterations(self, first: tf.Tensor, last: tf.Tensor, totals: dict[str, tf.Tensor]):
-        step = first
-        finite = True
-        while finite and step < last:
+        def to_do(step: tf.Tensor, totals: dict[str, tf.Tensor], finite: tf.Tensor) -> tf.Tensor:
+            del totals
+            return tf.logical_and(finite, step < last)
+
+        def iterate(step: tf.Tensor, totals: dict[str, tf.Tensor], finite: tf.Tensor):
             gradient, scores, state = self._meta_gradient(step)
             scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)
             finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
-            if finite:
+
+            def apply():
                 self._update(gradient, state)
-                totals = {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
-                step += 1
-        return step, totals
+                return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
+
+            return (*tf.cond(finite, apply, lambda: (step, totals)), finite)
+
+        return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
 
     def _mean_of_workers(self, number: float) -> float:
         """Returns the mean of what all workers call this with, which they must do together."""
         each = self._strategy.run(tf.identity, args=(tf.constant(float(number)),))
         return float(self._strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None))
 
-    # What AutoGraph finds nothing to convert in takes it longer than what is traced.
-    @tf.autograph.experimental.do_not_convert
     def _meta_gradient(self, step: tf.Tensor):
         """Returns the means over the meta-batch of gradients, scores and the model's state."""
         per_replica = self._strategy.run(self._replica_mean, args=(step,))
@@ -255,7 +261,6 @@ class MetaTrainer:
             lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
         )
 
-    @tf.autograph.experimental.do_not_convert
     def _update(self, gradient: Tensors, state: Tensors) -> None:
         """Makes the outer step, and sets the model's state, the same on every replica."""
 

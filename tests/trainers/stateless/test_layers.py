@@ -34,6 +34,7 @@ LIKE_OTHERS = {
     *("Bidirectional", "ConvLSTM2D", "MelSpectrogram"),
     *("AugMix", "RandAugment", "RandomPerspective", "RandomShear", "RandomZoom"),
     *("RandomHue", "RandomColorJitter", "RandomElasticTransform"),
+    "RandomCrop",  # A graph of it computes some of it in float32.
 }
 COMPILED = {
     "several": [
