@@ -1,5 +1,6 @@
 """Runs the commands as from a shell, and reads what they leave."""
 
+import contextlib
 import multiprocessing
 import os
 import pathlib
@@ -29,9 +30,12 @@ QUICK = [*SMALL, "--model=tests.fast_network:of_numbers"]
 LIMIT = 600
 """Seconds after which a process is taken to hang, however busy the machine is."""
 
-# Processes are forked from one that has imported TensorFlow, which takes seconds each time.
+# Processes are forked from one that has imported TensorFlow, which takes seconds each time, and
+# what the commands import when they are at work.
 _READY = multiprocessing.get_context("forkserver")
-_READY.set_forkserver_preload(["keras"])
+_READY.set_forkserver_preload(
+    ["keras", "metasgd_tf.runs.training", "metasgd_tf.serving.writing", "metasgd_tf.tasks.omniglot"]
+)
 
 
 def command(name, *arguments, **environment):
@@ -65,7 +69,8 @@ def start(said, name, *arguments, **environment) -> ForkServerProcess:
     """Starts a command; what it says will be in the files `stdout` and `stderr` of a directory."""
     given = str(said), os.getcwd(), _environment() | environment, name, arguments
     running = _READY.Process(target=_become, args=given)
-    running.start()
+    with contextlib.chdir(ROOT):  # Where it finds this project, should it not be running yet.
+        running.start()
     return running
 
 
