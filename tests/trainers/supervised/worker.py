@@ -45,8 +45,10 @@ def trained(stop: Callable[[], object], last: int = 200) -> dict[str, Any]:
     trainer.train(12)
     trainer.train(last - 12, stop)
     learner = trainer.learner
-    named = {v.path: v.numpy() for v in (*learner.meta_variables, *learner.moving_variables)}
-    return named | {"iteration": trainer.iteration.numpy()}
+    variables = (*learner.meta_variables, *learner.moving_variables)
+    # Keras's own names depend on what a process has made before.
+    numbered = {f"variable_{number}": each.numpy() for number, each in enumerate(variables)}
+    return numbered | {"iteration": trainer.iteration.numpy()}
 
 
 def main(output: str, stops: str) -> None:
@@ -58,4 +60,4 @@ def main(output: str, stops: str) -> None:
     """
     with tf.distribute.MultiWorkerMirroredStrategy().scope():
         found = trained(lambda: stops == "stops")
-    np.savez(output, **{name.replace("/", "|"): value for name, value in found.items()})
+    np.savez(output, **found)
