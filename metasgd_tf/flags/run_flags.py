@@ -22,7 +22,7 @@ TASK_BATCHINGS = ("auto", "batched", "side_by_side")
 OPTIMIZERS = ("adam", "sgd", "trpo")
 DECAYS = ("none", "cosine", "linear")
 CHECKPOINT_KINDS = ("last", "best")
-MAX_SEED = 2**31 - 1
+MAX_SEED = flag_kinds.MAX_SEED
 MODULES = (__name__, algorithm_flags.__name__, task_flags.__name__, flag_kinds.__name__)
 """Modules whose flags a command must adopt so that --help lists them."""
 
@@ -41,7 +41,7 @@ FREE_FLAGS = (
 def define_run_flags(values: flags.FlagValues) -> None:
     """Defines every flag that a run depends on."""
     task_flags.define_task_flags(values, "sinusoid")
-    flag_kinds.integer("split_seed", 0, 0, "Seed of the split of the classes.", values, MAX_SEED)
+    task_flags.define_split_flags(values)
     task_flags.define_image_flags(values)
     flags.DEFINE_enum(
         "algorithm",

@@ -9,9 +9,9 @@ from matplotlib import figure
 
 from metasgd_tf.drawing import episodes
 from metasgd_tf.images import encoded_images
-from metasgd_tf.images.images_by_class import ImagesByClass, as_tensor
+from metasgd_tf.images.images_by_class import ImagesByClass, as_tensor, refuse_too_few
 from metasgd_tf.images.square_images import square
-from metasgd_tf.output.listing import counted, listed
+from metasgd_tf.output.listing import counted
 from trainers.episodes import Episode, Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
@@ -104,11 +104,17 @@ class ImageClassification(TaskFamily):
     def evaluation_episode(
         self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
     ) -> Episode:
-        """Draws a task with 15 queries a class, or as many as the split's smallest class leaves."""
+        """Draws a task of `evaluation_queries`, or as many as the split's smallest class leaves."""
         del repeat
-        queries = min(EVALUATION_QUERIES, self.smallest_class(split) - protocol.shots)
+        most = self.smallest_class(split) - protocol.shots
+        queries = min(self.evaluation_queries(protocol.shots), most)
         ways = self.ways_of(split)
         return self._draw(fold_in(seed, task), split, ways, protocol.shots, queries)
+
+    def evaluation_queries(self, shots: int) -> int:
+        """Returns how many queries a class has in an evaluation: 15, unless overridden."""
+        del shots
+        return EVALUATION_QUERIES
 
     def sequence(self, seed: tf.Tensor, split: str, images: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws a task's images of every class in a random order, as Santoro et al. 2016 show them.
@@ -183,50 +189,18 @@ class ImageClassification(TaskFamily):
         classes = self._classes(seed, split, ways)
         numbers = uniform(fold_in(seed, 1), [ways, most])
         there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
-        chosen = _largest(tf.where(there, numbers, -1.0), images)
+        chosen = largest(tf.where(there, numbers, -1.0), images)
         return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
 
     def _classes(self, seed: tf.Tensor, split: str, ways: int) -> tf.Tensor:
         """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
         count = len(self._images[split].counts)
-        return _largest(uniform(fold_in(seed, 0), [count]), ways)
+        return largest(uniform(fold_in(seed, 0), [count]), ways)
 
 
-def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
+def largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
     """Returns the indices of the largest numbers, [..., count] (int32).
 
     For random numbers this is a draw without replacement.
     """
     return tf.math.top_k(numbers, count).indices
-
-
-def refuse_too_few(
-    split: str, counts: Mapping[str, int], ways: int, shots: int, queries: int
-) -> None:
-    """Checks that tasks can be drawn from the classes of a split.
-
-    Args:
-      split: its name.
-      counts: the number of images of each class.
-      ways: classes per task.
-      shots: support images per class.
-      queries: query images per class.
-
-    Raises:
-      InputError: if there are too few classes, or some, which are named, have too few images.
-    """
-    if ways > len(counts):
-        raise InputError(
-            f"ways={ways}: the {split} split has {counted(len(counts), 'class', 'classes')}; ask "
-            "for no more"
-        )
-    needed = shots + queries
-    short = [
-        f"{name} ({counted(count, 'image')})" for name, count in counts.items() if count < needed
-    ]
-    if short:
-        raise InputError(
-            f"shots={shots} and queries={queries}: a class needs {needed} images for both, and "
-            f"some of the {split} split have fewer: {listed(short)}; ask for fewer, or leave these "
-            "classes out"
-        )
