@@ -171,6 +171,31 @@ def define_image_flags(values: flags.FlagValues) -> None:
     )
 
 
+def define_variety_flags(values: flags.FlagValues) -> None:
+    """Defines the flags that make more classes and other drawings of those in training."""
+    flags.DEFINE_bool(
+        "reflections",
+        False,
+        "omniglot: whether mirror images are further classes in training, beside the rotations.",
+        flag_values=values,
+    )
+    for name, of in (("class", "all drawings of a class share"), ("drawing", "each drawing has")):
+        flag_kinds.fraction(
+            f"{name}_distortion",
+            0.0,
+            f"omniglot: strength of a random affine map in training that {of}; at 1 it turns by up "
+            "to 45°, shears by 0.5, scales by e^±0.4 and shifts by 0.15 of the side.",
+            values,
+        )
+    flag_kinds.fraction(
+        "stroke_width",
+        0.0,
+        "omniglot: how far strokes are at most made thicker or thinner in training, 1 for the "
+        "largest or smallest of the 3×3 pixels around each.",
+        values,
+    )
+
+
 def define_navigation_flags(values: flags.FlagValues) -> None:
     """Defines the flags for learning policies."""
     for loop, what in (("inner", "the inner steps"), ("outer", "the outer step")):

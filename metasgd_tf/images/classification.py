@@ -1,6 +1,6 @@
 """N-way K-shot classification of images (Li et al. 2017, Tables 2 and 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -16,6 +16,9 @@ from trainers.episodes import Episode, Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
 from trainers.task_family import TaskFamily
+
+Distort = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""From a seed [2] and images [classes, images, height, width, channels] to as many of them."""
 
 EVALUATION_TASKS = 600
 EVALUATION_QUERIES = 15
@@ -41,6 +44,7 @@ class ImageClassification(TaskFamily):
         queries: int,
         input_shape: tuple[int, ...] | None = None,
         train_ways: int | None = None,
+        distort: Distort | None = None,
     ):
         """Takes the images and the sizes of episodes.
 
@@ -53,12 +57,14 @@ class ImageClassification(TaskFamily):
           queries: query images per class in training.
           input_shape: the shape of one image; needed only if `images` is empty.
           train_ways: classes per task in training; `ways` if not given.
+          distort: varies the images of a task in training; they stay as they are if not given.
 
         Raises:
           InputError: if a split has too few classes, or its classes too few images.
         """
         self.ways, self.shots, self.queries = ways, shots, queries
         self.train_ways = train_ways or ways
+        self._distort = distort
         by_class = {
             split: ImagesByClass.of_even_classes(given) if isinstance(given, np.ndarray) else given
             for split, given in images.items()
@@ -86,10 +92,11 @@ class ImageClassification(TaskFamily):
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws a task; inputs [ways · shots, height, width, channels] in [0, 1], targets int32.
 
-        In training it has `train_ways` classes.
+        In training it has `train_ways` classes, and its images may be distorted.
         """
-        ways = self.train_ways if split == "train" else self.ways_of(split)
-        return self._draw(seed, split, ways, self.shots, self.queries)
+        if split != "train":
+            return self._draw(seed, split, self.ways_of(split), self.shots, self.queries)
+        return self._draw(seed, split, self.train_ways, self.shots, self.queries, self._distort)
 
     def ways_of(self, split: str) -> int:
         """Returns the number of classes per task in a split: `ways`, unless overridden."""
@@ -168,11 +175,21 @@ class ImageClassification(TaskFamily):
         """Returns inputs in [0, 1] (float32) for images of any shape (uint8)."""
         return tf.cast(images, tf.float32) * (1.0 / 255.0)
 
-    def _draw(self, seed: tf.Tensor, split: str, ways: int, shots: int, queries: int) -> Episode:
+    def _draw(
+        self,
+        seed: tf.Tensor,
+        split: str,
+        ways: int,
+        shots: int,
+        queries: int,
+        distort: Distort | None = None,
+    ) -> Episode:
         # TensorFlow gathers uint8 on CPUs only: from a GPU, each task would copy all images back.
         with tf.device("CPU:0"):
             shown = self._shown(seed, split, ways, shots + queries)
         images = self.scale(shown)
+        if distort is not None:
+            images = distort(fold_in(seed, 4), images)
         targets = tf.range(ways)
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),

@@ -11,6 +11,7 @@ from absl import flags
 
 from metasgd_tf.images import alphabets, encoded_images, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification, largest
+from metasgd_tf.images.distortions import Distortions
 from models.conv4 import conv4
 from trainers.seeds import fold_in, uniform
 
@@ -113,6 +114,15 @@ def with_rotations(drawings: np.ndarray) -> np.ndarray:
     return np.concatenate([np.rot90(drawings, turns, axes=(2, 3)) for turns in range(TURNS)])
 
 
+def with_reflections(drawings: np.ndarray) -> np.ndarray:
+    """Returns the classes [C, ...] and their mirror images, [2 C, ...].
+
+    Args:
+      drawings: [classes, drawings, height, width, channels].
+    """
+    return np.concatenate([drawings, drawings[:, :, :, ::-1]])
+
+
 def load_drawings(data_dir: str | None) -> np.ndarray:
     """Loads all of Omniglot through TensorFlow Datasets.
 
@@ -175,7 +185,19 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
         if settings.within_alphabet:
             within = {split: names[characters[split]] for split in splits if split != "train"}
     images = {split: drawings[characters[split]] for split in splits}
+    if "train" in images and settings.reflections:
+        images["train"] = with_reflections(images["train"])
     for split in images:
         if split == "train" or as_maml:
             images[split] = with_rotations(images[split])
-    return Omniglot(images, *sizes, within=within, as_maml=as_maml, train_ways=settings.train_ways)
+    distort = Distortions(
+        settings.class_distortion, settings.drawing_distortion, settings.stroke_width
+    )
+    return Omniglot(
+        images,
+        *sizes,
+        within=within,
+        as_maml=as_maml,
+        train_ways=settings.train_ways,
+        distort=distort if any(distort) else None,
+    )
