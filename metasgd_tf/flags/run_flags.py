@@ -60,8 +60,8 @@ def define_run_flags(values: flags.FlagValues) -> None:
         None,
         "Another network than the task's default, as package.module:function, called with "
         "input_shape, output_size and seed; of a classifier it should give logits, without a "
-        "softmax. This project has models.conv4:conv4_pooled_64, models.conv4:conv4_pooled_32, "
-        "models.resnet12:resnet12.",
+        "softmax. This project has models.conv4:conv4_128, models.conv4:conv4_pooled_64, "
+        "models.conv4:conv4_pooled_32, models.resnet12:resnet12.",
         flag_values=values,
     )
     flags.DEFINE_enum(
