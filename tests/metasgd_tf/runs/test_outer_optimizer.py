@@ -7,8 +7,10 @@ import tensorflow as tf
 from absl import flags
 
 from metasgd_tf.flags import run_flags
+from metasgd_tf.runs.evaluation import load_run
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
-from tests.metasgd_tf.shell import SMALL
+from metasgd_tf.runs.training import train_run
+from tests.metasgd_tf.shell import SMALL, checkpoint_values
 from trainers.learners.meta_sgd import MetaLearner
 
 
@@ -88,6 +90,26 @@ def test_moving_averages_are_kept_where_they_are_asked_for():
         optimizer = optimizer_of("--ema_momentum=0.99", f"--optimizer={kind}")
         assert optimizer.use_ema and optimizer.ema_momentum == 0.99
         assert optimizer.ema_overwrite_frequency is None
+
+
+def test_a_run_with_all_of_them_goes_on_as_if_it_had_not_been_interrupted(tmp_path):
+    averaged = [*SMALL, "--model=tests.fast_network:of_numbers", "--ema_momentum=0.5"]
+    averaged.append("--checkpoint_interval=2")
+    averaged += ["--weight_decay=0.1", "--alpha_rate_factor=3", "--warmup_iterations=5"]
+    for name, parts in (("whole", (4,)), ("parts", (2, 4))):
+        for iterations in parts:
+            settings = run_flags.parse([*averaged, f"--iterations={iterations}"])
+            trainer = train_run(settings, str(tmp_path / name))
+    whole, parts = (checkpoint_values(tmp_path / name) for name in ("whole", "parts"))
+    for name, value in whole.items():
+        np.testing.assert_array_equal(value, parts[name], err_msg=name)
+    # What is evaluated and exported are the averages, and not what training ended with.
+    loaded = load_run(str(tmp_path / "parts")).learner.meta_variables
+    for number, variable in enumerate(loaded):
+        saved = parts[f"averages/{number}/.ATTRIBUTES/VARIABLE_VALUE"]
+        np.testing.assert_array_equal(variable, saved)
+    ended = trainer.learner.meta_variables
+    assert any(np.abs(np.subtract(a, b)).max() > 1e-5 for a, b in zip(loaded, ended, strict=True))
 
 
 @pytest.mark.parametrize(
