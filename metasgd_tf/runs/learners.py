@@ -94,10 +94,10 @@ ADAPTED: dict[str, Callable[[keras.Model], list[int] | None]] = {
 
 def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
     for name in ("tied_head", "train_ways", "label_smoothing"):
-        if settings[name].value and _kind(family) != "classification":
+        if settings[name].value and kind_of(family) != "classification":
             raise InputError(
                 f"{name}={settings[name].value}: is for classification, and task={settings.task} "
-                f"is {_kind(family)}; should be left out"
+                f"is {kind_of(family)}; should be left out"
             )
     adapted = settings.adapted or ("last_layer" if settings.algorithm == "anil" else "all")
     return MetaLearner(
