@@ -67,3 +67,8 @@ def conv4_pooled_64(input_shape: tuple[int, ...], output_size: int, seed: int) -
 def conv4_pooled_32(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds `conv4` with 32 filters and max-pooling, which the papers use for MiniImagenet."""
     return conv4(input_shape, output_size, seed, filters=32, pooling="max")
+
+
+def conv4_128(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds `conv4` with 128 filters, twice as many as the papers use for Omniglot."""
+    return conv4(input_shape, output_size, seed, filters=128)

@@ -1,9 +1,9 @@
 """A made-up Omniglot in the form in which TensorFlow Datasets keeps the real one.
 
-It has as many characters as the real one, 964 in the split `train` and 659 in `test`, but 8
-drawings of each in place of 20, since decoding takes longer than a small training. A character is
-four strokes between five random corners, and its drawings shift the corners a little. Images are
-PNGs of one bit a pixel, the files' own form.
+It has as many characters as the real one, 964 of 30 alphabets in the split `train` and 659 of 20
+in `test`, but 8 drawings of each in place of 20, since decoding takes longer than a small training.
+A character is four strokes between five random corners, and its drawings shift the corners a
+little. Images are PNGs of one bit a pixel, the files' own form.
 """
 
 import pathlib
@@ -18,6 +18,12 @@ import tensorflow_datasets as tfds
 DRAWINGS = 8
 SIDE = 105
 SPLITS = {"train": range(964), "test": range(964, 1623)}
+BACKGROUND_SIZES = (14, 55, 20, 46, *[32] * 19, *[32, 33] * 3, 26)
+EVALUATION_SIZES = (20, 47, *[33] * 17, 31)
+"""How many characters each alphabet has: those of the background set, and those of the other."""
+
+ALPHABETS = np.repeat(np.arange(50), [*BACKGROUND_SIZES, *EVALUATION_SIZES])
+"""The number of each character's alphabet."""
 
 
 def write(data_dir: pathlib.Path) -> None:
@@ -25,7 +31,9 @@ def write(data_dir: pathlib.Path) -> None:
     builder = tfds.builder("omniglot", data_dir=str(data_dir))
     pathlib.Path(builder.data_dir).mkdir(parents=True)
     builder.info.features["alphabet"].names = [f"alphabet_{n:02d}" for n in range(50)]
-    builder.info.features["label"].names = [f"character_{n:04d}" for n in range(1623)]
+    builder.info.features["label"].names = [
+        f"alphabet_{alphabet:02d}_{number_in(label)}" for label, alphabet in enumerate(ALPHABETS)
+    ]
     builder.info.set_splits(
         tfds.core.SplitDict([_write_split(builder, *item) for item in SPLITS.items()])
     )
@@ -45,6 +53,11 @@ def drawings(label: int) -> np.ndarray:
         for right in range(3):
             ink[drawing, row + down, column + right] = True
     return ink
+
+
+def number_in(label: int) -> int:
+    """Returns the number of a character in its alphabet."""
+    return label - int(np.argmax(ALPHABETS[label] == ALPHABETS))
 
 
 def _write_split(
@@ -74,7 +87,8 @@ def _write_split(
 
 def _example(png: bytes, label: int) -> bytes:
     features = {"image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[png]))}
-    numbers = {"label": label, "alphabet": label % 50, "alphabet_char_id": label // 50}
+    alphabet = int(ALPHABETS[label])
+    numbers = {"label": label, "alphabet": alphabet, "alphabet_char_id": number_in(label)}
     for name, number in numbers.items():
         features[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[number]))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString()

@@ -3,14 +3,20 @@
 `DIRECTORY/checkpoints` has the last five states of a training, each with all that it depends on: θ,
 α, the optimizer's state and the iteration. `DIRECTORY/best` has θ and α as they were best on
 validation.
+
+Where the optimizer keeps moving averages of θ and α (`use_ema`), these are what is validated and
+what a learner is loaded with: `DIRECTORY/best` has them alone, and `DIRECTORY/checkpoints` both, as
+training goes on with θ and α themselves.
 """
 
+import contextlib
 import math
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from trainers.errors import InputError
@@ -18,6 +24,9 @@ from trainers.learners.learner import Learner
 from trainers.supervised.meta_trainer import MetaTrainer
 
 KEPT = 5
+AVERAGES = "averages"
+"""What a checkpoint calls the moving averages."""
+
 BETTER: dict[str, Callable[[float, float], bool]] = {
     "min": lambda score, best: score < best,
     "max": lambda score, best: score > best,
@@ -59,13 +68,17 @@ class RunCheckpoints:
         self._directory = str(pathlib.Path(directory) / KINDS["last"])
         self.best_score = tf.Variable(math.nan, dtype=tf.float64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self._averages = [tf.Variable(variable) for variable in self._averaging()]
+        averages = {AVERAGES: self._averages} if self._averages else {}
         kept = {
             "learner": trainer.learner,
             "iteration": trainer.iteration,
             "seconds": self.seconds,
         }
         self._last = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**kept, optimizer=trainer.optimizer, best_score=self.best_score),
+            tf.train.Checkpoint(
+                **kept, **averages, optimizer=trainer.optimizer, best_score=self.best_score
+            ),
             self._directory,
             max_to_keep=KEPT,
         )
@@ -104,8 +117,31 @@ class RunCheckpoints:
             self.best_score.assign(score)
             # A training that was killed right after this and has come here again finds it whole.
             if not (self._best.latest_checkpoint or "").endswith(f"/ckpt-{number}"):
-                self._best.save(number)
+                with self.averaged():
+                    self._best.save(number)
+        with self.averaged():
+            for average, variable in zip(self._averages, self._averaging(), strict=True):
+                average.assign(variable)
         self._last.save(number)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Gives the learner the moving averages of θ and α until the context ends, if there are."""
+        # Before the first iteration there is nothing that they could be the averages of.
+        variables = self._averaging() if self._trainer.iteration.numpy() else []
+        kept = [tf.identity(variable) for variable in variables]
+        if variables:
+            self._trainer.optimizer.finalize_variable_values(variables)
+        try:
+            yield
+        finally:
+            for variable, value in zip(variables, kept, strict=True):
+                variable.assign(value)
+
+    def _averaging(self) -> list[keras.Variable | tf.Variable]:
+        """Returns the variables that the optimizer keeps moving averages of."""
+        averages = getattr(self._trainer.optimizer, "use_ema", False)
+        return self._trainer.learner.meta_variables if averages else []
 
     def _is_best(self, score: float) -> bool:
         best = float(self.best_score.numpy())
@@ -161,11 +197,18 @@ def _is_whole(path: str) -> bool:
 def restore_learner(learner: Learner, path: str) -> Origin:
     """Sets θ and α, and the model's other variables, to those of a checkpoint.
 
+    Of θ and α these are the moving averages, where the training has them.
+
     Args:
       learner: made with the same model and kind of α as the one that was saved.
       path: what `newest_whole` gives.
     """
     _restore(path, learner=learner)
+    if any(name.startswith(f"{AVERAGES}/") for name, _ in tf.train.list_variables(path)):
+        averages = [tf.Variable(variable) for variable in learner.meta_variables]
+        _restore(path, **{AVERAGES: averages})
+        for variable, average in zip(learner.meta_variables, averages, strict=True):
+            variable.assign(average)
     return origin(path)
 
 
@@ -181,6 +224,6 @@ def origin(path: str) -> Origin:
     return Origin(int(iteration.numpy()), float(seconds.numpy()))
 
 
-def _restore(path: str, **kept: tf.Module | tf.Variable) -> None:
+def _restore(path: str, **kept: tf.Module | tf.Variable | list[tf.Variable]) -> None:
     checkpoint = tf.train.Checkpoint(**kept)
     checkpoint.restore(path).expect_partial().assert_existing_objects_matched()

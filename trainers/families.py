@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from matplotlib import figure
 
 
+STANDARD = "standard"
+"""What the usual way of drawing test tasks is called."""
+
+
 class Part(NamedTuple):
     """Tasks to evaluate a learner on.
 
@@ -41,6 +45,7 @@ class Family(abc.ABC):
       metric: name of the score that tables report.
       metric_mode: whether the `min` or the `max` of that score is the best.
       metrics: by name, functions of (targets, outputs) that give one score an example.
+      protocol_name: what the way is called in which test tasks are drawn, where there are several.
     """
 
     input_shape: Any
@@ -49,6 +54,7 @@ class Family(abc.ABC):
     metric: str
     metric_mode: str
     metrics: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]]
+    protocol_name: str = STANDARD
 
     @property
     @abc.abstractmethod

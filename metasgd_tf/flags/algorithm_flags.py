@@ -7,6 +7,7 @@ from metasgd_tf.flags import flag_kinds
 ALPHA_KINDS = ("per_weight", "per_layer", "scalar", "fixed")
 INNER_OPTIMIZERS = ("adam", "sgd")
 TRAIN_ON = ("sequences", "episodes")
+ADAPTED = ("all", "all_but_norms", "last_layer")
 
 
 def define_algorithm_flags(values: flags.FlagValues) -> None:
@@ -18,6 +19,33 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
         "Initial value of all of α; by default 0.01 for MAML, 0.1 for maml_plus_plus, else drawn "
         "from [0.005, 0.1] by --seed.",
         flag_values=values,
+    )
+    flags.DEFINE_float(
+        "body_alpha_init",
+        None,
+        "Initial value of α for all layers but the last; by default --alpha_init.",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "adapted",
+        None,
+        ADAPTED,
+        "Which weights inner steps change: all (by default), all but γ and β of batch "
+        "normalisation, or those of the last layer (by default of anil).",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "tied_head",
+        None,
+        "Classification: whether the last layer starts alike for every class.",
+        flag_values=values,
+    )
+    flag_kinds.fraction(
+        "label_smoothing",
+        None,
+        "Classification: share of the query targets that the outer loop spreads over all classes; "
+        "by default none.",
+        values,
     )
     flags.DEFINE_bool(
         "first_order", None, "Whether to ignore second derivatives.", flag_values=values
@@ -70,8 +98,8 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
         "train_ways",
         None,
         1,
-        "matching_nets, prototypical_nets, siamese_nets: classes per task in training; by default "
-        "--ways.",
+        "Classes per task in training; by default --ways. Learners that change weights need "
+        "--tied_head for it.",
         values,
     )
     flags.DEFINE_enum(

@@ -38,6 +38,11 @@ def _by_gradients(
             "alpha_init": alpha_init,
             "first_order": first_order,
             "inner_steps": 1,
+            "body_alpha_init": None,
+            "adapted": None,
+            "tied_head": None,
+            "train_ways": None,
+            "label_smoothing": None,
         }
     )
 

@@ -2,6 +2,8 @@
 
 from absl import flags
 
+MAX_SEED = 2**31 - 1
+
 
 def integer(
     name: str,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from metasgd_tf.flags import algorithm_flags, algorithms, flag_kinds, task_flags
+from metasgd_tf.flags import algorithm_flags, algorithms, flag_kinds, task_flags, training_flags
 from metasgd_tf.output.atomic_file import replaced
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -18,12 +18,15 @@ FOLDER_NAMES = "surrogateescape"
 COMMENTS = ("#", "//")
 """What lines of a flagfile begin with that set no flag."""
 BATCH_NORMS = ("transductive", "support")
-TASK_BATCHINGS = ("auto", "batched", "side_by_side")
-OPTIMIZERS = ("adam", "sgd", "trpo")
-DECAYS = ("none", "cosine", "linear")
 CHECKPOINT_KINDS = ("last", "best")
-MAX_SEED = 2**31 - 1
-MODULES = (__name__, algorithm_flags.__name__, task_flags.__name__, flag_kinds.__name__)
+MAX_SEED = flag_kinds.MAX_SEED
+MODULES = (
+    __name__,
+    algorithm_flags.__name__,
+    task_flags.__name__,
+    training_flags.__name__,
+    flag_kinds.__name__,
+)
 """Modules whose flags a command must adopt so that --help lists them."""
 
 
@@ -41,8 +44,9 @@ FREE_FLAGS = (
 def define_run_flags(values: flags.FlagValues) -> None:
     """Defines every flag that a run depends on."""
     task_flags.define_task_flags(values, "sinusoid")
-    flag_kinds.integer("split_seed", 0, 0, "Seed of the split of the classes.", values, MAX_SEED)
+    task_flags.define_split_flags(values)
     task_flags.define_image_flags(values)
+    task_flags.define_variety_flags(values)
     flags.DEFINE_enum(
         "algorithm",
         "meta_sgd",
@@ -56,8 +60,8 @@ def define_run_flags(values: flags.FlagValues) -> None:
         None,
         "Another network than the task's default, as package.module:function, called with "
         "input_shape, output_size and seed; of a classifier it should give logits, without a "
-        "softmax. This project has models.conv4:conv4_pooled_64, models.conv4:conv4_pooled_32, "
-        "models.resnet12:resnet12.",
+        "softmax. This project has models.conv4:conv4_128, models.conv4:conv4_pooled_64, "
+        "models.conv4:conv4_pooled_32, models.resnet12:resnet12.",
         flag_values=values,
     )
     flags.DEFINE_enum(
@@ -73,57 +77,8 @@ def define_run_flags(values: flags.FlagValues) -> None:
     flag_kinds.integer("queries", 5, 1, "Query examples (per class) in training.", values)
     task_flags.define_navigation_flags(values)
     algorithm_flags.define_algorithm_flags(values)
-    _define_training_flags(values)
+    training_flags.define_training_flags(values)
     flag_kinds.integer("seed", 0, 0, "Seed of everything random but the split.", values, MAX_SEED)
-
-
-def _define_training_flags(values: flags.FlagValues) -> None:
-    flag_kinds.integer("meta_batch_size", 4, 1, "Tasks per meta-iteration.", values)
-    flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
-    flags.DEFINE_enum(
-        "optimizer",
-        None,
-        OPTIMIZERS,
-        "The outer optimizer; by default adam, and for navigation trpo.",
-        flag_values=values,
-    )
-    flag_kinds.fraction("momentum", None, "sgd: the momentum; by default 0.9.", values)
-    flag_kinds.positive_float(
-        "meta_learning_rate", 1e-3, "The outer optimizer's learning rate.", values
-    )
-    flags.DEFINE_enum(
-        "decay",
-        "none",
-        DECAYS,
-        "Whether the outer learning rate stays constant, or falls to 0 at --iterations along a "
-        "half cosine or a straight line.",
-        flag_values=values,
-    )
-    flag_kinds.positive_float(
-        "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
-    )
-    flags.DEFINE_enum(
-        "task_batching",
-        "auto",
-        TASK_BATCHINGS,
-        "Whether the tasks of a meta-batch are one batch of each operation, compiled, as a GPU "
-        "needs it, or each has its own operations, which the cores of a CPU share; auto is batched "
-        "on a GPU and where a model's operations are small.",
-        flag_values=values,
-    )
-    flags.DEFINE_bool(
-        "deterministic",
-        False,
-        "Whether to use only operations that give the same bits each time, and fail on others.",
-        flag_values=values,
-    )
-    flag_kinds.integer("summary_interval", 100, 1, "Meta-iterations between summaries.", values)
-    flag_kinds.integer(
-        "checkpoint_interval", 1000, 1, "Meta-iterations between checkpoints.", values
-    )
-    flag_kinds.integer(
-        "validation_tasks", 100, 2, "Validation tasks, scored at each checkpoint.", values
-    )
 
 
 def parse(arguments: Sequence[str]) -> flags.FlagValues:
@@ -150,19 +105,7 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     if kind is not None:
         algorithms.refuse_other_kinds(resolved.algorithm, resolved.task, kind)
     algorithms.fill_in(resolved)
-    if resolved.optimizer is None:
-        resolved.optimizer = "trpo" if resolved.task == "navigation" else "adam"
-    if resolved.optimizer == "trpo" and resolved.task != "navigation":
-        raise flags.IllegalFlagValueError(
-            f"optimizer=trpo: is for --task=navigation, not {resolved.task}; should be adam or sgd"
-        )
-    if resolved.optimizer == "sgd":
-        resolved.momentum = 0.9 if resolved.momentum is None else resolved.momentum
-    elif resolved.momentum is not None:
-        raise flags.IllegalFlagValueError(
-            f"momentum={resolved.momentum}: optimizer={resolved.optimizer} has no use for it; "
-            "should be left out"
-        )
+    training_flags.fill_in(resolved)
     return resolved
 
 

@@ -8,6 +8,8 @@ from metasgd_tf.flags import flag_kinds
 REWARDS = ("distance", "squared_distance")
 STARTS = ("fixed", "varying")
 SURROGATES = ("plain", "dice")
+SPLITS_OF_CHARACTERS = ("characters", "lake")
+PROTOCOLS = ("standard", "maml")
 
 TASK_FLAGS = (
     "task",
@@ -17,6 +19,8 @@ TASK_FLAGS = (
     "image_dir",
     "dataset",
     "class_splits",
+    "protocol",
+    "within_alphabet",
     "reward",
     "start",
     "horizon",
@@ -24,8 +28,8 @@ TASK_FLAGS = (
 )
 """The flags that choose a distribution over tasks and its episodes, not how tasks are learned.
 
-`split_seed` is not one of them: a run evaluated on another split would be evaluated on classes
-that it was trained on. `class_splits` is one, as another folder has other classes.
+`split` and `split_seed` are not among them: a run evaluated on another split would be evaluated on
+classes that it was trained on. `class_splits` is one, as another folder has other classes.
 """
 
 
@@ -82,7 +86,44 @@ def define_task_flags(values: flags.FlagValues, default_task: str | None) -> Non
         "--split_seed.",
         flag_values=values,
     )
+    _define_protocol_flags(values)
     _define_episode_flags(values)
+
+
+def _define_protocol_flags(values: flags.FlagValues) -> None:
+    """Defines those of `TASK_FLAGS` that say how tasks are drawn from characters of Omniglot."""
+    flags.DEFINE_enum(
+        "protocol",
+        "standard",
+        PROTOCOLS,
+        "omniglot: how tasks of validation and test are drawn: upright characters with 15 queries "
+        "a class (standard), or as in the published code of MAML, each character turned by a "
+        "random multiple of 90°, with as many queries as shots (maml).",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "within_alphabet",
+        False,
+        "omniglot: whether the characters of a task of validation or test are all of one alphabet, "
+        "of those that have enough.",
+        flag_values=values,
+    )
+
+
+def define_split_flags(values: flags.FlagValues) -> None:
+    """Defines the flags that divide classes by chance or by a named split."""
+    flags.DEFINE_enum(
+        "split",
+        "characters",
+        SPLITS_OF_CHARACTERS,
+        "omniglot: whether 1,200 characters of all alphabets are drawn for training and validation "
+        "(characters), or 30 alphabets are for these and the other 20 for the test, as Lake et al. "
+        "divide them (lake).",
+        flag_values=values,
+    )
+    flag_kinds.integer(
+        "split_seed", 0, 0, "Seed of the split of the classes.", values, flag_kinds.MAX_SEED
+    )
 
 
 def _define_episode_flags(values: flags.FlagValues) -> None:
@@ -127,6 +168,31 @@ def define_image_flags(values: flags.FlagValues) -> None:
         lambda value: value in (1, 3),
         "should be 1 or 3",
         flag_values=values,
+    )
+
+
+def define_variety_flags(values: flags.FlagValues) -> None:
+    """Defines the flags that make more classes and other drawings of those in training."""
+    flags.DEFINE_bool(
+        "reflections",
+        False,
+        "omniglot: whether mirror images are further classes in training, beside the rotations.",
+        flag_values=values,
+    )
+    for name, of in (("class", "all drawings of a class share"), ("drawing", "each drawing has")):
+        flag_kinds.fraction(
+            f"{name}_distortion",
+            0.0,
+            f"omniglot: strength of a random affine map in training that {of}; at 1 it turns by up "
+            "to 45°, shears by 0.5, scales by e^±0.4 and shifts by 0.15 of the side.",
+            values,
+        )
+    flag_kinds.fraction(
+        "stroke_width",
+        0.0,
+        "omniglot: how far strokes are at most made thicker or thinner in training, 1 for the "
+        "largest or smallest of the 3×3 pixels around each.",
+        values,
     )
 
 

@@ -1,6 +1,6 @@
 """N-way K-shot classification of images (Li et al. 2017, Tables 2 and 3)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
@@ -9,13 +9,16 @@ from matplotlib import figure
 
 from metasgd_tf.drawing import episodes
 from metasgd_tf.images import encoded_images
-from metasgd_tf.images.images_by_class import ImagesByClass, as_tensor
+from metasgd_tf.images.images_by_class import ImagesByClass, as_tensor, refuse_too_few
 from metasgd_tf.images.square_images import square
-from metasgd_tf.output.listing import counted, listed
+from metasgd_tf.output.listing import counted
 from trainers.episodes import Episode, Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
 from trainers.task_family import TaskFamily
+
+Distort = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""From a seed [2] and images [classes, images, height, width, channels] to as many of them."""
 
 EVALUATION_TASKS = 600
 EVALUATION_QUERIES = 15
@@ -41,6 +44,7 @@ class ImageClassification(TaskFamily):
         queries: int,
         input_shape: tuple[int, ...] | None = None,
         train_ways: int | None = None,
+        distort: Distort | None = None,
     ):
         """Takes the images and the sizes of episodes.
 
@@ -53,12 +57,14 @@ class ImageClassification(TaskFamily):
           queries: query images per class in training.
           input_shape: the shape of one image; needed only if `images` is empty.
           train_ways: classes per task in training; `ways` if not given.
+          distort: varies the images of a task in training; they stay as they are if not given.
 
         Raises:
           InputError: if a split has too few classes, or its classes too few images.
         """
         self.ways, self.shots, self.queries = ways, shots, queries
         self.train_ways = train_ways or ways
+        self._distort = distort
         by_class = {
             split: ImagesByClass.of_even_classes(given) if isinstance(given, np.ndarray) else given
             for split, given in images.items()
@@ -86,10 +92,11 @@ class ImageClassification(TaskFamily):
     def episode(self, seed: tf.Tensor, split: str) -> Episode:
         """Draws a task; inputs [ways · shots, height, width, channels] in [0, 1], targets int32.
 
-        In training it has `train_ways` classes.
+        In training it has `train_ways` classes, and its images may be distorted.
         """
-        ways = self.train_ways if split == "train" else self.ways_of(split)
-        return self._draw(seed, split, ways, self.shots, self.queries)
+        if split != "train":
+            return self._draw(seed, split, self.ways_of(split), self.shots, self.queries)
+        return self._draw(seed, split, self.train_ways, self.shots, self.queries, self._distort)
 
     def ways_of(self, split: str) -> int:
         """Returns the number of classes per task in a split: `ways`, unless overridden."""
@@ -104,11 +111,17 @@ class ImageClassification(TaskFamily):
     def evaluation_episode(
         self, seed: tf.Tensor, split: str, protocol: Protocol, task: tf.Tensor, repeat: tf.Tensor
     ) -> Episode:
-        """Draws a task with 15 queries a class, or as many as the split's smallest class leaves."""
+        """Draws a task of `evaluation_queries`, or as many as the split's smallest class leaves."""
         del repeat
-        queries = min(EVALUATION_QUERIES, self.smallest_class(split) - protocol.shots)
+        most = self.smallest_class(split) - protocol.shots
+        queries = min(self.evaluation_queries(protocol.shots), most)
         ways = self.ways_of(split)
         return self._draw(fold_in(seed, task), split, ways, protocol.shots, queries)
+
+    def evaluation_queries(self, shots: int) -> int:
+        """Returns how many queries a class has in an evaluation: 15, unless overridden."""
+        del shots
+        return EVALUATION_QUERIES
 
     def sequence(self, seed: tf.Tensor, split: str, images: int) -> tuple[tf.Tensor, tf.Tensor]:
         """Draws a task's images of every class in a random order, as Santoro et al. 2016 show them.
@@ -162,11 +175,21 @@ class ImageClassification(TaskFamily):
         """Returns inputs in [0, 1] (float32) for images of any shape (uint8)."""
         return tf.cast(images, tf.float32) * (1.0 / 255.0)
 
-    def _draw(self, seed: tf.Tensor, split: str, ways: int, shots: int, queries: int) -> Episode:
+    def _draw(
+        self,
+        seed: tf.Tensor,
+        split: str,
+        ways: int,
+        shots: int,
+        queries: int,
+        distort: Distort | None = None,
+    ) -> Episode:
         # TensorFlow gathers uint8 on CPUs only: from a GPU, each task would copy all images back.
         with tf.device("CPU:0"):
             shown = self._shown(seed, split, ways, shots + queries)
         images = self.scale(shown)
+        if distort is not None:
+            images = distort(fold_in(seed, 4), images)
         targets = tf.range(ways)
         return Episode(
             tf.reshape(images[:, :shots], [-1, *self.input_shape]),
@@ -183,50 +206,18 @@ class ImageClassification(TaskFamily):
         classes = self._classes(seed, split, ways)
         numbers = uniform(fold_in(seed, 1), [ways, most])
         there = tf.range(most) < tf.gather(counts, classes)[:, tf.newaxis]
-        chosen = _largest(tf.where(there, numbers, -1.0), images)
+        chosen = largest(tf.where(there, numbers, -1.0), images)
         return tf.gather(held.images, tf.gather(starts, classes)[:, tf.newaxis] + chosen)
 
     def _classes(self, seed: tf.Tensor, split: str, ways: int) -> tf.Tensor:
         """Returns which classes a task has, in the order of its targets, [ways] (int32)."""
         count = len(self._images[split].counts)
-        return _largest(uniform(fold_in(seed, 0), [count]), ways)
+        return largest(uniform(fold_in(seed, 0), [count]), ways)
 
 
-def _largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
+def largest(numbers: tf.Tensor, count: int) -> tf.Tensor:
     """Returns the indices of the largest numbers, [..., count] (int32).
 
     For random numbers this is a draw without replacement.
     """
     return tf.math.top_k(numbers, count).indices
-
-
-def refuse_too_few(
-    split: str, counts: Mapping[str, int], ways: int, shots: int, queries: int
-) -> None:
-    """Checks that tasks can be drawn from the classes of a split.
-
-    Args:
-      split: its name.
-      counts: the number of images of each class.
-      ways: classes per task.
-      shots: support images per class.
-      queries: query images per class.
-
-    Raises:
-      InputError: if there are too few classes, or some, which are named, have too few images.
-    """
-    if ways > len(counts):
-        raise InputError(
-            f"ways={ways}: the {split} split has {counted(len(counts), 'class', 'classes')}; ask "
-            "for no more"
-        )
-    needed = shots + queries
-    short = [
-        f"{name} ({counted(count, 'image')})" for name, count in counts.items() if count < needed
-    ]
-    if short:
-        raise InputError(
-            f"shots={shots} and queries={queries}: a class needs {needed} images for both, and "
-            f"some of the {split} split have fewer: {listed(short)}; ask for fewer, or leave these "
-            "classes out"
-        )

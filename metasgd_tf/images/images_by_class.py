@@ -1,10 +1,13 @@
 """Images of many classes in one array, whose memory TensorFlow shares with NumPy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+
+from metasgd_tf.output.listing import counted, listed
+from trainers.errors import InputError
 
 ALIGNMENT = 64
 """The largest alignment of a tensor's address, in bytes, that any build of TensorFlow needs."""
@@ -57,3 +60,35 @@ def as_tensor(images: np.ndarray) -> tf.Tensor:
         copy[:] = images
         images = copy
     return tf.experimental.dlpack.from_dlpack(images.__dlpack__())
+
+
+def refuse_too_few(
+    split: str, counts: Mapping[str, int], ways: int, shots: int, queries: int
+) -> None:
+    """Checks that tasks can be drawn from the classes of a split.
+
+    Args:
+      split: its name.
+      counts: the number of images of each class.
+      ways: classes per task.
+      shots: support images per class.
+      queries: query images per class.
+
+    Raises:
+      InputError: if there are too few classes, or some, which are named, have too few images.
+    """
+    if ways > len(counts):
+        raise InputError(
+            f"ways={ways}: the {split} split has {counted(len(counts), 'class', 'classes')}; ask "
+            "for no more"
+        )
+    needed = shots + queries
+    short = [
+        f"{name} ({counted(count, 'image')})" for name, count in counts.items() if count < needed
+    ]
+    if short:
+        raise InputError(
+            f"shots={shots} and queries={queries}: a class needs {needed} images for both, and "
+            f"some of the {split} split have fewer: {listed(short)}; ask for fewer, or leave these "
+            "classes out"
+        )

@@ -15,6 +15,7 @@ from trainers.errors import InputError
 from trainers.supervised.evaluation import mean_and_ci95
 
 IMAGE_FLAGS = (
+    "split",
     "split_seed",
     "ways",
     "shots",

@@ -1,4 +1,8 @@
-"""Evaluates the checkpoint of a run, and writes a table, `evaluation.json` and a CSV."""
+"""Evaluates the checkpoint of a run, and writes a table, `evaluation.json` and a CSV.
+
+An evaluation whose tasks are drawn in another way than usual has files named after its protocol,
+such as `evaluation_maml.json`, so that the usual one's stay.
+"""
 
 import csv
 import json
@@ -21,7 +25,7 @@ from metasgd_tf.runs.learners import build_learner, kind_of
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
-from trainers.families import Family, Part
+from trainers.families import STANDARD, Family, Part
 from trainers.learners.embedding import EmbeddingLearner
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
@@ -146,6 +150,7 @@ def evaluate(
         "trained_on": run.trained_on,
         "cross_domain": task_name(settings) != run.trained_on,
         **({"ways": run.family.output_size} if kind_of(run.family) == "classification" else {}),
+        "protocol": run.family.protocol_name,
         "algorithm": settings.algorithm,
         "alpha": settings.alpha,
         "batch_norm": batch_norm_of(learner),
@@ -189,6 +194,8 @@ def task_name(settings: flags.FlagValues) -> str:
     if ":" in settings.task:  # The user's own tasks may read either.
         sources[settings.task] = [settings.image_dir, settings.dataset]
     name = shown(" ".join([settings.task, *filter(None, sources.get(settings.task, []))]))
+    if settings.task == "omniglot" and settings.split == "lake":
+        name += ", Lake's split"
     if settings.task == "navigation":
         name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
     return name + (", fixed frequency" if settings.fixed_frequency else "")
@@ -257,8 +264,11 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
 
 
 def write(model_dir: str, evaluated: Evaluation) -> None:
-    """Writes `evaluation.json` and `evaluation.csv` into the run's directory."""
-    with replaced(pathlib.Path(model_dir) / "evaluation.csv") as file:
+    """Writes `evaluation.json` and `evaluation.csv`, or those of its protocol, for a run."""
+    protocol = evaluated.report["protocol"]
+    name = "evaluation" if protocol == STANDARD else f"evaluation_{protocol}"
+    path = pathlib.Path(model_dir) / name
+    with replaced(path.with_suffix(".csv")) as file:
         writer = csv.writer(file)
         names = list(next(iter(evaluated.per_task.values())))
         writer.writerow(["task", "shots", "inner_steps", *names])
@@ -270,14 +280,18 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
                 if task < tasks.get((shots, step), 0):
                     values = [f"{scores[name][task, step]:.6g}" for name in names]
                     writer.writerow([task, shots, step, *values])
-    with replaced(pathlib.Path(model_dir) / "evaluation.json") as file:
+    with replaced(path.with_suffix(".json")) as file:
         file.write(json.dumps(evaluated.report, indent=2) + "\n")
 
 
 def table(report: dict[str, Any]) -> str:
     """Returns an evaluation as text: a title, then one row per score."""
     domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
-    title = f"{report['task']}{domain}, {report['algorithm']}, iteration {report['iteration']}"
+    protocol = "" if report["protocol"] == STANDARD else f", protocol {report['protocol']}"
+    title = (
+        f"{report['task']}{domain}{protocol}, {report['algorithm']}, iteration "
+        f"{report['iteration']}"
+    )
     if report["checkpoint"] == "best":
         title += " (best on validation)"
     lines: list[Sequence[str]] = [

@@ -12,9 +12,9 @@ from metasgd_tf.runs import networks
 from models.memory_network import memory_network
 from trainers.errors import InputError
 from trainers.families import Family
-from trainers.learners.anil import last_layer
+from trainers.learners.anil import all_but_norms, last_layer
 from trainers.learners.embedding import without_last_layer
-from trainers.learners.learner import Learner
+from trainers.learners.learner import Learner, Score
 from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.mann import Mann
 from trainers.learners.matching_nets import MatchingNets
@@ -85,16 +85,51 @@ def _of_embeddings(family: Family, settings: flags.FlagValues) -> dict[str, Any]
     }
 
 
+ADAPTED: dict[str, Callable[[keras.Model], list[int] | None]] = {
+    "all": lambda model: None,
+    "all_but_norms": all_but_norms,
+    "last_layer": last_layer,
+}
+
+
 def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    for name in ("tied_head", "train_ways", "label_smoothing"):
+        if settings[name].value and kind_of(family) != "classification":
+            raise InputError(
+                f"{name}={settings[name].value}: is for classification, and task={settings.task} "
+                f"is {kind_of(family)}; should be left out"
+            )
+    adapted = settings.adapted or ("last_layer" if settings.algorithm == "anil" else "all")
     return MetaLearner(
         model,
         **_of_fast_weights(family, settings),
         alpha=settings.alpha,
         alpha_init=settings.alpha_init,
+        body_alpha_init=settings.body_alpha_init,
         first_order=settings.first_order,
-        adapted=last_layer(model) if settings.algorithm == "anil" else None,
+        adapted=ADAPTED[adapted](model),
+        tied_head=bool(settings.tied_head),
+        train_ways=settings.train_ways,
+        outer_loss=_smoothed(settings.label_smoothing) if settings.label_smoothing else None,
         seed=settings.seed,
     )
+
+
+def _smoothed(smoothing: float) -> Score:
+    """Returns the cross-entropy [N] to targets of which a share is spread over all classes.
+
+        (1 − ε) · (−log p_y) + ε · mean_c (−log p_c)
+
+    Source: Szegedy et al. 2016, section 7.
+    """
+
+    def loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        spread = tf.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
+        return keras.losses.categorical_crossentropy(
+            spread, outputs, from_logits=True, label_smoothing=smoothing
+        )
+
+    return loss
 
 
 def _maml_plus_plus(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:

@@ -3,7 +3,6 @@
 import pathlib
 import time
 
-import keras
 import tensorflow as tf
 from absl import flags
 
@@ -12,6 +11,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.output.notes import note
 from metasgd_tf.runs import directory
 from metasgd_tf.runs.learners import build_learner
+from metasgd_tf.runs.outer_optimizer import outer_optimizer
 from metasgd_tf.runs.stopping import Stopped, noticing_signals
 from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
@@ -22,24 +22,6 @@ from trainers.supervised.meta_trainer import MetaTrainer
 
 PROFILED = 3
 """Meta-iterations of a profile: enough to see one from end to end."""
-
-
-def outer_optimizer(settings: flags.FlagValues) -> keras.optimizers.Optimizer | None:
-    """Makes the outer optimizer of a run's flags, resolved; None for `trpo`, not one of Keras."""
-    if settings.optimizer == "trpo":
-        return None
-    rate = settings.meta_learning_rate
-    if settings.decay == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, settings.iterations)
-    elif settings.decay == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(
-            rate, settings.iterations, end_learning_rate=0.0
-        )
-    if settings.optimizer == "sgd":
-        return keras.optimizers.SGD(
-            rate, momentum=settings.momentum, global_clipnorm=settings.clip_norm
-        )
-    return keras.optimizers.Adam(rate, global_clipnorm=settings.clip_norm)
 
 
 def train_run(
@@ -146,8 +128,11 @@ def _train_to_the_end(
                 )
                 validated = done % settings.checkpoint_interval == 0 or done == total
                 if validated:
-                    save(summaries.evaluation(done))
-                    summaries.task(done)
+                    with saved.averaged():
+                        score = summaries.evaluation(done)
+                    save(score)
+                    with saved.averaged():
+                        summaries.task(done)
                 signal = stopped_by()
                 if signal is not None and done < total:
                     if not validated:

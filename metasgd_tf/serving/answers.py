@@ -108,7 +108,7 @@ def _steps_at_run_time(
     def step(done: tf.Tensor, weights: Tensors) -> tuple[tf.Tensor, Tensors]:
         return done + 1, learner.adapt(inputs, targets, steps=1, theta=weights)[:count]
 
-    theta = [tf.convert_to_tensor(weight.value) for weight in learner.theta]
+    theta = learner.adapt(inputs, targets, steps=0)[:count]
     _, weights = tf.while_loop(
         lambda done, _: done < steps, step, (tf.constant(0), theta), parallel_iterations=1
     )

@@ -10,7 +10,8 @@ import keras
 from absl import flags
 
 from metasgd_tf.images import class_splits, image_files, image_listing
-from metasgd_tf.images.classification import ImageClassification, refuse_too_few
+from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.images_by_class import refuse_too_few
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.notes import note
 from models.conv4 import conv4

@@ -1,6 +1,7 @@
 """Few-shot classification of handwritten characters (Li et al. 2017, Table 2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,21 +9,82 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
-from metasgd_tf.images import encoded_images, tfds_preparation
-from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images import alphabets, encoded_images, tfds_preparation
+from metasgd_tf.images.classification import ImageClassification, largest
+from metasgd_tf.images.distortions import Distortions
 from models.conv4 import conv4
+from trainers.seeds import fold_in, uniform
 
 CHARACTERS = 1623
 META_TRAINING = 1200
 VALIDATION = 100
 SIDE = 28
+TURNS = 4
+"""How many rotations a character has, its upright form among them."""
 
 
 class Omniglot(ImageClassification):
-    """Characters of Omniglot: 1,100 for training, 100 for validation and 423 for the test.
+    """Characters of Omniglot: by default 1,100 to train, 100 for validation, 423 for the test.
 
     Each character's rotations by 90°, 180° and 270° are further classes in training.
+
+    Tasks of validation and test may be drawn in other ways, which have names of their own:
+
+    * `within_alphabet`: all characters of a task are of one alphabet.
+    * `maml`, as in the published code of MAML (Finn et al. 2017): each character of a task is
+      turned by a random multiple of 90°, and there are as many queries as shots.
     """
+
+    def __init__(
+        self,
+        images: Mapping[str, Any],
+        ways: int,
+        shots: int,
+        queries: int,
+        *,
+        within: Mapping[str, np.ndarray] | None = None,
+        as_maml: bool = False,
+        **options: Any,
+    ):
+        """Takes the drawings and the sizes of episodes, see `ImageClassification`.
+
+        Args:
+          images: the drawings of each split, for `as_maml` with their rotations.
+          ways: classes per task.
+          shots: support images per class.
+          queries: query images per class in training.
+          within: the alphabet of each character of validation and test, upright ones alone, if the
+            characters of a task should be of one.
+          as_maml: whether validation and test are as in the published code of MAML.
+          **options: those of `ImageClassification`.
+
+        Raises:
+          InputError: as `ImageClassification` does, or if all alphabets are too small.
+        """
+        super().__init__(images, ways, shots, queries, **options)
+        self._within, self._as_maml = dict(within or {}), as_maml
+        for split, names in self._within.items():
+            alphabets.refuse_small(split, names, self.ways_of(split))
+        chosen = ["maml"] * as_maml + ["within_alphabet"] * bool(within)
+        self.protocol_name = "_".join(chosen) or self.protocol_name
+
+    def evaluation_queries(self, shots: int) -> int:
+        """Returns as many queries as shots where MAML's code is followed."""
+        return shots if self._as_maml else super().evaluation_queries(shots)
+
+    def _classes(self, seed: tf.Tensor, split: str, ways: int) -> tf.Tensor:
+        if split == "train" or not (self._within or self._as_maml):
+            return super()._classes(seed, split, ways)
+        count = len(self.class_names(split)) // (TURNS if self._as_maml else 1)
+        numbers = uniform(fold_in(seed, 0), [count])
+        if split in self._within:
+            there = alphabets.of_one_alphabet(seed, self._within[split], ways)
+            numbers = tf.where(there, numbers, -1.0)
+        characters = largest(numbers, ways)
+        if not self._as_maml:
+            return characters
+        turns = tf.cast(uniform(fold_in(seed, 3), [ways]) * TURNS, tf.int32)
+        return characters + count * turns
 
     def model(self, seed: int) -> keras.Model:
         """Builds MAML's network for Omniglot."""
@@ -49,7 +111,16 @@ def with_rotations(drawings: np.ndarray) -> np.ndarray:
     Args:
       drawings: [classes, drawings, height, width, channels], height and width equal.
     """
-    return np.concatenate([np.rot90(drawings, turns, axes=(2, 3)) for turns in range(4)])
+    return np.concatenate([np.rot90(drawings, turns, axes=(2, 3)) for turns in range(TURNS)])
+
+
+def with_reflections(drawings: np.ndarray) -> np.ndarray:
+    """Returns the classes [C, ...] and their mirror images, [2 C, ...].
+
+    Args:
+      drawings: [classes, drawings, height, width, channels].
+    """
+    return np.concatenate([drawings, drawings[:, :, :, ::-1]])
 
 
 def load_drawings(data_dir: str | None) -> np.ndarray:
@@ -104,8 +175,29 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
     if not splits:
         return Omniglot({}, *sizes, input_shape=(SIDE, SIDE, 1))
     drawings = load_drawings(settings.data_dir)
+    is_lake, as_maml = settings.split == "lake", settings.protocol == "maml"
+    within: dict[str, np.ndarray] = {}
     characters = split_characters(settings.split_seed)
+    if is_lake or settings.within_alphabet:
+        names = alphabets.load_alphabets(settings.data_dir)
+        if is_lake:
+            characters = alphabets.lake_split(names, VALIDATION, settings.split_seed)
+        if settings.within_alphabet:
+            within = {split: names[characters[split]] for split in splits if split != "train"}
     images = {split: drawings[characters[split]] for split in splits}
-    if "train" in images:
-        images["train"] = with_rotations(images["train"])
-    return Omniglot(images, *sizes, train_ways=settings.train_ways)
+    if "train" in images and settings.reflections:
+        images["train"] = with_reflections(images["train"])
+    for split in images:
+        if split == "train" or as_maml:
+            images[split] = with_rotations(images[split])
+    distort = Distortions(
+        settings.class_distortion, settings.drawing_distortion, settings.stroke_width
+    )
+    return Omniglot(
+        images,
+        *sizes,
+        within=within,
+        as_maml=as_maml,
+        train_ways=settings.train_ways,
+        distort=distort if any(distort) else None,
+    )

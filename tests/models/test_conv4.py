@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.conv4 import conv4, conv4_pooled_32, conv4_pooled_64
+from models.conv4 import conv4, conv4_128, conv4_pooled_32, conv4_pooled_64
 
 
 def convolution(images, kernel, stride=2):
@@ -43,6 +43,7 @@ def forward(images, weights, pooling="stride"):
     [
         (conv4, (28, 28, 1), "stride"),
         (conv4, (11, 14, 3), "stride"),
+        (conv4_128, (13, 13, 1), "stride"),
         (conv4_pooled_64, (28, 28, 1), "max"),
         (conv4_pooled_32, (19, 22, 3), "max"),
     ],
@@ -72,6 +73,8 @@ def test_parameters_for_omniglot_are_counted_by_hand():
     assert model.count_params() == learned + 4 * (64 + 64)  # With the moving averages.
     sides = [model.get_layer(f"conv_{number}").output.shape[1] for number in (1, 2, 3, 4)]
     assert sides == [14, 7, 4, 2]
+    wide = conv4_128((28, 28, 1), 5, seed=0)
+    assert wide.count_params() == 9 * 128 + 3 * 9 * 128**2 + 16 * 128 + 4 * 128 * 5 + 5
 
 
 def test_parameters_for_mini_imagenet_are_counted_by_hand():

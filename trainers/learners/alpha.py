@@ -8,7 +8,7 @@
 | `fixed`      | one scalar that is not learned| MAML                      |
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -43,6 +43,7 @@ class Alpha(tf.Module):
         weights: Sequence[keras.Variable],
         initial_value: float,
         *,
+        initial_values: Mapping[int, float] | None = None,
         steps: int | None = None,
     ):
         """Creates the variables.
@@ -52,11 +53,12 @@ class Alpha(tf.Module):
           weights: the model's trainable variables, each with a `path` as Keras gives it; the part
             before the last `/` names the layer.
           initial_value: the initial value of every entry.
+          initial_values: other initial values, by the numbers of the weights that have them.
           steps: how many inner steps have rates of their own, which are then the first dimension
             of every variable; all share theirs if not given.
 
         Raises:
-          InputError: for an unknown kind.
+          InputError: for an unknown kind, or several initial values of one rate.
         """
         super().__init__(name="alpha")
         if kind not in KINDS:
@@ -67,6 +69,7 @@ class Alpha(tf.Module):
         self._index: list[int] = []
         self._layers = _layers([weight.path for weight in weights])
         seen: dict[str, int] = {}
+        begin = dict.fromkeys(range(len(weights)), initial_value) | dict(initial_values or {})
         for number, weight in enumerate(weights):
             key = self._sharing_key(number, weight.path)
             if key not in seen:
@@ -74,13 +77,19 @@ class Alpha(tf.Module):
                 shape = weight.shape if kind == "per_weight" else ()
                 shape = shape if steps is None else (steps, *shape)
                 rate = tf.Variable(
-                    tf.fill(shape, tf.constant(initial_value, weight.dtype)),
+                    tf.fill(shape, tf.constant(begin[number], weight.dtype)),
                     trainable=kind != "fixed",
                     # Optimizers of Keras name variables after it, which may have no slash.
                     name=f"alpha/{key}".replace("/", "_"),
                 )
                 rate.path = f"alpha/{key}"  # As Keras's variables have one.
                 self.rates.append(rate)
+            elif begin[number] != begin[self._index.index(seen[key])]:
+                raise InputError(
+                    f"alpha={kind}: {weight.path} shares its rate with weights that start at "
+                    f"{begin[self._index.index(seen[key])]}, and should start at {begin[number]}; "
+                    "give them one value, or take alpha=per_weight"
+                )
             self._index.append(seen[key])
 
     @property

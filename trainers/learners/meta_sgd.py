@@ -6,9 +6,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.learners.alpha import Alpha, draw_initial_value
+from trainers.learners.anil import last_layer
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Score
+from trainers.learners.tied_head import alike, refuse_unlike_classes
+from trainers.seeds import fold_in
 from trainers.update_rule import Tensors, adapt, gradients
 
 
@@ -20,6 +25,7 @@ class MetaLearner(FastWeightsLearner):
 
     Attributes:
       alpha: the rates α.
+      outer_loss: what the outer loop minimises, of (targets, outputs); None for the loss itself.
       first_order: whether the outer gradient ignores the second derivatives.
     """
 
@@ -33,10 +39,14 @@ class MetaLearner(FastWeightsLearner):
         metrics: Mapping[str, Score] | None = None,
         alpha: str = "per_weight",
         alpha_init: float | None = None,
+        body_alpha_init: float | None = None,
         inner_steps: int = 1,
         first_order: bool = False,
         batch_norm: str = "transductive",
         adapted: Sequence[int] | None = None,
+        tied_head: bool = False,
+        train_ways: int | None = None,
+        outer_loss: Score | None = None,
         seed: int = 0,
     ):
         """Wraps a model.
@@ -48,6 +58,7 @@ class MetaLearner(FastWeightsLearner):
           metrics: further scores of (targets, outputs) by name.
           alpha: one of `trainers.learners.alpha.KINDS`; `per_weight` is Meta-SGD, `fixed` is MAML.
           alpha_init: initial value of all of α; drawn from [0.005, 0.1] by `seed` if not given.
+          body_alpha_init: another initial value for all layers but the last.
           inner_steps: updates on the support set, at least 1.
           first_order: whether to ignore second derivatives.
           batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`. `transductive` is common
@@ -56,11 +67,17 @@ class MetaLearner(FastWeightsLearner):
           adapted: the numbers of the weights that inner steps change and α is for, in the order of
             `model.trainable_variables`; all if not given. The others are learned by the outer loop
             alone, see `trainers.learners.anil`.
+          tied_head: whether the last layer starts alike for every class, see
+            `trainers.learners.tied_head`.
+          train_ways: classes of a task in training, if not as many as the model has outputs; for a
+            `tied_head`.
+          outer_loss: one number an example of (targets, outputs) that the outer loop minimises in
+            place of `loss`, which scores and inner steps keep.
           seed: the seed of `alpha_init`.
 
         Raises:
-          InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, or a model
-            without weights.
+          InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, a model
+            without weights, or `train_ways` without a `tied_head`.
         """
         super().__init__(
             model,
@@ -74,7 +91,30 @@ class MetaLearner(FastWeightsLearner):
         self.differentiates_twice = not first_order
         if alpha_init is None:
             alpha_init = draw_initial_value(seed)
-        self.alpha = Alpha(alpha, self._of_adapted(self.theta), alpha_init)
+        self.alpha = Alpha(
+            alpha,
+            self._of_adapted(self.theta),
+            alpha_init,
+            initial_values=self._of_the_body(body_alpha_init),
+        )
+        self.outer_loss = outer_loss
+        self._tied: Sequence[int] = ()
+        self._ways: dict[bool, int] = {}
+        if tied_head:
+            refuse_unlike_classes(model)
+            self._tied = last_layer(model)
+            ways = model.output_shape[-1]
+            self._ways = {True: train_ways or ways, False: ways}
+        elif train_ways is not None:
+            raise InputError(
+                f"train_ways={train_ways}: the last layer has weights for each class; tie them by "
+                "tied_head, or leave train_ways out"
+            )
+
+    @property
+    def has_other_train_ways(self) -> bool:
+        """Whether a task of training has other ways than the model has outputs."""
+        return len(set(self._ways.values())) > 1
 
     @property
     def meta_variables(self) -> list[keras.Variable | tf.Variable]:
@@ -128,19 +168,35 @@ class MetaLearner(FastWeightsLearner):
         count = len(self.theta)
         given = theta or values or [weight.value for weight in self.theta]
         start = [tf.convert_to_tensor(weight) for weight in given[:count]]
+        if theta is None:
+            start = self._with_tied(start, range(count), training)
         rates = values[count:] if values and self.alpha.learned else self.alpha.rates
         loss = self._support_loss(inputs, targets, training, seed)
+        of_weights = self._with_tied(self.alpha.per_weight(rates), self.adapted, training)
         made = [start]
         for step in range(steps):
             changed = adapt(
                 lambda weights, _, step=step: loss(self._with_adapted(start, weights), step),  # type: ignore[misc]
                 self._of_adapted(made[-1]),
-                self.alpha.per_weight(rates),
+                of_weights,
                 first_order=self.first_order,
                 names=self._of_adapted(self.pure_model.names),
             )
             made.append(self._with_adapted(start, changed))
         return made
+
+    def objective(
+        self, values: Sequence[tf.Tensor], episode: Episode, seed: tf.Tensor, iteration: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor], Tensors]:
+        """Returns the query set's outer loss after adaptation, see `Learner.objective`."""
+        if self.outer_loss is None:
+            return super().objective(values, episode, seed, iteration)
+        support = episode.support_inputs, episode.support_targets
+        state = self.adapt(*support, values=values, training=True, seed=fold_in(seed, 0))
+        output = self._call(state, episode.query_inputs, training=True, seed=fold_in(seed, 1))
+        scores = self.means(episode.query_targets, output.outputs, output.penalty)
+        losses = self.outer_loss(episode.query_targets, output.outputs)
+        return tf.reduce_mean(losses) + output.penalty, scores, output.state
 
     def support_gradient(self, inputs: Any, targets: Any) -> Tensors:
         """Returns ∇L(θ) on a support set, by the weights that the first inner step changes.
@@ -150,9 +206,42 @@ class MetaLearner(FastWeightsLearner):
           targets: [N, ...].
         """
         loss = self._support_loss(inputs, targets, training=False, seed=None)
-        theta = [tf.convert_to_tensor(weight.value) for weight in self.theta]
+        theta = self.adapt(inputs, targets, steps=0)[: len(self.theta)]
         return gradients(
             lambda weights: loss(self._with_adapted(theta, weights), 0),
             self._of_adapted(theta),
             self._of_adapted(self.pure_model.names),
         )
+
+    def diagnose(self, episode: Episode) -> str | None:
+        """Names the first quantity of a task of training that is not finite."""
+        ways = self._ways
+        self._ways = dict.fromkeys(ways, ways.get(True, 0))
+        try:
+            return super().diagnose(episode)
+        finally:
+            self._ways = ways
+
+    def _of_the_body(self, value: float | None) -> dict[int, float]:
+        """Returns a value for each adapted weight that is not the last layer's, by its place."""
+        if value is None:
+            return {}
+        head = last_layer(self.model)
+        return {place: value for place, number in enumerate(self.adapted) if number not in head}
+
+    def _with_tied(
+        self, weights: Sequence[tf.Tensor], numbers: Sequence[int], training: bool
+    ) -> Tensors:
+        """Returns `weights`, or their rates, alike for every class where they are tied.
+
+        Args:
+          weights: one tensor for each of `numbers`.
+          numbers: which weights they are, or belong to.
+          training: whether there are the classes of meta-training.
+        """
+        return [
+            alike(tf.convert_to_tensor(weight), self._ways[training])
+            if number in self._tied
+            else weight
+            for number, weight in zip(numbers, weights, strict=True)
+        ]

@@ -109,7 +109,11 @@ class PureModel:
         if training and seed is not None:
             for number, variable in enumerate(self._seeds):
                 replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
-        with keras.StatelessScope(replaced, collect_losses=True) as scope:
+        with keras.StatelessScope(collect_losses=True) as scope:
+            # Given at once they would have to have the variables' shapes, and in training a last
+            # layer may have more classes (`trainers.learners.tied_head`).
+            for pair in replaced:
+                scope.add_update(pair)
             with (
                 batch_statistics(self.batch_norms, statistics) as used,
                 normalising(self._spectral_norms),

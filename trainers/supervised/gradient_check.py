@@ -18,6 +18,7 @@ from trainers.compiling import log
 from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
+from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.reptile import Reptile
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.stateless.tested_layers import untested_layers
@@ -75,12 +76,17 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
       episode: a task.
 
     Raises:
-      InputError: if the loss does not depend on one of the weights, or the outer step is no
-        derivative of it.
+      InputError: if the loss does not depend on one of the weights, the outer step is no
+        derivative of it, or training has other ways.
     """
     if isinstance(learner, Reptile):
         raise InputError(
             "check_gradients: the outer step of Reptile is no derivative of a loss; leave it out"
+        )
+    if isinstance(learner, MetaLearner) and learner.has_other_train_ways:
+        raise InputError(
+            "check_gradients: tasks of training have other ways than the model has outputs; leave "
+            "check_gradients or train_ways out"
         )
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
 

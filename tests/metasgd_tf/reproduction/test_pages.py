@@ -213,6 +213,7 @@ def test_every_algorithm_is_described_with_its_flags():
         assert all(f"`--{flag}" in line for flag in algorithm.flags)
     assert (
         "| `anil` | ANIL | classification, regression | `--alpha=fixed`, `--alpha_init=0.01`, "
-        "`--first_order=false`, `--inner_steps=1` |\n" in generated
+        "`--first_order=false`, `--inner_steps=1`, `--body_alpha_init`, `--adapted`, "
+        "`--tied_head`, `--train_ways`, `--label_smoothing` |\n" in generated
     )
     assert "`--alpha=per_weight`, `--alpha_init`, `--first_order=true`" in generated

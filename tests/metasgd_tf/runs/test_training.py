@@ -6,6 +6,7 @@ import pytest
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import training
+from metasgd_tf.runs.outer_optimizer import outer_optimizer
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import QUICK, SMALL, checkpoint_values
 from trainers.errors import InputError
@@ -25,7 +26,7 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
 
 
 def optimizer_of(*arguments):
-    return training.outer_optimizer(run_flags.resolve(run_flags.parse([*SMALL, *arguments])))
+    return outer_optimizer(run_flags.resolve(run_flags.parse([*SMALL, *arguments])))
 
 
 def test_sgd_with_momentum_is_the_other_optimizer():

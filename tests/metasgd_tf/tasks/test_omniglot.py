@@ -46,6 +46,19 @@ def test_rotations_are_further_classes():
                 )
 
 
+def test_mirror_images_are_further_classes():
+    drawings = np.random.default_rng(0).integers(0, 256, [3, 2, 6, 6, 1], np.uint8)
+    mirrored = omniglot.with_reflections(drawings)
+    assert mirrored.shape == (6, 2, 6, 6, 1) and mirrored.dtype == np.uint8
+    np.testing.assert_array_equal(mirrored[:3], drawings)
+    np.testing.assert_array_equal(mirrored[3:], drawings[:, :, :, ::-1])
+    # The four turns of both are the eight symmetries of a square.
+    forms = omniglot.with_rotations(mirrored)[[0, 3, 6, 9, 12, 15, 18, 21], 0, :, :, 0]
+    square = drawings[0, 0, :, :, 0]
+    expected = [np.rot90(form, turns) for form in (square, square.T) for turns in range(4)]
+    assert {form.tobytes() for form in forms} == {form.tobytes() for form in expected}
+
+
 def area_mean(ink):
     """Shrinks an image of 105 × 105 to 28 × 28: each pixel is the mean over its area."""
     edges = np.arange(29) * 105 / 28
@@ -107,6 +120,26 @@ def test_only_training_classes_are_rotated(monkeypatch, omniglot_drawings):
             family._images["train"].images[8 * (1100 * turns + 7) + 3, :, :, 0],
             np.rot90(drawings[character, 3, :, :, 0], turns),
         )
+
+
+def test_only_training_has_more_variety(monkeypatch, omniglot_drawings):
+    splits = ("train", "validation")
+    plain, mirrored, distorted = (
+        family_from_flags(monkeypatch, omniglot_drawings, splits, *flags)
+        for flags in (
+            [],
+            ["--reflections"],
+            ["--class_distortion=0.5", "--drawing_distortion=0.1", "--stroke_width=0.3"],
+        )
+    )
+    assert [len(family.class_names("train")) for family in (plain, mirrored)] == [4400, 8800]
+    assert len(mirrored.class_names("validation")) == 100
+    for split, changed in (("train", True), ("validation", False)):
+        seed = stream(0, split)
+        one, other = (family.episode(seed, split) for family in (plain, distorted))
+        differ = [not np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
+        assert differ == [changed, False, changed, False]
+        assert other.query_inputs.numpy().min() >= 0 and other.query_inputs.numpy().max() <= 1
 
 
 def test_flags_choose_the_split_and_the_sizes(monkeypatch):

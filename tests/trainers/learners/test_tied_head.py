@@ -1,0 +1,177 @@
+"""A last layer that starts alike for every class, by numbers worked out in NumPy."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainers.episodes import Episode
+from trainers.errors import InputError
+from trainers.learners.anil import last_layer
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.tied_head import alike
+from trainers.supervised.gradient_check import check_meta_gradient
+from trainers.supervised.meta_gradient import meta_gradient
+
+WAYS, TRAIN_WAYS, SHOTS = 3, 5, 2
+SEED = tf.constant([1, 2])
+
+
+def loss(targets, outputs):
+    return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
+
+
+def learner(**options):
+    seeds = keras.random.SeedGenerator(0)
+    hidden, output = (
+        keras.layers.Dense(
+            units, act, kernel_initializer=keras.initializers.GlorotUniform(seeds), name=name
+        )
+        for units, act, name in ((4, "tanh", "hidden"), (WAYS, None, "output"))
+    )
+    model = keras.Sequential([keras.Input((2,)), hidden, output])
+    made = MetaLearner(model, loss, tied_head=True, alpha_init=0.1, **options)
+    random = np.random.default_rng(1)
+    for rate in made.alpha.rates:
+        rate.assign(random.uniform(-0.5, 1.0, rate.shape))
+    return made
+
+
+def task(ways):
+    random = np.random.default_rng(2)
+    targets = tf.repeat(tf.range(ways), SHOTS)
+    support, query = (tf.constant(random.normal(size=[ways * SHOTS, 2]), tf.float32) for _ in "sq")
+    return Episode(support, targets, query, targets)
+
+
+def one_step(values, rates, episode, ways):
+    """Returns θ' of the last layer, its kernel and bias, after one step from θ̄."""
+    inputs, targets = episode.support_inputs.numpy(), episode.support_targets.numpy()
+    hidden = np.tanh(inputs @ values[0] + values[1])
+    kernel, bias, kernel_rate, bias_rate = (
+        np.repeat(value.mean(-1, keepdims=True), ways, -1) for value in (*values[2:], *rates[2:])
+    )
+    wrong = 1 / ways - np.eye(ways)[targets]  # Where all classes are alike, so are logits.
+    return (
+        kernel - kernel_rate * (hidden.T @ wrong) / len(inputs),
+        bias - bias_rate * wrong.mean(0),
+    )
+
+
+@pytest.mark.parametrize(("ways", "training"), [(WAYS, False), (TRAIN_WAYS, True)])
+def test_one_step_is_the_one_of_the_formula(ways, training):
+    made, episode = learner(train_ways=TRAIN_WAYS), task(ways)
+    values = [value.numpy() for value in made.meta_variables]
+    state = made.adapt(episode.support_inputs, episode.support_targets, training=training)
+    kernel, bias = one_step(values[:4], values[4:], episode, ways)
+    np.testing.assert_allclose(state[2], kernel, atol=1e-6)
+    np.testing.assert_allclose(state[3], bias, atol=1e-6)
+    # What is before the last layer stays where it was.
+    for found, weight in zip(state[:2], values[:2], strict=True):
+        np.testing.assert_allclose(found, weight, atol=1e-7)
+    logits = made.predict(state, episode.query_inputs)
+    hidden = np.tanh(episode.query_inputs @ values[0] + values[1])
+    np.testing.assert_allclose(logits, hidden @ kernel + bias, atol=1e-6)
+
+
+def test_adapting_the_last_layer_alone_is_the_same_learner_for_one_step():
+    made, episode = learner(), task(WAYS)
+    alone = learner(adapted=last_layer(made.model))
+    for rate, of_all in zip(alone.alpha.rates, made.alpha.rates[2:], strict=True):
+        rate.assign(of_all)
+    support = episode.support_inputs, episode.support_targets
+    for one, other in zip(made.adapt(*support), alone.adapt(*support), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    values = [[tf.convert_to_tensor(v) for v in each.meta_variables] for each in (made, alone)]
+    (whole, scores, _), (part, others, _) = (
+        meta_gradient(each, given, episode, SEED)
+        for each, given in zip((made, alone), values, strict=True)
+    )
+    assert float(scores["loss"]) == pytest.approx(float(others["loss"]), rel=1e-6)
+    of_both = [*whole[:4], *whole[6:]]
+    for one, other in zip(of_both, part, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_the_order_of_the_classes_does_not_matter(steps):
+    made, episode = learner(inner_steps=3), task(WAYS)
+    order = tf.constant([2, 0, 1])
+    answers = [
+        made.predict(made.adapt(episode.support_inputs, targets, steps=steps), episode.query_inputs)
+        for targets in (episode.support_targets, tf.gather(order, episode.support_targets))
+    ]
+    np.testing.assert_allclose(answers[0], tf.gather(answers[1], order, axis=1), atol=1e-6)
+    assert (np.ptp(answers[0], axis=1).max() > 0.01) == (steps > 0)
+
+
+def test_further_steps_go_on_from_where_the_last_one_ended():
+    made, episode = learner(inner_steps=2), task(WAYS)
+    support = episode.support_inputs, episode.support_targets
+    _, first, second = made.adapt_stepwise(*support, 2)
+    for one, other in zip(second, made.adapt(*support), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert np.ptp(first[2], axis=1).max() > 0.01
+    assert np.abs(second[0] - first[0]).max() > 1e-4  # The hidden layer moves from now on.
+
+
+@pytest.mark.parametrize("alpha", ["per_weight", "per_layer"])
+def test_the_meta_gradient_is_that_of_differences(alpha):
+    checked = check_meta_gradient(learner(alpha=alpha, inner_steps=2), task(WAYS))
+    assert checked.trusted and checked.error < 0.02
+
+
+def test_the_meta_gradient_with_more_ways_in_training_is_that_of_differences():
+    made, episode = learner(train_ways=TRAIN_WAYS), task(TRAIN_WAYS)
+    values = [tf.convert_to_tensor(value) for value in made.meta_variables]
+    gradient, _, _ = meta_gradient(made, values, episode, SEED)
+    for number, part in enumerate(gradient):
+        along = np.random.default_rng(number).normal(size=part.shape)
+        up, down = (
+            made.objective(
+                [*values[:number], values[number] + step * along, *values[number + 1 :]],
+                episode,
+                SEED,
+                0,
+            )[0]
+            for step in (0.01, -0.01)
+        )
+        slope = np.sum(part.numpy() * along)
+        assert float(up - down) / 0.02 == pytest.approx(slope, rel=0.02, abs=1e-4)
+
+
+def test_what_only_fits_the_tests_ways_is_refused_or_left_to_training():
+    made, episode = learner(train_ways=TRAIN_WAYS), task(TRAIN_WAYS)
+    with pytest.raises(
+        InputError, match="check_gradients: .*; leave check_gradients or train_ways"
+    ):
+        check_meta_gradient(made, episode)
+    assert made.diagnose(episode) is None
+    made.theta[0].assign(np.full([2, 4], np.nan))
+    assert made.diagnose(episode).startswith("the support loss is nan before adaptation")
+
+
+def test_the_classes_of_a_layer_are_updated_alike():
+    made = learner(train_ways=TRAIN_WAYS)
+    values = [tf.convert_to_tensor(value) for value in made.meta_variables]
+    gradient, _, _ = meta_gradient(made, values, task(TRAIN_WAYS), SEED)
+    for part in (*gradient[2:4], *gradient[6:]):
+        np.testing.assert_allclose(part, alike(part, WAYS), atol=1e-8)
+    assert np.abs(gradient[6]).max() > 1e-3
+
+
+def test_a_rate_that_all_share_stays_one():
+    assert alike(tf.constant(0.5), 7).shape == ()
+    np.testing.assert_allclose(alike(tf.constant([[1.0, 3.0]]), 3), [[2, 2, 2]])
+
+
+def test_more_ways_in_training_without_tying_are_refused():
+    with pytest.raises(InputError, match="train_ways=4: the last layer has weights for each class"):
+        MetaLearner(learner().model, loss, train_ways=4)
+
+
+def test_a_last_layer_that_is_not_by_class_is_refused():
+    layers = [keras.layers.Conv2D(4, 2, name="last"), keras.layers.Flatten()]
+    model = keras.Sequential([keras.Input((3, 3, 1)), *layers])
+    with pytest.raises(InputError, match=r"tied_head: .*last/kernel of model=.* in the 16 c"):
+        MetaLearner(model, loss, tied_head=True)
