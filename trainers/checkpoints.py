@@ -113,15 +113,15 @@ class RunCheckpoints:
           score: the validation score, if there is one.
         """
         number = int(self._trainer.iteration.numpy())
-        if score is not None and self._is_best(score):
+        is_best = score is not None and self._is_best(score)
+        if is_best:
             self.best_score.assign(score)
-            # A training that was killed right after this and has come here again finds it whole.
-            if not (self._best.latest_checkpoint or "").endswith(f"/ckpt-{number}"):
-                with self.averaged():
-                    self._best.save(number)
         with self.averaged():
             for average, variable in zip(self._averages, self._averaging(), strict=True):
                 average.assign(variable)
+            # A training that was killed right after this and has come here again finds it whole.
+            if is_best and not (self._best.latest_checkpoint or "").endswith(f"/ckpt-{number}"):
+                self._best.save(number)
         self._last.save(number)
 
     @contextlib.contextmanager

@@ -12,6 +12,12 @@ ADAPTED = ("all", "all_but_norms", "last_layer")
 
 def define_algorithm_flags(values: flags.FlagValues) -> None:
     """Defines them, None where they are not given."""
+    _define_inner_updates(values)
+    _define_maml_plus_plus_and_reptile(values)
+    _define_embeddings_and_mann(values)
+
+
+def _define_inner_updates(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "Which rates α are learned.", flag_values=values)
     flags.DEFINE_float(
         "alpha_init",
@@ -53,6 +59,9 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
     flag_kinds.integer(
         "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
     )
+
+
+def _define_maml_plus_plus_and_reptile(values: flags.FlagValues) -> None:
     flag_kinds.integer(
         "multi_step_iterations",
         None,
@@ -82,6 +91,9 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
     flag_kinds.integer(
         "inner_batch", None, 1, "reptile: examples of an inner step; by default 10.", values
     )
+
+
+def _define_embeddings_and_mann(values: flags.FlagValues) -> None:
     flag_kinds.positive_float(
         "temperature",
         None,

@@ -18,6 +18,11 @@ OF_SOME_OPTIMIZERS: dict[str, tuple[str, ...]] = {
 
 def define_training_flags(values: flags.FlagValues) -> None:
     """Defines them."""
+    _define_outer_step(values)
+    _define_running(values)
+
+
+def _define_outer_step(values: flags.FlagValues) -> None:
     flag_kinds.integer("meta_batch_size", 4, 1, "Tasks per meta-iteration.", values)
     flag_kinds.integer("iterations", 60_000, 1, "Meta-iterations.", values)
     flags.DEFINE_enum(
@@ -69,6 +74,9 @@ def define_training_flags(values: flags.FlagValues) -> None:
     flag_kinds.positive_float(
         "clip_norm", None, "Largest norm of the meta-gradient; no limit if not set.", values
     )
+
+
+def _define_running(values: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "task_batching",
         "auto",

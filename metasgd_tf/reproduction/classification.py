@@ -15,7 +15,8 @@ from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import CELLS, TABLES, Row, Table, figure
 from metasgd_tf.runs.comparison import paired_difference
-from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, evaluate, load_run, write
+from metasgd_tf.runs.evaluation import LoadedRun, evaluate, load_run
+from metasgd_tf.runs.reports import Evaluation, write
 from metasgd_tf.runs.training import train_run
 
 CHECKPOINT = "best"

@@ -15,7 +15,8 @@ from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import LEARNERS, STARTS, TABLE_4
 from metasgd_tf.runs.comparison import paired_difference
-from metasgd_tf.runs.evaluation import Evaluation, evaluate_run
+from metasgd_tf.runs.evaluation import evaluate_run
+from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.runs.training import train_run
 from trainers.supervised.evaluation import mean_and_ci95
 

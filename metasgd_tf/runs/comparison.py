@@ -10,7 +10,8 @@ from absl import flags
 from metasgd_tf.flags import run_flags, task_flags
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.text_table import aligned
-from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, load_run
+from metasgd_tf.runs.evaluation import LoadedRun, load_run
+from metasgd_tf.runs.reports import Evaluation
 from trainers.errors import InputError
 from trainers.supervised.evaluation import mean_and_ci95
 

@@ -1,13 +1,7 @@
-"""Evaluates the checkpoint of a run, and writes a table, `evaluation.json` and a CSV.
+"""Loads a run and evaluates its checkpoint."""
 
-An evaluation whose tasks are drawn in another way than usual has files named after its protocol,
-such as `evaluation_maml.json`, so that the usual one's stay.
-"""
-
-import csv
-import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,36 +10,20 @@ from absl import flags
 
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
-from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
-from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.learners import build_learner, kind_of
+from metasgd_tf.runs.reports import COLUMNS, Evaluation, write
 from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
-from trainers.families import STANDARD, Family, Part
-from trainers.learners.embedding import EmbeddingLearner
+from trainers.families import Family, Part
+from trainers.learners.embeddings.embedding_learner import EmbeddingLearner
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
 from trainers.seeds import stream
 from trainers.supervised.evaluation import mean_and_ci95
-
-COLUMNS = ("metric", "shots", "inner_steps", "mean", "ci95", "num_tasks", "repeats")
-
-
-class Evaluation(NamedTuple):
-    """The result of an evaluation.
-
-    Attributes:
-      report: the contents of `evaluation.json`.
-      per_task: for each number of shots, by metric [num_tasks, inner_steps + 1], the means over
-        the repeats; NaN where a task is not scored before adaptation.
-    """
-
-    report: dict[str, Any]
-    per_task: dict[int, dict[str, np.ndarray]]
 
 
 class LoadedRun(NamedTuple):
@@ -261,44 +239,3 @@ def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, A
             cells = (metric, protocol.shots, step, mean, ci95, tasks, protocol.repeats)
             rows.append(dict(zip(COLUMNS, cells, strict=True)))
     return rows
-
-
-def write(model_dir: str, evaluated: Evaluation) -> None:
-    """Writes `evaluation.json` and `evaluation.csv`, or those of its protocol, for a run."""
-    protocol = evaluated.report["protocol"]
-    name = "evaluation" if protocol == STANDARD else f"evaluation_{protocol}"
-    path = pathlib.Path(model_dir) / name
-    with replaced(path.with_suffix(".csv")) as file:
-        writer = csv.writer(file)
-        names = list(next(iter(evaluated.per_task.values())))
-        writer.writerow(["task", "shots", "inner_steps", *names])
-        tasks = {
-            (r["shots"], r["inner_steps"]): r["num_tasks"] for r in evaluated.report["results"]
-        }
-        for shots, scores in evaluated.per_task.items():
-            for task, step in np.ndindex(scores[names[0]].shape):
-                if task < tasks.get((shots, step), 0):
-                    values = [f"{scores[name][task, step]:.6g}" for name in names]
-                    writer.writerow([task, shots, step, *values])
-    with replaced(path.with_suffix(".json")) as file:
-        file.write(json.dumps(evaluated.report, indent=2) + "\n")
-
-
-def table(report: dict[str, Any]) -> str:
-    """Returns an evaluation as text: a title, then one row per score."""
-    domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
-    protocol = "" if report["protocol"] == STANDARD else f", protocol {report['protocol']}"
-    title = (
-        f"{report['task']}{domain}{protocol}, {report['algorithm']}, iteration "
-        f"{report['iteration']}"
-    )
-    if report["checkpoint"] == "best":
-        title += " (best on validation)"
-    lines: list[Sequence[str]] = [
-        ("metric", "shots", "inner steps", "mean ± 95 % CI", "tasks", "repeats")
-    ]
-    for row in report["results"]:
-        metric, shots, step, mean, ci95, *counts = (row[name] for name in COLUMNS)
-        cell = f"{mean:.4f} ± {ci95:.4f}"
-        lines.append([metric, str(shots), str(step), cell, *map(str, counts)])
-    return "\n".join([title, aligned(lines)])

@@ -12,17 +12,18 @@ from metasgd_tf.runs import networks
 from models.memory_network import memory_network
 from trainers.errors import InputError
 from trainers.families import Family
-from trainers.learners.anil import all_but_norms, last_layer
-from trainers.learners.embedding import without_last_layer
+from trainers.learners.anil import last_layer
+from trainers.learners.embeddings.embedding_learner import without_last_layer
+from trainers.learners.embeddings.matching_nets import MatchingNets
+from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
+from trainers.learners.embeddings.siamese_nets import SiameseNets
 from trainers.learners.learner import Learner, Score
 from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.mann import Mann
-from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.learners.reptile import Reptile
-from trainers.learners.siamese_nets import SiameseNets
+from trainers.stateless.batch_norm import all_but_norms
 from trainers.task_family import TaskFamily
 
 Builder = Callable[[keras.Model, Family, flags.FlagValues], Learner]

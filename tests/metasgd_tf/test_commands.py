@@ -11,8 +11,9 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import COLUMNS, evaluate_run, table
+from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.learners import build_learner
+from metasgd_tf.runs.reports import COLUMNS, table
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid

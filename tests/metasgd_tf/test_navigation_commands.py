@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run, table
+from metasgd_tf.runs.evaluation import evaluate_run
+from metasgd_tf.runs.reports import table
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import assert_refused, checkpoint_values, command
 from trainers.errors import InputError

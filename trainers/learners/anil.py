@@ -24,19 +24,3 @@ def last_layer(model: keras.Model) -> list[int]:
     weights = {id(variable) for variable in last.trainable_variables}
     every = model.trainable_variables
     return [number for number, variable in enumerate(every) if id(variable) in weights]
-
-
-def all_but_norms(model: keras.Model) -> list[int]:
-    """Returns the numbers of the weights that are not γ or β of a normalisation by batches.
-
-    Args:
-      model: a built model.
-    """
-    norms = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
-    theirs = {id(variable) for layer in norms for variable in layer.trainable_variables}
-    every = model.trainable_variables
-    return [number for number, variable in enumerate(every) if id(variable) not in theirs]

@@ -31,6 +31,7 @@ from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Score
 from trainers.learners.multi_step_loss import if_true, loss_weights
 from trainers.seeds import fold_in
+from trainers.stateless.batch_norm import all_but_norms
 from trainers.update_rule import Tensors, adapt
 
 
@@ -78,10 +79,8 @@ class MamlPlusPlus(FastWeightsLearner):
         super().__init__(
             model, loss, metrics=metrics, inner_steps=inner_steps, batch_norm=batch_norm
         )
-        norms = {id(v) for layer in self.pure_model.batch_norms for v in layer.trainable_variables}
-        numbers = range(len(self.theta))
-        self._normalising = [n for n in numbers if id(self.theta[n]) in norms]
-        self.adapted = [n for n in numbers if n not in self._normalising]
+        self.adapted = all_but_norms(model)
+        self._normalising = [n for n in range(len(self.theta)) if n not in self.adapted]
         if not self.adapted:
             raise InputError(
                 f"model={model.name!r}: all its weights are of batch normalisation, which inner "

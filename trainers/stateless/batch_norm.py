@@ -31,6 +31,22 @@ def refuse_unknown(batch_norm: str) -> None:
         raise InputError(f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}")
 
 
+def all_but_norms(model: keras.Model) -> list[int]:
+    """Returns the numbers of the weights that are not γ or β of a normalisation by batches.
+
+    Args:
+      model: a built model.
+    """
+    norms = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    theirs = {id(variable) for layer in norms for variable in layer.trainable_variables}
+    every = model.trainable_variables
+    return [number for number, variable in enumerate(every) if id(variable) not in theirs]
+
+
 @contextlib.contextmanager
 def batch_statistics(
     layers: Sequence[keras.layers.BatchNormalization], given: Statistics | None = None

@@ -11,7 +11,8 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.images import classification as image_classification
 from metasgd_tf.reproduction import classification, markdown
 from metasgd_tf.reproduction.published import CELLS
-from metasgd_tf.runs.evaluation import Evaluation, load_run
+from metasgd_tf.runs.evaluation import load_run
+from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.tasks import omniglot
 from trainers.errors import InputError
 

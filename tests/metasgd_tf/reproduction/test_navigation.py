@@ -7,7 +7,7 @@ import pytest
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.reproduction import markdown, navigation
-from metasgd_tf.runs import evaluation, training
+from metasgd_tf.runs import evaluation, reports, training
 from metasgd_tf.tasks import navigation as family
 from trainers.errors import InputError
 
@@ -39,7 +39,7 @@ def evaluate_run(model_dir):
     if not model_dir.endswith("_seed7"):
         return evaluation.evaluate_run(model_dir)
     returns = KNOWN["meta_sgd" if "meta_sgd" in model_dir else "maml"]
-    return evaluation.Evaluation(
+    return reports.Evaluation(
         {"iteration": 1, "training_seconds": 2.5}, {2: {"return": returns}}
     )
 

@@ -12,8 +12,9 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags, task_flags
 from metasgd_tf.runs import comparison
-from metasgd_tf.runs.evaluation import Evaluation, LoadedRun, evaluate, load_run, write
+from metasgd_tf.runs.evaluation import LoadedRun, evaluate, load_run
 from metasgd_tf.runs.learners import build_learner
+from metasgd_tf.runs.reports import Evaluation, write
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests import synthetic_folder
 from tests.metasgd_tf.shell import assert_refused, command

@@ -18,15 +18,15 @@ from metasgd_tf.serving.signatures import signatures
 from models.conv4 import conv4
 from models.memory_network import memory_network
 from trainers.checkpoints import RunCheckpoints
+from trainers.learners.embeddings.matching_nets import MatchingNets
+from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
+from trainers.learners.embeddings.siamese_nets import SiameseNets
 from trainers.learners.learner import Learner
 from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.mann import Mann
-from trainers.learners.matching_nets import MatchingNets
 from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.learners.prototypical_nets import PrototypicalNets
 from trainers.learners.reptile import Reptile
-from trainers.learners.siamese_nets import SiameseNets
 from trainers.seeds import stream
 from trainers.stateless.pure_model import PureModel
 from trainers.supervised.meta_batch import WAYS as WAYS_TO_RUN

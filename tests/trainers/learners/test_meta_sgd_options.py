@@ -8,8 +8,9 @@ import tensorflow as tf
 from models.conv4 import conv4
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.learners.anil import all_but_norms, last_layer
+from trainers.learners.anil import last_layer
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.stateless.batch_norm import all_but_norms
 from trainers.supervised.meta_gradient import meta_gradient
 
 SEED = tf.constant([1, 2])

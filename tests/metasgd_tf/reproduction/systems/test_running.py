@@ -13,8 +13,9 @@ from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import classification as image_classification
 from metasgd_tf.reproduction.systems import adapting_speed, running, systems_markdown
-from metasgd_tf.runs.evaluation import Evaluation, load_run
+from metasgd_tf.runs.evaluation import load_run
 from metasgd_tf.runs.learners import build_learner
+from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.tasks import omniglot
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError

@@ -5,17 +5,17 @@
 
 Source: Vinyals et al. 2016, section 2.1, equations 1 and 2. Without full-context embeddings f = g
 is the embedding of one image; with them both depend on the whole support set, the order of its
-images included (`trainers.learners.full_context`). The paper has no temperature: t = 1. Cosines lie
-in [−1, 1], so that the attention to the right image of 5 can then not exceed 0.65, and training is
-slow; a larger t lets it.
+images included (`full_context`, beside this module). The paper has no temperature: t = 1. Cosines
+lie in [−1, 1], so that the attention to the right image of 5 can then not exceed 0.65, and training
+is slow; a larger t lets it.
 """
 
 from collections.abc import Sequence
 
 import tensorflow as tf
 
-from trainers.learners.embedding import EmbeddingLearner
-from trainers.learners.full_context import FullContext
+from trainers.learners.embeddings.embedding_learner import EmbeddingLearner
+from trainers.learners.embeddings.full_context import FullContext
 
 LEAST = 1e-30
 """Added to probabilities before their logarithm, for classes without an image."""

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.learners.full_context import FullContext
-from trainers.learners.matching_nets import MatchingNets
+from trainers.learners.embeddings.full_context import FullContext
+from trainers.learners.embeddings.matching_nets import MatchingNets
 
 SIZE = 3
 RANDOM = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from trainers.learners.embedding import ABSENT, EmbeddingLearner
+from trainers.learners.embeddings.embedding_learner import ABSENT, EmbeddingLearner
 
 
 class PrototypicalNets(EmbeddingLearner):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.learners.siamese_nets import SiameseNets
+from trainers.learners.embeddings.siamese_nets import SiameseNets
 
 RANDOM = np.random.default_rng(0)
 SUPPORT = RANDOM.standard_normal((6, 4)).astype(np.float32)

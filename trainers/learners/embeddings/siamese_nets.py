@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from trainers.learners.embedding import ABSENT, EmbeddingLearner
+from trainers.learners.embeddings.embedding_learner import ABSENT, EmbeddingLearner
 from trainers.stateless.pure_model import Output
 
 LEAST = 1e-30

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.learners.embedding import without_last_layer
-from trainers.learners.matching_nets import MatchingNets
-from trainers.learners.prototypical_nets import PrototypicalNets
+from trainers.learners.embeddings.embedding_learner import without_last_layer
+from trainers.learners.embeddings.matching_nets import MatchingNets
+from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
 
 RANDOM = np.random.default_rng(0)
 SUPPORT = RANDOM.standard_normal((6, 4)).astype(np.float32)

@@ -1,0 +1,73 @@
+"""What an evaluation found: written as JSON and CSV, and shown as text.
+
+An evaluation whose tasks are drawn in another way than usual has files named after its protocol,
+such as `evaluation_maml.json`, so that the usual one's stay.
+"""
+
+import csv
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metasgd_tf.output.atomic_file import replaced
+from metasgd_tf.output.text_table import aligned
+from trainers.families import STANDARD
+
+COLUMNS = ("metric", "shots", "inner_steps", "mean", "ci95", "num_tasks", "repeats")
+
+
+class Evaluation(NamedTuple):
+    """The result of an evaluation.
+
+    Attributes:
+      report: the contents of `evaluation.json`.
+      per_task: for each number of shots, by metric [num_tasks, inner_steps + 1], the means over
+        the repeats; NaN where a task is not scored before adaptation.
+    """
+
+    report: dict[str, Any]
+    per_task: dict[int, dict[str, np.ndarray]]
+
+
+def write(model_dir: str, evaluated: Evaluation) -> None:
+    """Writes `evaluation.json` and `evaluation.csv`, or those of its protocol, for a run."""
+    protocol = evaluated.report["protocol"]
+    name = "evaluation" if protocol == STANDARD else f"evaluation_{protocol}"
+    path = pathlib.Path(model_dir) / name
+    with replaced(path.with_suffix(".csv")) as file:
+        writer = csv.writer(file)
+        names = list(next(iter(evaluated.per_task.values())))
+        writer.writerow(["task", "shots", "inner_steps", *names])
+        tasks = {
+            (r["shots"], r["inner_steps"]): r["num_tasks"] for r in evaluated.report["results"]
+        }
+        for shots, scores in evaluated.per_task.items():
+            for task, step in np.ndindex(scores[names[0]].shape):
+                if task < tasks.get((shots, step), 0):
+                    values = [f"{scores[name][task, step]:.6g}" for name in names]
+                    writer.writerow([task, shots, step, *values])
+    with replaced(path.with_suffix(".json")) as file:
+        file.write(json.dumps(evaluated.report, indent=2) + "\n")
+
+
+def table(report: dict[str, Any]) -> str:
+    """Returns an evaluation as text: a title, then one row per score."""
+    domain = f", cross-domain: trained on {report['trained_on']}" if report["cross_domain"] else ""
+    protocol = "" if report["protocol"] == STANDARD else f", protocol {report['protocol']}"
+    title = (
+        f"{report['task']}{domain}{protocol}, {report['algorithm']}, iteration "
+        f"{report['iteration']}"
+    )
+    if report["checkpoint"] == "best":
+        title += " (best on validation)"
+    lines: list[Sequence[str]] = [
+        ("metric", "shots", "inner steps", "mean ± 95 % CI", "tasks", "repeats")
+    ]
+    for row in report["results"]:
+        metric, shots, step, mean, ci95, *counts = (row[name] for name in COLUMNS)
+        cell = f"{mean:.4f} ± {ci95:.4f}"
+        lines.append([metric, str(shots), str(step), cell, *map(str, counts)])
+    return "\n".join([title, aligned(lines)])
