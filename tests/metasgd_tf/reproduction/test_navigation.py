@@ -39,9 +39,7 @@ def evaluate_run(model_dir):
     if not model_dir.endswith("_seed7"):
         return evaluation.evaluate_run(model_dir)
     returns = KNOWN["meta_sgd" if "meta_sgd" in model_dir else "maml"]
-    return reports.Evaluation(
-        {"iteration": 1, "training_seconds": 2.5}, {2: {"return": returns}}
-    )
+    return reports.Evaluation({"iteration": 1, "training_seconds": 2.5}, {2: {"return": returns}})
 
 
 @pytest.fixture(scope="module")
