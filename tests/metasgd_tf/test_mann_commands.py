@@ -1,6 +1,7 @@
 """MANN through every command, on images and on the sinusoid."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def run(tmp_path_factory, grey_images):
 
 def test_flags_and_curves_are_kept(run, tmp_path):
     flags = (run / "flags.txt").read_text()
-    assert "--train_on=sequences" in flags and "alpha" not in flags
+    assert "--train_on=sequences" in flags and not re.search("alpha(?!bet)", flags)
     tags = {
         value.tag
         for path in run.rglob("events*")
