@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 RUN := runs/sinusoid_5shot_meta_sgd
 
-.PHONY: setup train test lint
+.PHONY: setup train test test-slow lint
 
 setup: $(INSTALLED)
 
@@ -30,7 +31,10 @@ train: setup
 	$(BIN)/python -m metasgd_tf.plot --model_dirs=$(RUN) --output=$(RUN)/fits.png
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not slow"
+
+test-slow: setup
+	$(PYTEST) -m slow
 
 lint: setup
 	$(BIN)/ruff check .

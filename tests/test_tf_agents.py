@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -81,6 +83,7 @@ def save_and_load(policy, directory: str) -> None:
     assert saved.action(step).action.numpy().tolist() == [[0.5]] * 5
 
 
+@pytest.mark.slow
 def test_tf_agents_drives_and_saves_a_keras_3_model(tmp_path):
     # TensorFlow reads the variable when it is imported, so this needs a process of its own.
     environment = os.environ | {"TF_USE_LEGACY_KERAS": "1", "KERAS_BACKEND": "tensorflow"}

@@ -63,6 +63,7 @@ def small(monkeypatch, omniglot_drawings):
     return trained
 
 
+@pytest.mark.slow
 def test_candidates_are_compared_task_by_task_and_not_done_again(small, tmp_path):
     recipe.search(str(tmp_path), "20way1shot", ["base"], 8, scored=5)
     results = recipe.search(str(tmp_path), "20way1shot", ["base", "alpha_0.4"], 8, scored=5)

@@ -43,6 +43,7 @@ def classified(export_dir, folder, **options):
     return classifying.classify(str(export_dir), support, queries, **options)
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_as_often_as_asked(tmp_path):
     run, out = tmp_path / "run", tmp_path / "out"
     short = ["--model=tests.fast_network:of_numbers", "--iterations=4", "--checkpoint_interval=2"]
@@ -66,6 +67,7 @@ def test_a_run_is_exported_as_often_as_asked(tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["1", "2"]
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_where_its_data_is_not(tmp_path):
     run = ROOT / "trained" / "omniglot_5way1shot_meta_sgd"
     done = command(

@@ -195,6 +195,7 @@ def test_a_flagfile_that_is_not_utf_8_is_refused(tmp_path):
     assert said.startswith(f"error: flagfile={path}: holds bytes that are not UTF-8 (")
 
 
+@pytest.mark.slow
 def test_a_folder_of_any_name_is_trained_on_and_evaluated(tmp_path):
     folder, run = tmp_path / os.fsdecode(b"d\xe9p\xf4t"), tmp_path / "run"
     names = ["$1 or $2", os.fsdecode(b"\xe9"), "a\nb", *"cdefgh"]

@@ -124,6 +124,7 @@ def test_validation_scores_the_learner_on_validation_tasks(model_dir):
     assert found["mse/after", 40] == pytest.approx(np.mean(losses), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_the_function_goes_on_where_a_shorter_run_ended_as_the_command_did(
     model_dir, tmp_path, capsys
 ):

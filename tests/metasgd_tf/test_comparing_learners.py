@@ -17,7 +17,14 @@ ALGORITHMS = {
 }
 
 
-@pytest.fixture(scope="module", params=ALGORITHMS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        "prototypical_nets",
+        pytest.param("matching_nets", marks=pytest.mark.slow),
+        pytest.param("siamese_nets", marks=pytest.mark.slow),
+    ],
+)
 def run(request, tmp_path_factory, grey_images):
     path = tmp_path_factory.mktemp("runs") / request.param
     done = command(

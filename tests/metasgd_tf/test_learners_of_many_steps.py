@@ -14,6 +14,8 @@ from metasgd_tf.serving.writing import export
 from tests.serving_exports import Loaded
 from trainers.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--task=sinusoid",
     "--model=tests.metasgd_tf.test_learners_of_many_steps:network",

@@ -16,6 +16,8 @@ from tests.metasgd_tf.tasks.two_inputs import Sums
 from tests.serving_exports import Loaded, drawings
 from trainers.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, grey_images):

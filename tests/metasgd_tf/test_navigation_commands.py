@@ -105,6 +105,7 @@ def test_tensorboard_gets_the_validation_and_a_image_of_paths(trained):
     assert image.shape == (int(height), int(width), 3) and image.std() > 10
 
 
+@pytest.mark.slow
 def test_going_on_after_an_interruption_equals_never_having_stopped(tmp_path, trained):
     path, _ = trained
     shutil.copytree(path, tmp_path / "rollout")
@@ -153,6 +154,7 @@ def test_varying_starts_are_another_domain(trained):
     assert run_flags.read(str(path)).start == "fixed"
 
 
+@pytest.mark.slow
 def test_more_trajectories_may_be_given_in_the_test_than_in_training(trained):
     path, _ = trained
     options = {"num_tasks": 2, "inner_steps": 1}

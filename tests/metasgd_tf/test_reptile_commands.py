@@ -9,6 +9,8 @@ import tensorflow as tf
 from tests.metasgd_tf.shell import assert_refused, command
 from tests.serving_exports import Loaded, drawings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, grey_images):

@@ -68,6 +68,7 @@ def test_curves_are_the_values_written(tmp_path):
     assert legend == ["before adaptation", "after adaptation", "Meta-SGD, 1 step", "MAML, 1 step"]
 
 
+@pytest.mark.slow
 def test_a_training_writes_what_is_read(tmp_path):
     arguments = ["--algorithm=maml_first_order", "--iterations=2", "--checkpoint_interval=1"]
     train_run(run_flags.parse([*SMALL, *arguments]), str(tmp_path))

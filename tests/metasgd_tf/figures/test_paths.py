@@ -60,6 +60,7 @@ def test_runs_move_to_the_same_goals_before_and_after(drawn):
     assert len(np.unique(goals[0], axis=0)) == 4 and np.all(np.abs(goals) <= 0.5)
 
 
+@pytest.mark.slow
 def test_the_figure_is_a_function_of_its_seed(runs, drawn):
     again = paths.figure_of_paths(runs[:1], 3)
     for one, other in zip(drawn.axes[:8], again.axes, strict=True):

@@ -15,6 +15,8 @@ from metasgd_tf.images.mini_imagenet.contents import complete
 from tests import synthetic_mini_imagenet as synthetic
 from tests.synthetic_mini_imagenet import CONTENTS, LAYOUTS
 
+pytestmark = pytest.mark.slow
+
 
 def lanczos(size, side=84):
     """Returns the weights of Lanczos's filter of radius 3 that shrink `size` pixels to `side`."""

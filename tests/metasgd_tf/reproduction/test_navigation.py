@@ -11,6 +11,8 @@ from metasgd_tf.runs import evaluation, reports, training
 from metasgd_tf.tasks import navigation as family
 from trainers.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 TASKS = 5
 TINY = [
     "--task=navigation",

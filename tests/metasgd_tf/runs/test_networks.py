@@ -73,6 +73,7 @@ def test_networks_of_this_project_go_by_the_same_way():
         assert isinstance(built, keras.Model) and built.output_shape == (None, 5)
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_network(own_package, tmp_path, one_support_set):
     run = tmp_path / "run"
     settings = [*SMALL, "--iterations=3", "--model=own_networks:wide"]

@@ -92,6 +92,7 @@ def test_moving_averages_are_kept_where_they_are_asked_for():
         assert optimizer.ema_overwrite_frequency is None
 
 
+@pytest.mark.slow
 def test_a_run_with_all_of_them_goes_on_as_if_it_had_not_been_interrupted(tmp_path):
     averaged = [*SMALL, "--model=tests.fast_network:of_numbers", "--ema_momentum=0.5"]
     averaged.append("--checkpoint_interval=2")

@@ -121,6 +121,7 @@ def best(model_dir):
     return index.name
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_one_never_interrupted(tmp_path, whole):
     train_with_a_kill(tmp_path / "killed", 8, *SINUSOID)
     assert_same_run(tmp_path / "killed", whole)

@@ -273,6 +273,7 @@ class Characters(ImageClassification):
         return conv4(self.input_shape, self.output_size, seed)
 
 
+@pytest.mark.slow
 def test_a_whole_run_on_omniglot_stays_below_50_megabytes(tmp_path):
     settings = run_flags.resolve(run_flags.parse(["--validation_tasks=2", "--ways=5", "--shots=1"]))
     family = Characters()

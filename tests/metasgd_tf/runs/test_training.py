@@ -54,6 +54,7 @@ def test_a_run_whose_learning_rate_has_fallen_cannot_be_made_longer(tmp_path):
         train_run(run_flags.parse([*falling, "--iterations=3"]), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_profile_is_a_trace_and_changes_nothing_else(tmp_path):
     settings = [*QUICK, "--iterations=6", "--checkpoint_interval=2", "--summary_interval=1"]
     for name in ("traced", "plain"):

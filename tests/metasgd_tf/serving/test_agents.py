@@ -20,6 +20,8 @@ from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies.experience import learning
 from trainers.policies.rollouts import outputs_of_tasks
 
+pytestmark = pytest.mark.slow
+
 STATES = np.random.default_rng(0).uniform(-0.5, 0.5, (7, 2)).astype(np.float32)
 
 # Acts by the policy without this project, TF-Agents or TensorFlow Probability.

@@ -24,6 +24,7 @@ def answers(export_dir, folder):
     return classifying.classify(str(export_dir), support, queries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("suffix", "options"), [("webp", {"lossless": True}), ("tiff", {})])
 def test_other_formats_are_classified_as_png_are(exports, examples, tmp_path, suffix, options):
     shutil.copytree(examples, tmp_path, dirs_exist_ok=True)

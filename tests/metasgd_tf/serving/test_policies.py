@@ -100,6 +100,7 @@ def test_trajectories_change_what_it_does(exports, served, met):
     assert np.abs(given["standard_deviations"] - np.exp(before[..., 2:])).max() > 0.01
 
 
+@pytest.mark.slow
 def test_tensorflow_alone_acts_as_the_trainer_learned(exports, met, tmp_path):
     run, version = exports("navigation")
     queries = states(TASKS, 5)
@@ -109,6 +110,7 @@ def test_tensorflow_alone_acts_as_the_trainer_learned(exports, met, tmp_path):
         assert_acts(run, met[1], queries, ours)
 
 
+@pytest.mark.slow
 def test_it_adapts_by_the_settings_of_its_run():
     run = navigation_run(
         "--inner_steps=2",

@@ -106,6 +106,7 @@ def test_the_graph_has_neither_xla_nor_python(exports, name):
     assert_plain(exports(name)[1])
 
 
+@pytest.mark.slow
 def test_warm_up_requests_are_good_ones(exports, served):
     for name, signatures in (
         ("transductive", IMAGES + OTHERS),

@@ -56,6 +56,7 @@ def test_it_is_drawn(run, figure, tmp_path):
     assert done.returncode == 0 and output.exists(), done.stderr
 
 
+@pytest.mark.slow
 def test_its_export_answers_as_the_learner_does(run, tmp_path):
     done = command("export", f"--model_dir={run}", f"--export_dir={tmp_path}")
     assert done.returncode == 0, done.stderr

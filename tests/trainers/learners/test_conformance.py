@@ -151,9 +151,15 @@ constants; their own tests have numbers to compare with."""
 
 
 COMPILED = "prototypical_nets"
+FIRST = ("meta_sgd", "maml", "prototypical_nets", "reptile", "mann")
+"""A learner of each kind; the others take as long again."""
 
 
-@pytest.fixture(scope="module", params=LEARNERS)
+def marked(names):
+    return [pytest.param(n, marks=[] if n in FIRST else [pytest.mark.slow]) for n in names]
+
+
+@pytest.fixture(scope="module", params=marked(LEARNERS))
 def made(request):
     family = shades()
     learner = LEARNERS[request.param](family)
@@ -176,7 +182,9 @@ def task(family, seed=5):
     return family.episode(tf.constant([seed, 1]), "train")
 
 
-@pytest.mark.parametrize("made", sorted(LEARNERS.keys() - OF_ANOTHER_GRADIENT), indirect=True)
+@pytest.mark.parametrize(
+    "made", marked(sorted(LEARNERS.keys() - OF_ANOTHER_GRADIENT)), indirect=True
+)
 def test_the_meta_gradient_equals_central_differences(made):
     learner, family = made
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]

@@ -190,6 +190,7 @@ def test_a_batch_of_tasks_has_the_mean_of_their_gradients(train_on):
     )
 
 
+@pytest.mark.slow
 def test_training_in_batches_is_training_task_by_task():
     trained = []
     for batching in ("auto", "side_by_side"):

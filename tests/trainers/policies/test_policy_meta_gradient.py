@@ -101,7 +101,9 @@ def met_by(learner):
     return tasks, returns
 
 
-@pytest.mark.parametrize(("surrogate", "inner_steps"), [("plain", 1), ("dice", 2)])
+@pytest.mark.parametrize(
+    ("surrogate", "inner_steps"), [("plain", 1), pytest.param("dice", 2, marks=pytest.mark.slow)]
+)
 def test_the_meta_gradient_is_that_of_the_query_surrogate_by_theta_and_alpha(
     surrogate, inner_steps
 ):

@@ -68,7 +68,10 @@ def test_the_layers_that_pass_are_known_to_the_library():
     assert {class_of(name) for name in RIGHT} - wrong == TESTED
 
 
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in LIKE_OTHERS else []) for n in RIGHT],
+)
 def test_the_meta_gradient_equals_central_differences(name):
     case = CASES[name]
     _, rtol, atol = DIFFERENCES[case.floatx]
@@ -76,6 +79,7 @@ def test_the_meta_gradient_equals_central_differences(name):
         np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if c.wrong and n not in LIKE_OTHERS])
 def test_the_meta_gradient_of_a_wrong_layer_is_wrong_indeed(name):
     case = checkable(CASES[name])
@@ -93,6 +97,7 @@ def test_a_network_of_layers_whose_meta_gradient_is_wrong_trains():
     assert trained(cases, jit_compile=False).way == WAYS[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", COMPILED.values(), ids=COMPILED)
 def test_compiled_training_does_what_uncompiled_training_does(names):
     cases = [CASES[name] for name in names]
@@ -104,6 +109,7 @@ def test_compiled_training_does_what_uncompiled_training_does(names):
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64"])
 def test_models_of_other_precisions_train(policy):
     names = ["Dense", "MaxPooling2D", "BatchNormalization of images"]

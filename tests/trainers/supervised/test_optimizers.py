@@ -20,6 +20,8 @@ OPTIMIZERS = sorted(
     for name, kind in vars(keras.optimizers).items()
     if isinstance(kind, type) and issubclass(kind, keras.Optimizer) and name not in BASES
 )
+FIRST = ("Adam", "LossScaleOptimizer", "MultiOptimizer", "Muon", "SGD", "ScheduleFreeAdamW")
+"""Those that differ in kind; the others take as long again."""
 OPTIONS: list[dict[str, Any]] = [
     {"clipnorm": 0.1},
     {"clipvalue": 0.01},
@@ -91,7 +93,10 @@ def assert_steps_are_its_own(trainer, made):
     )
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in FIRST else [pytest.mark.slow]) for n in OPTIMIZERS],
+)
 def test_every_optimizer_makes_its_own_steps(name, trainer):
     assert_steps_are_its_own(trainer, lambda: optimizer(name))
 
@@ -101,6 +106,7 @@ def test_clipping_decay_averages_and_accumulation_do_what_they_do_elsewhere(opti
     assert_steps_are_its_own(trainer, lambda: optimizer("Adam", **options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", alpha.KINDS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_kind_of_alpha_can_be_had_with_it_and_its_options(name, kind):

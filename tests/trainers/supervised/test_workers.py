@@ -7,8 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from tests.trainers.supervised import worker
+
+pytestmark = pytest.mark.slow
 
 LIMIT = 300
 """Seconds after which workers are taken to wait for each other for ever."""
