@@ -47,6 +47,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "strokes_0.6": ("--stroke_width=0.6",),
     # The inner update. Tied, one step moves the last layer alone anyhow; so it is faster.
     "tied": ("--tied_head", "--adapted=last_layer"),
+    "ways_60": ("--train_ways=60",),
     "ways_1.5": ("--train_ways={half_more}",),
     "ways_2": ("--train_ways={twice}",),
     "without_norms": ("--adapted=all_but_norms",),
@@ -55,6 +56,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "body_0.002": ("--body_alpha_init=0.002",),
     "alpha_0.1": ("--alpha_init=0.1",),
     "alpha_0.4": ("--alpha_init=0.4",),
+    "alpha_10": ("--alpha_init=10",),
     # The outer loop.
     "alpha_rate_3": ("--alpha_rate_factor=3",),
     "alpha_rate_10": ("--alpha_rate_factor=10",),
@@ -73,12 +75,14 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "queries_1": ("--queries=1",),
     "queries_10": ("--queries=10",),
     "queries_15": ("--queries=15",),
+    "batch_1": ("--meta_batch_size=1",),
     "batch_2": ("--meta_batch_size=2",),
     "batch_4": ("--meta_batch_size=4",),
     "batch_8": ("--meta_batch_size=8",),
     "batch_16": ("--meta_batch_size=16",),
     "batch_32": ("--meta_batch_size=32",),
     "pooled": ("--model=models.conv4:conv4_pooled_64",),
+    "layer_norm": ("--model=models.conv4:conv4_layer_norm_64",),
     "wide": ("--model=models.conv4:conv4_128",),
 }
 """What of the cell's flagfile each one replaces."""

@@ -14,6 +14,7 @@ def conv4(
     *,
     filters: int = 64,
     pooling: Literal["stride", "max"] = "stride",
+    layer_norm: bool = False,
 ) -> keras.Model:
     """Builds four modules of 3×3 convolution, batch normalisation and ReLU, and a linear layer.
 
@@ -26,6 +27,8 @@ def conv4(
       filters: of each convolution; 64 for Omniglot and 32 for MiniImagenet in the papers.
       pooling: what halves an image in each module: the convolution's `stride` of 2, as in MAML's
         network for Omniglot, or 2×2 `max`-pooling after the ReLU, as everywhere else.
+      layer_norm: whether the linear layer is given features that are normalised within each image,
+        so that products of two images' features tell how alike these are.
 
     Returns:
       A model from [N, *input_shape] to logits [N, output_size], float32.
@@ -50,12 +53,14 @@ def conv4(
         ]
         if pooling == "max":
             layers.append(keras.layers.MaxPooling2D(2, name=f"pool_{module}"))
-    layers += [
-        keras.layers.Flatten(name="flatten"),
+    layers.append(keras.layers.Flatten(name="flatten"))
+    if layer_norm:
+        layers.append(keras.layers.LayerNormalization(name="layer_norm"))
+    layers.append(
         keras.layers.Dense(
             output_size, kernel_initializer=keras.initializers.GlorotUniform(seeds), name="output"
-        ),
-    ]
+        )
+    )
     return keras.Sequential([keras.Input(input_shape), *layers], name="conv4")
 
 
@@ -67,6 +72,11 @@ def conv4_pooled_64(input_shape: tuple[int, ...], output_size: int, seed: int) -
 def conv4_pooled_32(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds `conv4` with 32 filters and max-pooling, which the papers use for MiniImagenet."""
     return conv4(input_shape, output_size, seed, filters=32, pooling="max")
+
+
+def conv4_layer_norm_64(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds `conv4` with 64 filters, max-pooling and layer normalisation of the features."""
+    return conv4(input_shape, output_size, seed, filters=64, pooling="max", layer_norm=True)
 
 
 def conv4_128(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:

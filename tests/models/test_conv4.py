@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.conv4 import conv4, conv4_128, conv4_pooled_32, conv4_pooled_64
+from models.conv4 import conv4, conv4_128, conv4_layer_norm_64, conv4_pooled_32, conv4_pooled_64
 
 
 def convolution(images, kernel, stride=2):
@@ -29,13 +29,18 @@ def max_pooled(images):
     return images.reshape(len(images), rows, 2, columns, 2, -1).max((2, 4))
 
 
-def forward(images, weights, pooling="stride"):
+def forward(images, weights, pooling="stride", layer_norm=False):
     for kernel, scale, offset in zip(weights[0:12:3], weights[1:12:3], weights[2:12:3]):  # noqa: B905
         images = convolution(images, kernel, stride=2 if pooling == "stride" else 1)
         mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
         images = np.maximum((images - mean) / np.sqrt(variance + 1e-3) * scale + offset, 0)
         images = max_pooled(images) if pooling == "max" else images
-    return images.reshape(len(images), -1) @ weights[12] + weights[13]
+    features = images.reshape(len(images), -1)
+    if layer_norm:
+        scale, offset = weights[12:14]
+        mean, variance = features.mean(1, keepdims=True), features.var(1, keepdims=True)
+        features = (features - mean) / np.sqrt(variance + 1e-3) * scale + offset
+    return features @ weights[-2] + weights[-1]
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,7 @@ def forward(images, weights, pooling="stride"):
         (conv4_128, (13, 13, 1), "stride"),
         (conv4_pooled_64, (28, 28, 1), "max"),
         (conv4_pooled_32, (19, 22, 3), "max"),
+        (conv4_layer_norm_64, (28, 28, 1), "max"),
     ],
 )
 def test_outputs_are_the_hand_written_ones(build, shape, pooling):
@@ -60,7 +66,8 @@ def test_outputs_are_the_hand_written_ones(build, shape, pooling):
     images = rng.uniform(size=(6, *shape)).astype(np.float32)
     outputs = model(images, training=True)
     assert outputs.shape == (6, 5) and outputs.dtype == "float32"
-    expected = forward(images.astype(np.float64), weights, pooling)
+    layer_norm = build is conv4_layer_norm_64
+    expected = forward(images.astype(np.float64), weights, pooling, layer_norm)
     assert expected.std() > 0.1
     np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
 

@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 CONFIGS = sorted(run_flags.CONFIGS.glob("*.flags"))
 NAME = re.compile(
     r"(?P<task>[a-z_]+?)_(((?P<ways>\d+)way)?(?P<shots>\d+)shot|(?P<start>fixed|varying))"
-    r"_(?P<algorithm>[a-z_]+?)(_(?P<steps>\d+)step)?"
+    r"_(?P<algorithm>[a-z_]+?)(_(?P<steps>\d+)step|_recipe)?"
 )
 
 
