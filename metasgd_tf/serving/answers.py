@@ -1,19 +1,24 @@
 """A learner's answers to a batch of tasks, each adapted to on its own.
 
 A loop over the tasks has its body traced once, for any number of them. Several are in flight, one
-a core, and no more than a bounded number, which bounds memory.
+a core, and no more than a bounded number, which bounds memory. Or tasks are one batch of each
+operation, as many at once as `devices.tasks_at_once` says, which is what a GPU needs.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from metasgd_tf.serving.prediction import answer_type, prediction
+from metasgd_tf.serving.prediction import answer_type, prediction, rows_in_parts
 from metasgd_tf.serving.state_layout import StateLayout
-from trainers.devices import TASKS_IN_FLIGHT
+from trainers.devices import TASKS_IN_FLIGHT, tasks_at_once
+from trainers.errors import InputError
 from trainers.learners.learner import Learner, State
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.stateless import batched_operations
+from trainers.stateless.as_products import as_products
 from trainers.update_rule import Tensors
 
 Steps: TypeAlias = int | tf.Tensor
@@ -41,14 +46,18 @@ class Answers(NamedTuple):
     outputs: Any
 
 
-def answers(learner: Learner, input_specs: Any, target_specs: Any) -> Answers:
+def answers(
+    learner: Learner, input_specs: Any, target_specs: Any, *, batched: bool = False
+) -> Answers:
     """Prepares a learner's answers; it reads θ and α as they are when these are asked for.
 
     Args:
       learner: a trained learner.
       input_specs: a task's inputs, [None, ...], one spec or a nested structure of them.
       target_specs: a task's targets, [None, ...], likewise.
+      batched: whether each operation is done for many tasks at once.
     """
+    for_each_task = _batching(learner) if batched else _for_each_task
 
     # These are functions of their own so that an export holds once what several signatures share.
     @tf.function(autograph=False)
@@ -58,32 +67,35 @@ def answers(learner: Learner, input_specs: Any, target_specs: Any) -> Answers:
         assert isinstance(learner, MetaLearner), "no signature asks others for a number of steps"
         return _steps_at_run_time(learner, inputs, targets, steps)
 
-    traced = adapted.get_concrete_function(input_specs, target_specs, learner.inner_steps)
+    with as_products() if batched else contextlib.nullcontext():
+        traced = adapted.get_concrete_function(input_specs, target_specs, learner.inner_steps)
     structure = traced.structured_outputs
     layout = StateLayout(tf.nest.flatten(structure))
     state_spec = tf.TensorSpec([layout.size if not layout.size_per_example else None], tf.float32)
     answer_specs = _output_specs(learner, structure, input_specs)
-    predict = prediction(learner, input_specs, answer_specs)
+    predict = prediction(learner, input_specs, answer_specs, whole=batched)
 
     @tf.function(autograph=False)
     def answer(inputs: Any, targets: Any, queries: Any, steps: Steps) -> Any:
         def one(task: tuple[Any, ...]) -> Any:
             return predict(adapted(task[0], task[1], steps), task[2])
 
-        return _for_each_task(one, (inputs, targets, queries), answer_specs)
+        return for_each_task(
+            one, (inputs, targets, queries), answer_specs, (inputs, queries)
+        )
 
     def adapt(inputs: Any, targets: Any, steps: Steps) -> tf.Tensor:
         def one(task: tuple[Any, ...]) -> tf.Tensor:
             return layout.packed(tf.nest.flatten(adapted(task[0], task[1], steps)))
 
-        return _for_each_task(one, (inputs, targets), state_spec)
+        return for_each_task(one, (inputs, targets), state_spec, (inputs,))
 
     def predict_adapted(state: tf.Tensor, queries: Any) -> Any:
         def one(task: tuple[Any, ...]) -> Any:
             values = layout.unpacked(task[0])
             return predict(tf.nest.pack_sequence_as(structure, values), task[1])
 
-        return _for_each_task(one, (state, queries), answer_specs)
+        return for_each_task(one, (state, queries), answer_specs, (queries,))
 
     return Answers(
         answer, adapt, predict_adapted, layout.size, layout.size_per_example, answer_specs
@@ -116,9 +128,43 @@ def _steps_at_run_time(
     return learner.adapt(inputs, targets, steps=0, theta=weights)
 
 
+ForEachTask: TypeAlias = Callable[[Callable[[tuple[Any, ...]], Any], tuple[Any, ...], Any, Any], Any]
+"""A function from one of a task's tensors, those of B tasks, the specs of a task's results and the
+tensors [B, N, ...] whose examples take memory, to the results of all tasks."""
+
+
+def _batching(learner: Learner) -> ForEachTask:
+    of_one_example = tasks_at_once(learner.model, 1)
+
+    def for_each_task(
+        function: Callable[[tuple[Any, ...]], Any], tasks: tuple[Any, ...], specs: Any, counted: Any
+    ) -> Any:
+        examples = tf.add_n([tf.shape(tf.nest.flatten(part)[0])[1] for part in counted])
+
+        def batch(some: tuple[Any, ...]) -> Any:
+            batched_operations.register()
+            try:
+                with as_products():
+                    return tf.vectorized_map(function, some, fallback_to_while_loop=False)
+            except (ValueError, NotImplementedError) as error:
+                raise InputError(
+                    f"task_batching=batched: model={learner.model.name!r} has an operation that "
+                    "cannot be done for many tasks at once; should be side_by_side"
+                ) from error
+
+        of_tasks = tf.nest.map_structure(
+            lambda spec: tf.TensorSpec([None, *spec.shape], spec.dtype), specs
+        )
+        at_once = tf.maximum(1, of_one_example // tf.maximum(1, examples))
+        return rows_in_parts(batch, tasks, at_once, of_tasks)
+
+    return for_each_task
+
+
 def _for_each_task(
-    function: Callable[[tuple[Any, ...]], Any], tasks: tuple[Any, ...], specs: Any
+    function: Callable[[tuple[Any, ...]], Any], tasks: tuple[Any, ...], specs: Any, counted: Any
 ) -> Any:
+    del counted
     return tf.map_fn(
         function, tasks, fn_output_signature=specs, parallel_iterations=TASKS_IN_FLIGHT
     )
