@@ -80,9 +80,7 @@ def answers(
         def one(task: tuple[Any, ...]) -> Any:
             return predict(adapted(task[0], task[1], steps), task[2])
 
-        return for_each_task(
-            one, (inputs, targets, queries), answer_specs, (inputs, queries)
-        )
+        return for_each_task(one, (inputs, targets, queries), answer_specs, (inputs, queries))
 
     def adapt(inputs: Any, targets: Any, steps: Steps) -> tf.Tensor:
         def one(task: tuple[Any, ...]) -> tf.Tensor:
@@ -128,7 +126,9 @@ def _steps_at_run_time(
     return learner.adapt(inputs, targets, steps=0, theta=weights)
 
 
-ForEachTask: TypeAlias = Callable[[Callable[[tuple[Any, ...]], Any], tuple[Any, ...], Any, Any], Any]
+ForEachTask: TypeAlias = Callable[
+    [Callable[[tuple[Any, ...]], Any], tuple[Any, ...], Any, Any], Any
+]
 """A function from one of a task's tensors, those of B tasks, the specs of a task's results and the
 tensors [B, N, ...] whose examples take memory, to the results of all tasks."""
 

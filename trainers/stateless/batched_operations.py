@@ -21,6 +21,7 @@ from trainers.stateless import philox
 _PHILOX = tf.random.Algorithm.PHILOX.value
 
 RANDOM = (
+    "StatelessRandomGetKeyCounter",
     "StatelessRandomUniformV2",
     "StatelessRandomUniformIntV2",
     "StatelessRandomNormalV2",
@@ -49,22 +50,18 @@ def _one_by_one(given: Any) -> list[Any]:
     return [pfor.wrap(tf.stack(outputs), True) for outputs in zip(*made, strict=True)]
 
 
-def _key_and_counter(given: Any) -> Any:
-    made = philox.key_and_counter(given.stacked_input(0))
-    return [pfor.wrap(output, True) for output in made]
-
-
 def _integers(given: Any) -> Any:
     shape, algorithm = (tf.get_static_value(given.input(place).t) for place in (0, 3))
-    known = shape is not None and algorithm == _PHILOX
-    both = given.input(1).is_stacked and given.input(2).is_stacked
     kind = given.get_attr("dtype")
-    if not (known and both and kind in (tf.int32, tf.uint32)):
+    if shape is None or algorithm != _PHILOX or kind not in (tf.int32, tf.uint32):
         return _one_by_one(given)
-    keys, counters = given.stacked_input(1), given.stacked_input(2)
+    # A seed is made a key and a counter by a draw whose key is the same for all tasks.
+    keys, counters = (
+        one.t if one.is_stacked else one.t[tf.newaxis] for one in map(given.input, (1, 2))
+    )
     drawn = philox.words(keys, counters, math.prod(shape))
     drawn = tf.bitcast(tf.cast(drawn, tf.uint32), kind)
-    return pfor.wrap(tf.reshape(drawn, [keys.shape[0], *shape]), True)
+    return pfor.wrap(tf.reshape(drawn, [-1, *shape]), True)
 
 
 def _bitcast(given: Any) -> Any:
@@ -72,7 +69,6 @@ def _bitcast(given: Any) -> Any:
 
 
 _CONVERTERS = {
-    "StatelessRandomGetKeyCounter": _key_and_counter,
     "StatelessRandomUniformFullIntV2": _integers,
     "Bitcast": _bitcast,
 }

@@ -1,9 +1,9 @@
 """The numbers that TensorFlow draws from a seed, in operations that can be batched over seeds.
 
 Philox 4×32 with 10 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3") is
-what TensorFlow's stateless draws of integers are made of, with a key and a counter that it takes
-from the seed by the same function. TensorFlow's kernels take one key each; here any number of keys
-is one batch, and the bits are the same.
+what TensorFlow's stateless draws of integers are made of; their key and counter come from the seed
+by another such draw. TensorFlow's kernels take one key each; here any number of keys is one batch,
+and the bits are the same.
 
 Words are held in int64, which multiplies, shifts and masks alike in every kind of kernel.
 """
@@ -18,8 +18,6 @@ _HALF = np.int64(32)
 ROUNDS = 10
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
-SEED_KEY = (0x3EC8F720, 0x02461E29)
-"""The key by which TensorFlow turns a seed into a key and a counter."""
 
 Words: TypeAlias = tuple[tf.Tensor, ...]
 
@@ -28,11 +26,6 @@ def words_of(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the low and the high word of 64-bit integers, each int64."""
     numbers = tf.cast(numbers, tf.int64)
     return numbers & WORD, tf.bitwise.right_shift(numbers, _HALF) & WORD
-
-
-def number_of(low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
-    """Returns the uint64 of two words."""
-    return tf.bitcast(low | tf.bitwise.left_shift(high, _HALF), tf.uint64)
 
 
 def philox(counter: Words, key: Words) -> Words:
@@ -52,36 +45,23 @@ def philox(counter: Words, key: Words) -> Words:
     return c0, c1, c2, c3
 
 
-def key_and_counter(seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns what TensorFlow's `StatelessRandomGetKeyCounter` makes of seeds.
-
-    Args:
-      seeds: [..., 2], int32 or int64.
-
-    Returns:
-      Keys [..., 1] and counters [..., 2] (uint64).
-    """
-    first, second = words_of(seeds[..., 0]), words_of(seeds[..., 1])
-    key = tuple(tf.constant(word, tf.int64) for word in SEED_KEY)
-    c0, c1, c2, c3 = philox((*first, *second), key)
-    high = number_of(c2, c3)
-    return number_of(c0, c1)[..., tf.newaxis], tf.stack([tf.zeros_like(high), high], axis=-1)
-
-
 def words(keys: tf.Tensor, counters: tf.Tensor, count: int) -> tf.Tensor:
     """Returns the words that TensorFlow's draws of 32-bit integers take, one after the other.
 
     Args:
-      keys: [B, 1] (uint64).
-      counters: [B, 2] (uint64), whose lower number does not overflow.
+      keys: [B, 1] or [1, 1] (uint64).
+      counters: [B, 2] or [1, 2] (uint64); the lower number should not overflow.
       count: how many words to return.
 
     Returns:
       [B, count], int64.
     """
     keys, counters = (tf.bitcast(given, tf.int64) for given in (keys, counters))
-    blocks = tf.range(-(-count // 4), dtype=tf.int64)
-    low = words_of(counters[:, :1] + blocks)
+    places = tf.range(count, dtype=tf.int64)
+    low = words_of(counters[:, :1] + tf.bitwise.right_shift(places, np.int64(2)))
     high = words_of(counters[:, 1:])
-    drawn = philox((*low, *high), words_of(keys))
-    return tf.reshape(tf.stack(drawn, axis=-1), [keys.shape[0], -1])[:, :count]
+    *others, drawn = philox((*low, *high), words_of(keys))
+    # Each place computes all four words of its counter: in that form XLA makes one kernel of it.
+    for number, word in enumerate(others):
+        drawn = tf.where((places & 3) == number, word, drawn)
+    return drawn

@@ -94,10 +94,10 @@ def _columns(
       scored: a function from a state to the scores on the query set.
       unadapted: a function that calls another, which gives the scores before adaptation, or not.
     """
-    first, *adapted = learner.adapt_stepwise(
-        episode.support_inputs, episode.support_targets, steps
-    )
-    columns = [unadapted(lambda: scored(first)) if learner.predicts_unadapted else _unknown(learner)]
+    first, *adapted = learner.adapt_stepwise(episode.support_inputs, episode.support_targets, steps)
+    columns = [
+        unadapted(lambda: scored(first)) if learner.predicts_unadapted else _unknown(learner)
+    ]
     columns += [scored(state) for state in adapted]
     return {name: tf.stack([column[name] for column in columns]) for name in learner.scores}
 

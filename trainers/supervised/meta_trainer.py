@@ -30,6 +30,7 @@ from trainers.supervised.gradient_check import (
     log_check_of_untested_layers,
 )
 from trainers.supervised.meta_batch import WAYS, SumOverTasks, summed, ways_to_run
+from trainers.supervised.outer_step import outer_step
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
 from trainers.update_rule import Tensors
@@ -240,11 +241,17 @@ class MetaTrainer:
             scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)
             finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
 
-            def apply():
-                self._update(gradient, state)
+            def apply(finite: tf.Tensor | None = None):
+                self._update(gradient, state, finite)
                 return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
 
-            return (*tf.cond(finite, apply, lambda: (step, totals)), finite)
+            if self.way == WAYS[-1]:
+                reached = tf.cond(finite, apply, lambda: (step, totals))
+            else:
+                reached = tf.nest.map_structure(
+                    lambda new, old: tf.where(finite, new, old), apply(finite), (step, totals)
+                )
+            return (*reached, finite)
 
         return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
 
@@ -261,15 +268,14 @@ class MetaTrainer:
             lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
         )
 
-    def _update(self, gradient: Tensors, state: Tensors) -> None:
+    def _update(self, gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
         """Makes the outer step, and sets the model's state, the same on every replica."""
+        moving = self.learner.moving_variables
 
-        def update(gradient: Tensors, state: Tensors) -> None:
-            self.optimizer.apply(gradient, self._variables)
-            for variable, value in zip(self.learner.moving_variables, state, strict=True):
-                variable.assign(value)
+        def update(gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
+            outer_step(self.optimizer, self._variables, gradient, moving, state, finite)
 
-        self._strategy.run(update, args=(gradient, state))
+        self._strategy.run(update, args=(gradient, state, finite))
 
     def _replica_mean(self, step: tf.Tensor):
         replica = tf.distribute.get_replica_context()
