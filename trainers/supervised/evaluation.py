@@ -69,6 +69,8 @@ def evaluation(
         try:
             name, scores = first_that_works(ways, learner.model, "evaluation")
         except InputError as error:
+            if task_batching == "auto":
+                raise
             raise InputError(
                 f"task_batching=batched: {error}; task_batching=side_by_side may do it"
             ) from error
