@@ -1,4 +1,4 @@
-"""An export whose tasks are one batch of each operation, beside one that takes them side by side."""
+"""An export whose tasks are one batch of each operation, beside one that takes each by itself."""
 
 import keras
 import numpy as np
