@@ -174,7 +174,8 @@ def measure_loop(case: cases.Case) -> dict[str, int]:
     )
     none = tf.constant(0, tf.int64)
     totals = {name: tf.zeros(()) for name in (*learner.scores, "meta_gradient_norm")}
-    text = trainer.prepare().experimental_get_compiler_ir(none, none, totals)
+    loop: Any = trainer.prepare()
+    text = loop.experimental_get_compiler_ir(none, none, totals)
     made = hlo.Program(text(stage="optimized_hlo"))
     return {
         "loop_kernels": len(made.kernels(made.body())),

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from trainers.compiling import first_that_works
+from trainers.devices import on_gpu, xla_pays
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
@@ -97,6 +98,9 @@ class MetaTrainer:
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
+        # Without a branch XLA fuses the outer step with the gradient, which rounds otherwise. Small
+        # networks gain nothing by it on a CPU, and keep the numbers that they had.
+        self._branchless = on_gpu() or not xla_pays(learner.model)
         self._ways = ways_to_run(task_batching, jit_compile, learner, replicas)
         self._sum_over_tasks: SumOverTasks  # Made with the way.
         self._iterate: Callable[..., Any] | None = None
@@ -245,12 +249,12 @@ class MetaTrainer:
                 self._update(gradient, state, finite)
                 return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
 
-            if self.way == WAYS[-1]:
-                reached = tf.cond(finite, apply, lambda: (step, totals))
-            else:
+            if self.way != WAYS[-1] and self._branchless:
                 reached = tf.nest.map_structure(
                     lambda new, old: tf.where(finite, new, old), apply(finite), (step, totals)
                 )
+            else:
+                reached = tf.cond(finite, apply, lambda: (step, totals))
             return (*reached, finite)
 
         return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
