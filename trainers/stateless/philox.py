@@ -45,6 +45,8 @@ def philox(counter: Words, key: Words) -> Words:
     return c0, c1, c2, c3
 
 
+# A function of its own, since a network's dropouts and draws would each be hundreds of operations.
+@tf.function(autograph=False)
 def words(keys: tf.Tensor, counters: tf.Tensor, count: int) -> tf.Tensor:
     """Returns the words that TensorFlow's draws of 32-bit integers take, one after the other.
 

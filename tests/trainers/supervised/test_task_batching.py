@@ -55,7 +55,8 @@ def shortened(name, monkeypatch):
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "resnet12"])
 def test_both_ways_agree_for_every_network(name, monkeypatch):
-    assert_both_ways_agree(shortened(name, monkeypatch))
+    options = {"batch_norm": "support", "first_order": True} if name == "conv4" else {}
+    assert_both_ways_agree(shortened(name, monkeypatch), **options)
 
 
 @pytest.mark.slow
@@ -72,16 +73,8 @@ def test_both_ways_agree_for_resnet12(monkeypatch):
         keras.config.set_dtype_policy("float32")
 
 
-@pytest.mark.parametrize(
-    ("batch_norm", "steps", "first_order"), [("support", 1, True), ("transductive", 2, False)]
-)
-def test_both_ways_agree_for_every_option(batch_norm, steps, first_order):
-    assert_both_ways_agree(
-        small_network(dropout=0.3),
-        batch_norm=batch_norm,
-        inner_steps=steps,
-        first_order=first_order,
-    )
+def test_both_ways_agree_with_dropout_regularisers_and_several_steps():
+    assert_both_ways_agree(small_network(dropout=0.3), batch_norm="support", inner_steps=2)
 
 
 def trainer(**options):
