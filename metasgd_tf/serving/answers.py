@@ -57,7 +57,6 @@ def answers(
       target_specs: a task's targets, [None, ...], likewise.
       batched: whether each operation is done for many tasks at once.
     """
-    for_each_task = _batching(learner) if batched else _for_each_task
 
     # These are functions of their own so that an export holds once what several signatures share.
     @tf.function(autograph=False)
@@ -75,25 +74,36 @@ def answers(
     answer_specs = _output_specs(learner, structure, input_specs)
     predict = prediction(learner, input_specs, answer_specs, whole=batched)
 
+    def packed(state: State) -> tf.Tensor:
+        return layout.packed(tf.nest.flatten(state))
+
+    def unpacked(values: tf.Tensor) -> State:
+        return tf.nest.pack_sequence_as(structure, layout.unpacked(values))
+
+    for_tasks: ForTasks = _for_each_task
+    if batched:
+        for_tasks = _in_batches(learner)
+        adapted, predict = _of_many(adapted, 2, learner), _of_many(predict, 2, learner)
+        packed, unpacked = _of_many(packed, 1, learner), _of_many(unpacked, 1, learner)
+
     @tf.function(autograph=False)
     def answer(inputs: Any, targets: Any, queries: Any, steps: Steps) -> Any:
-        def one(task: tuple[Any, ...]) -> Any:
-            return predict(adapted(task[0], task[1], steps), task[2])
+        def some(tasks: tuple[Any, ...]) -> Any:
+            return predict(adapted(tasks[0], tasks[1], steps), tasks[2])
 
-        return for_each_task(one, (inputs, targets, queries), answer_specs, (inputs, queries))
+        return for_tasks(some, (inputs, targets, queries), answer_specs, (inputs, queries))
 
     def adapt(inputs: Any, targets: Any, steps: Steps) -> tf.Tensor:
-        def one(task: tuple[Any, ...]) -> tf.Tensor:
-            return layout.packed(tf.nest.flatten(adapted(task[0], task[1], steps)))
+        def some(tasks: tuple[Any, ...]) -> tf.Tensor:
+            return packed(adapted(tasks[0], tasks[1], steps))
 
-        return for_each_task(one, (inputs, targets), state_spec, (inputs,))
+        return for_tasks(some, (inputs, targets), state_spec, (inputs,))
 
     def predict_adapted(state: tf.Tensor, queries: Any) -> Any:
-        def one(task: tuple[Any, ...]) -> Any:
-            values = layout.unpacked(task[0])
-            return predict(tf.nest.pack_sequence_as(structure, values), task[1])
+        def some(tasks: tuple[Any, ...]) -> Any:
+            return predict(unpacked(tasks[0]), tasks[1])
 
-        return for_each_task(one, (state, queries), answer_specs, (queries,))
+        return for_tasks(some, (state, queries), answer_specs, (queries,))
 
     return Answers(
         answer, adapt, predict_adapted, layout.size, layout.size_per_example, answer_specs
@@ -126,39 +136,54 @@ def _steps_at_run_time(
     return learner.adapt(inputs, targets, steps=0, theta=weights)
 
 
-ForEachTask: TypeAlias = Callable[
-    [Callable[[tuple[Any, ...]], Any], tuple[Any, ...], Any, Any], Any
-]
-"""A function from one of a task's tensors, those of B tasks, the specs of a task's results and the
-tensors [B, N, ...] whose examples take memory, to the results of all tasks."""
+ForTasks: TypeAlias = Callable[[Callable[[tuple[Any, ...]], Any], tuple[Any, ...], Any, Any], Any]
+"""A function from one of the tensors of a task, or of some tasks [n, ...], those of B tasks, the
+specs of a task's results and the tensors [B, N, ...] whose examples take memory, to the results of
+all tasks."""
 
 
-def _batching(learner: Learner) -> ForEachTask:
+def _in_batches(learner: Learner) -> ForTasks:
     of_one_example = tasks_at_once(learner.model, 1)
 
-    def for_each_task(
+    def for_tasks(
         function: Callable[[tuple[Any, ...]], Any], tasks: tuple[Any, ...], specs: Any, counted: Any
     ) -> Any:
         examples = tf.add_n([tf.shape(tf.nest.flatten(part)[0])[1] for part in counted])
-
-        def batch(some: tuple[Any, ...]) -> Any:
-            batched_operations.register()
-            try:
-                with as_products():
-                    return tf.vectorized_map(function, some, fallback_to_while_loop=False)
-            except (ValueError, NotImplementedError) as error:
-                raise InputError(
-                    f"task_batching=batched: model={learner.model.name!r} has an operation that "
-                    "cannot be done for many tasks at once; should be side_by_side"
-                ) from error
-
         of_tasks = tf.nest.map_structure(
             lambda spec: tf.TensorSpec([None, *spec.shape], spec.dtype), specs
         )
         at_once = tf.maximum(1, of_one_example // tf.maximum(1, examples))
-        return rows_in_parts(batch, tasks, at_once, of_tasks)
+        return rows_in_parts(function, tasks, at_once, of_tasks)
 
-    return for_each_task
+    return for_tasks
+
+
+def _of_many(function: Callable[..., Any], count: int, learner: Learner) -> Callable[..., Any]:
+    """Returns a function of some tasks' tensors [n, ...] that does each operation once for all.
+
+    Args:
+      function: of a task's tensors.
+      count: how many of its arguments are a task's, the first ones; the rest is the same for all.
+      learner: whose function it is.
+    """
+
+    @tf.function(autograph=False)
+    def of_many(*given: Any) -> Any:
+        batched_operations.register()
+        try:
+            with as_products():
+                return tf.vectorized_map(
+                    lambda task: function(*task, *given[count:]),
+                    given[:count],
+                    fallback_to_while_loop=False,
+                )
+        except (ValueError, NotImplementedError) as error:
+            raise InputError(
+                f"task_batching=batched: model={learner.model.name!r} has an operation that "
+                "cannot be done for many tasks at once; should be side_by_side"
+            ) from error
+
+    return of_many
 
 
 def _for_each_task(

@@ -23,8 +23,6 @@ def network():
             keras.Input((6, 6, 1)),
             keras.layers.Conv2D(4, 3, strides=2, padding="same", use_bias=False),
             keras.layers.BatchNormalization(),
-            keras.layers.ReLU(),
-            keras.layers.MaxPooling2D(2),
             keras.layers.Flatten(),
             keras.layers.Dense(WAYS),
         ]
