@@ -49,7 +49,7 @@ def jax_vmap(case: cases.Case, arguments: Sequence[np.ndarray]) -> Peer:
 
 
 def torch_func(case: cases.Case, arguments: Sequence[np.ndarray]) -> Peer:
-    """Returns torch.func's, whose outputs lie otherwise in memory and are not compared."""
+    """Returns torch.func's, which pads as PyTorch does: its outputs are others, not compared."""
     theta, alpha, tasks = _parts(case, arguments)
     if importlib.util.find_spec("torch") is None:
         raise NotOffered("PyTorch is not installed here (benchmarks/requirements.txt)")
