@@ -13,7 +13,6 @@ import argparse
 import functools
 import json
 import pathlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -50,6 +49,14 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
 """The networks by name, for images or vectors that are small."""
 
 ALPHA = 0.02
+COMMAND = "python -m benchmarks.batching_agreement"
+COLUMNS = {
+    "1 step": (1, False),
+    "1 step, first order": (1, True),
+    "5 steps": (5, False),
+    "5 steps, first order": (5, True),
+}
+"""Inner steps, and whether the outer gradient is of first order."""
 
 
 def squared(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
@@ -108,30 +115,27 @@ def largest_differences(learner: MetaLearner) -> tuple[float, float]:
     )
 
 
-def cases(name: str) -> Iterator[dict[str, Any]]:
-    """Yields the options of a network's learners: all combinations of what it can have."""
-    for batch_norm in ("transductive", "support") if _normalises(name) else ("transductive",):
-        for steps in (1, 5):
-            for first_order in (False, True):
-                yield {"batch_norm": batch_norm, "inner_steps": steps, "first_order": first_order}
-
-
-def _normalises(name: str) -> bool:
-    return name.startswith(("conv4", "resnet"))
-
-
-def measure(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Compares both ways for a network in both types of numbers."""
-    row: dict[str, Any] = {"network": name, **options}
-    begin = time.process_time()
+def measured(name: str, options: dict[str, Any]) -> str:
+    """Returns the larger difference of θ and α for a network, in float64 and in float32."""
+    found = []
     for kind in ("float64", "float32"):
         keras.config.set_floatx(kind)
         keras.config.set_dtype_policy(kind)
         learner = MetaLearner(NETWORKS[name](), squared, alpha_init=ALPHA, **options)
-        by_theta, by_alpha = largest_differences(learner)
-        row |= {f"theta_{kind}": by_theta, f"alpha_{kind}": by_alpha}
+        found.append(max(largest_differences(learner)))
         keras.backend.clear_session()
-    return {**row, "cpu_seconds": round(time.process_time() - begin, 1)}
+    return "{:.0e}, {:.0e}".format(*found)
+
+
+def rows(name: str) -> Iterator[list[str]]:
+    """Yields a network's rows, one for each kind of batch normalisation that it can have."""
+    normalises = name.startswith(("conv4", "resnet"))
+    for batch_norm in ("transductive", "support") if normalises else ("transductive",):
+        cells = [
+            measured(name, {"batch_norm": batch_norm, "inner_steps": steps, "first_order": first})
+            for steps, first in COLUMNS.values()
+        ]
+        yield [name, batch_norm if normalises else "–", *cells]
 
 
 def main() -> None:
@@ -141,14 +145,16 @@ def main() -> None:
     parser.add_argument("--json", type=pathlib.Path, help="file to write the numbers to")
     given = parser.parse_args()
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    rows = []
+    made = []
     for name in given.networks:
-        for options in cases(name):
-            rows.append(measure(name, options))
-            print(json.dumps(rows[-1]), flush=True)
+        for row in rows(name):
+            made.append(row)
+            print(*row, sep=" | ", flush=True)
     if given.json:
+        columns = ["", "batch normalisation", *COLUMNS]
+        result = {"command": COMMAND, "columns": columns, "rows": made, **provenance()}
         with replaced(given.json) as file:
-            file.write(json.dumps({"rows": rows, **provenance()}, indent=2) + "\n")
+            file.write(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

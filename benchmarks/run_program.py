@@ -27,8 +27,13 @@ import numpy as np
 
 from benchmarks import cases, program_peers
 
-TOLERANCE = 1e-3
-"""Largest difference of an output from the stored one, relative to its norm."""
+TOLERANCES = {"stride": 1e-3, "max": 5e-2}
+"""Largest difference of an output from the stored one, relative to its norm, by a case's pooling.
+
+Two entries of a window may be as good as equal. Another rounding takes the other one for the
+maximum then, and with it another gradient: with Omniglot's images that moved one of 32 tasks by 8 %
+and the mean by 2 %, where the other tasks were within 4e-6 (1e-3 for one) of float64.
+"""
 
 Run = Callable[[], object]
 
@@ -150,6 +155,7 @@ def measure(path: str, peers: Sequence[str], rounds: int) -> dict[str, Any]:
         "first_run_seconds": round(first, 1),
         "megabytes": memory / 1e6,
         "differences": differences,
+        "tolerance": TOLERANCES[file.case.pooling],
         "milliseconds": milliseconds(runs, rounds),
         "left_out": left_out,
     }
@@ -179,10 +185,9 @@ def main() -> None:
     if given.json:
         with open(given.json, "w", encoding="utf-8") as out:
             out.write(json.dumps(found, indent=2) + "\n")
-    if found["differences"]["program"] > TOLERANCE:
-        raise SystemExit(
-            f"outputs differ by {found['differences']['program']:.1e}; should be below {TOLERANCE}"
-        )
+    difference, tolerance = found["differences"]["program"], found["tolerance"]
+    if not difference < tolerance:
+        raise SystemExit(f"outputs differ by {difference:.1e}; should be below {tolerance}")
 
 
 if __name__ == "__main__":

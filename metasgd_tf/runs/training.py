@@ -80,7 +80,8 @@ def train_run(
             note(_check_gradient(trainer))
         if done < settings.iterations:
             trainer.prepare()  # What cannot be trained is refused before anything is written.
-            note(f"training on {devices.describe()}, {trainer.way}")
+            if settings.task_batching != "auto" or devices.on_gpu():
+                note(f"iterations are run {trainer.way}")
         run_flags.write(settings, model_dir)
         if done < settings.iterations:
             _train_to_the_end(trainer, family, saved, settings, claimed, profile)
