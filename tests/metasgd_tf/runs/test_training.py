@@ -33,10 +33,7 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
             ["--task_batching=batched"],
             "note: iterations are run compiled, tasks side by side in each operation\n",
         ),
-        (
-            ["--task_batching=side_by_side"],
-            "note: iterations are run compiled, task by task\n",
-        ),
+        (["--task_batching=side_by_side"], "note: iterations are run uncompiled\n"),
     ],
 )
 def test_how_iterations_are_run_is_said_where_it_is_not_the_usual_way(

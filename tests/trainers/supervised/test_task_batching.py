@@ -16,7 +16,7 @@ from trainers.supervised import meta_batch
 from trainers.supervised.meta_trainer import MetaTrainer
 
 QUICK = {"conv4": (conv4, "MODULES", 2), "resnet12": (resnet12, "WIDTHS", (2,))}
-"""What makes a network shorter by the rest of its equal parts; the benchmark has whole ones."""
+"""What makes networks with fewer of the parts that are alike."""
 
 
 def small_network(dropout=0.0):
