@@ -53,7 +53,14 @@ def shortened(name, monkeypatch):
     return NETWORKS[name]()
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "resnet12"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name == "conv4_pooled" else name
+        for name in NETWORKS
+        if name != "resnet12"
+    ],
+)
 def test_both_ways_agree_for_every_network(name, monkeypatch):
     options = {"batch_norm": "support", "first_order": True} if name == "conv4" else {}
     assert_both_ways_agree(shortened(name, monkeypatch), **options)
