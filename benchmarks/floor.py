@@ -12,6 +12,7 @@ from benchmarks import cases
 # are data, by which nothing is differentiated.
 _SUPPORT, _FIRST_SUPPORT = 9, 4
 _QUERY, _FIRST_QUERY = 3, 2
+_COUNTS = ((_SUPPORT, _FIRST_SUPPORT), (_QUERY, _FIRST_QUERY))
 
 _MATRIX = 1024
 _TRIES = 10
@@ -41,6 +42,35 @@ def operations(case: cases.Case) -> int:
     support = case.shots * each * (_FIRST_SUPPORT * first + _SUPPORT * sum(others))
     query = case.queries * each * (_FIRST_QUERY * first + _QUERY * sum(others))
     return 2 * case.tasks * (support + query)
+
+
+def least_bytes(case: cases.Case) -> int:
+    """Returns the memory traffic of a meta-iteration's products, each number being float32.
+
+    Each product of a layer reads its two factors and writes its result once, and all else is done
+    on the way. A convolution's factors are images and filters, not patches; every task has its own
+    filters.
+    """
+    assert case.kind == "classification"
+    total = 0
+    each = zip(_COUNTS, (case.shots, case.queries), strict=True)
+    for (others, first), examples in each:
+        for number, (examples_numbers, weights) in enumerate(_numbers(case)):
+            products = others if number else first
+            total += products * (examples * case.ways * examples_numbers + weights)
+    return 4 * case.tasks * total
+
+
+def _numbers(case: cases.Case) -> list[tuple[int, int]]:
+    """Returns a layer's input and output numbers for one example, and its weights."""
+    layers, size, channels = [], case.image_size, case.channels
+    for _ in range(cases.CONV_LAYERS):
+        halved = (size + 1) // 2 if case.pooling == "stride" else size // 2
+        side = halved if case.pooling == "stride" else size
+        images = size * size * channels + side * side * case.filters
+        layers.append((images, 9 * channels * case.filters))
+        size, channels = halved, case.filters
+    return [*layers, (case.features + case.ways, case.features * case.ways)]
 
 
 def matrix_product_rate() -> float:

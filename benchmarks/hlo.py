@@ -85,16 +85,37 @@ class Program:
                 operands = tuple(re.findall(r"%([\w.\-]+)", _arguments(rest)))
                 current[name] = Instruction(name, kind, shapes, operands, rest)
 
-    def kernels(self) -> list[Kernel]:
-        """Returns what is launched in one run, in order; loops count as one."""
-        held = self.computations[self.entry]
+    def kernels(self, computation: str | None = None) -> list[Kernel]:
+        """Returns what is launched in one run of a computation, in order.
+
+        A loop counts as one kernel, and of a conditional the branch that moves the most bytes.
+
+        Args:
+          computation: its name; the entry's if not given.
+        """
+        computation = computation or self.entry
+        held = self.computations[computation]
         made = []
         for one in held.values():
             if one.kind in _NO_WORK:
                 continue
+            if one.kind == "conditional":
+                branches = [self.kernels(name) for name in _called(one)]
+                made += max(branches, key=lambda made: sum(kernel.bytes for kernel in made))
+                continue
             read = sum(held[name].bytes for name in set(one.operands) if name in held)
-            made.append(Kernel(one.kind, self._flops(self.entry, one), read + one.bytes))
+            made.append(Kernel(one.kind, self._flops(computation, one), read + one.bytes))
         return made
+
+    def body(self) -> str:
+        """Returns the name of the body of the one loop of the entry computation.
+
+        Raises:
+          ValueError: if it has none or several.
+        """
+        (loop,) = [one for one in self.computations[self.entry].values() if one.kind == "while"]
+        (body,) = re.findall(r"body=%?([\w.\-]+)", loop.text)
+        return body
 
     def count(self, *kinds: str) -> int:
         """Returns how many instructions of these kinds there are, in all computations."""
@@ -144,12 +165,21 @@ class Program:
             contracted = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", one.text)
             inner = math.prod(left[i] for i in _sizes(contracted[1])) if contracted else 1
             return 2 * math.prod(one.shapes[0][1]) * inner
-        called = re.findall(r"(?:calls|to_apply|body)=%([\w.\-]+)", one.text)
         return sum(
             self._flops(name, inner)
-            for name in called
+            for name in _called(one)
             for inner in self.computations.get(name, {}).values()
         )
+
+
+def _called(one: Instruction) -> list[str]:
+    """Returns the names of the computations that an instruction runs."""
+    names = re.findall(
+        r"(?:calls|to_apply|body|true_computation|false_computation)=%?([\w.\-]+)", one.text
+    )
+    for branches in re.findall(r"branch_computations=\{([^}]*)\}", one.text):
+        names += re.findall(r"[\w.\-]+", branches)
+    return names
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -14,7 +14,8 @@ mkdir -p "$results"
 nvidia-smi --query-gpu=name,driver_version --format=csv > "$results/device.csv" 2>&1
 for file in "$programs"/*.npz; do
   name=$(basename "$file" .npz)
-  "$python" -m benchmarks.run_program "$file" > "$results/$name.txt" 2>&1 || echo "failed: $name"
+  "$python" -m benchmarks.run_program "$file" --peers=jax_vmap,torch_func \
+    --json="$results/$name.json" > "$results/$name.txt" 2>&1 || echo "failed: $name"
 done
 if "$python" -c 'import tensorflow, sys; sys.exit(not tensorflow.config.list_physical_devices("GPU"))' \
   2> /dev/null; then

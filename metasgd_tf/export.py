@@ -39,6 +39,14 @@ flags.register_validator(
     lambda text: read_goal(text) is not None,
     "should be two numbers from -0.5 to 0.5, such as 0.3,0.3",
 )
+TASK_BATCHING = flags.DEFINE_enum(
+    "task_batching",
+    "side_by_side",
+    ("side_by_side", "batched"),
+    "How the export takes the tasks of a request: each operation for as many at once as fit "
+    "(batched), as a GPU needs it, or each task with operations of its own, which the cores of a "
+    "CPU share.",
+)
 
 
 def main() -> None:
@@ -53,12 +61,17 @@ def main() -> None:
             f"goal={GOAL.value}: is for runs of --task=navigation, and model_dir={MODEL_DIR.value} "
             f"is one of {settings.task}; should be left out"
         )
+    if TASK_BATCHING.value == "batched" and settings.task == "navigation":
+        raise flags.IllegalFlagValueError(
+            f"task_batching=batched: is for supervised tasks, and model_dir={MODEL_DIR.value} is a "
+            "run of navigation; should be left out"
+        )
     # An export needs only the shapes of the tasks, none of their data.
     family = tasks.from_flags(settings, ())
     run = load_run(MODEL_DIR.value, CHECKPOINT.value, family=family)
     goal = read_goal(GOAL.value)
     assert goal is not None  # The flag's validator has checked it.
-    version = export(run, EXPORT_DIR.value, goal)
+    version = export(run, EXPORT_DIR.value, goal, task_batching=TASK_BATCHING.value)
     print(f"written to {version}")
 
 

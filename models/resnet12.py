@@ -2,7 +2,7 @@
 
 import keras
 
-WIDTHS = (64, 128, 256, 512)
+WIDTHS: tuple[int, ...] = (64, 128, 256, 512)
 CONVOLUTIONS = 3
 
 

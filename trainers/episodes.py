@@ -51,6 +51,16 @@ class Protocol(NamedTuple):
         return min(self.before, self.num_tasks)
 
 
+def examples_of(episode: Episode) -> int:
+    """Returns how many support and query examples a task has; a number not known counts as 1.
+
+    Args:
+      episode: the task, or the `tf.TensorSpec`s of one.
+    """
+    parts = episode.support_inputs, episode.query_inputs
+    return sum(tf.nest.flatten(part)[0].shape[0] or 1 for part in parts)
+
+
 def is_finite(values: Any) -> bool:
     """Returns whether all numbers in a nested structure of tensors are finite."""
     tensors = [tf.convert_to_tensor(value) for value in tf.nest.flatten(values)]

@@ -101,6 +101,7 @@ class Family(abc.ABC):
         parts: Sequence[Part],
         *,
         steps: int | None = None,
+        task_batching: str = "auto",
     ) -> Callable[[], list[Scores]]:
         """Prepares evaluating a learner.
 
@@ -109,6 +110,8 @@ class Family(abc.ABC):
           protocol: by how many tasks of what size.
           parts: which tasks.
           steps: inner steps; as many as this family is usually evaluated by if not given.
+          task_batching: one of `supervised.meta_batch.BATCHINGS`: whether as many tasks as fit are
+            one batch.
 
         Returns:
           A function that gives the scores of each part: by name [num_tasks · repeats, steps + 1],

@@ -118,6 +118,7 @@ class TaskFamily(Family):
         parts: Sequence[Part],
         *,
         steps: int | None = None,
+        task_batching: str = "auto",
     ) -> Callable[[], list[Scores]]:
         """Prepares an evaluation, see `Family.evaluation`; `steps` defaults to the learner's own.
 
@@ -141,6 +142,8 @@ class TaskFamily(Family):
             count * len(parts),
             steps=steps,
             before=None if protocol.before is None else before,
+            block=count,  # Splits may differ in how many queries a class leaves.
+            task_batching=task_batching,
         )
 
         def by_part() -> list[Scores]:

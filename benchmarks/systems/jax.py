@@ -31,7 +31,10 @@ def _convolve(x: jax.Array, filters: jax.Array, stride: int) -> jax.Array:
     count, size = x.shape[:2]
     out = -(-size // stride)
     span = stride * (out - 1) + 1
-    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    # As Keras pads: where a stride leaves one row too many, it is the last one.
+    padded = max(span + 2 - size, 0)
+    around = (padded // 2, padded - padded // 2)
+    x = jnp.pad(x, ((0, 0), around, around, (0, 0)))
     corners = [(row, column) for row in range(3) for column in range(3)]
     shifted = [x[:, r : r + span : stride, c : c + span : stride] for r, c in corners]
     patches = jnp.concatenate(shifted, axis=-1).reshape(count * out * out, -1)

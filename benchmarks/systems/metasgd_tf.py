@@ -43,8 +43,8 @@ def build(case: cases.Case) -> Callable[[int, int], float]:
     use_cores_for_tasks()
     if case.kind == "reinforcement":
         return _reinforcement(case)
-    family = _family(case)
-    learner = _learner(case, family)
+    family = family_of(case)
+    learner = learner_of(case, family)
     trainer = MetaTrainer(learner, family.sampler("train"), meta_batch_size=case.tasks)
 
     def run(first: int, count: int) -> float:
@@ -64,10 +64,10 @@ def evaluating(case: cases.Case, tasks: int) -> Callable[[], object]:
     Returns:
       A function that evaluates.
     """
-    family = _family(case)
+    family = family_of(case)
     (protocol,) = family.protocols(tasks)
     part = Part("train", stream(0, "test"))
-    return family.evaluation(_learner(case, family), protocol, [part])
+    return family.evaluation(learner_of(case, family), protocol, [part])
 
 
 def feeding(
@@ -86,7 +86,7 @@ def feeding(
     use_cores_for_tasks()
     family = Omniglot({"train": held}, case.ways, case.shots, case.queries)
     trainer = MetaTrainer(
-        _learner(case, family), family.sampler("train"), meta_batch_size=case.tasks
+        learner_of(case, family), family.sampler("train"), meta_batch_size=case.tasks
     )
     task = tf.function(family.sampler("train"), experimental_attributes={"_noinline": True})
 
@@ -109,7 +109,7 @@ def feeding(
 def _reinforcement(case: cases.Case) -> Callable[[int, int], float]:
     family = _navigation(case)
     adam = keras.optimizers.Adam(cases.OUTER_LEARNING_RATE)
-    learner = _learner(case, family)
+    learner = learner_of(case, family)
     trainer = family.trainer(learner, adam, meta_batch_size=case.tasks, seed=0)
 
     def run(first: int, count: int) -> float:
@@ -131,7 +131,7 @@ def rolling_out(case: cases.Case) -> Callable[[int], float]:
     """
     use_cores_for_tasks()
     family = _navigation(case)
-    learner = _learner(case, family)
+    learner = learner_of(case, family)
     collect = Collector(family.environment(case.tasks), learner.pure_model)
 
     @tf.function(autograph=False)
@@ -158,9 +158,9 @@ def answering(
       A function that sends the request and returns the probabilities [tasks, queries, ways].
     """
     use_cores_for_tasks()
-    family = _family(case)
+    family = family_of(case)
     settings = run_flags.resolve(run_flags.parse(["--task=omniglot"]))
-    learner = _learner(case, family)
+    learner = learner_of(case, family)
     run = LoadedRun("", settings, settings.task, family, learner, "last", Origin(0, 0.0))
     with tempfile.TemporaryDirectory() as folder:
         loaded = tf.saved_model.load(str(export(run, folder)))
@@ -176,7 +176,8 @@ def answering(
     return answer
 
 
-def _learner(case: cases.Case, family: Family) -> MetaLearner:
+def learner_of(case: cases.Case, family: Family) -> MetaLearner:
+    """Makes a case's learner with the weights that every system begins with."""
     learner = MetaLearner(_model(case, family), family.loss, alpha_init=cases.ALPHA)
     for variable, value in zip(learner.theta, cases.initial_weights(case), strict=True):
         variable.assign(value)
@@ -190,7 +191,8 @@ def _navigation(case: cases.Case) -> Navigation:
     return Navigation(environment, case.shots, advantages=advantages, outer_advantages=advantages)
 
 
-def _family(case: cases.Case) -> Sinusoid | ImageClassification:
+def family_of(case: cases.Case) -> Sinusoid | ImageClassification:
+    """Makes a case's tasks, of regression or classification."""
     if case.kind == "regression":
         return Sinusoid(case.shots, case.queries)
     return Omniglot({"train": cases.image_pool(case)}, case.ways, case.shots, case.queries)

@@ -120,8 +120,7 @@ def evaluate(
     if inner_steps == 0:
         protocols = [protocol._replace(before=None) for protocol in protocols]
     per_task = {
-        protocol.shots: _scores(learner, run.family, protocol, eval_seed, inner_steps)
-        for protocol in protocols
+        protocol.shots: _scores(run, protocol, eval_seed, inner_steps) for protocol in protocols
     }
     report = {
         "task": task_name(settings),
@@ -209,14 +208,16 @@ def restored_learner(
 
 
 def _scores(
-    learner: Learner,
-    family: Family,
-    protocol: Protocol,
-    eval_seed: int,
-    inner_steps: int | None,
+    run: LoadedRun, protocol: Protocol, eval_seed: int, inner_steps: int | None
 ) -> dict[str, np.ndarray]:
-    part = Part("test", stream(eval_seed, "test"))
-    (scores,) = family.evaluation(learner, protocol, [part], steps=inner_steps)()
+    part, family = Part("test", stream(eval_seed, "test")), run.family
+    (scores,) = family.evaluation(
+        run.learner,
+        protocol,
+        [part],
+        steps=inner_steps,
+        task_batching=run.settings.task_batching,
+    )()
     # The family's own metric comes first: figures take the first one.
     names = sorted(scores, key=lambda name: name != family.metric)
     return {

@@ -50,7 +50,13 @@ class Summaries:
         (usual, *_) = family.protocols(settings.validation_tasks)
         protocol = usual._replace(shots=family.shots, repeats=1, before=None)
         parts = [_part(split, settings) for split in SPLITS]
-        self._evaluate = family.evaluation(learner, protocol, parts, steps=learner.inner_steps)
+        self._evaluate = family.evaluation(
+            learner,
+            protocol,
+            parts,
+            steps=learner.inner_steps,
+            task_batching=settings.task_batching,
+        )
         self._cosines = family.direction(learner, protocol, parts[-1], DIRECTIONS)
         self._shown = family.shown(learner, protocol, parts[-1])
         # Drawing takes longer than thousands of meta-iterations of a small network.

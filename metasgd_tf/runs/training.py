@@ -14,6 +14,7 @@ from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
 from metasgd_tf.runs.stopping import Stopped, noticing_signals
 from metasgd_tf.runs.summaries import Summaries
+from trainers import devices
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
@@ -79,6 +80,8 @@ def train_run(
             note(_check_gradient(trainer))
         if done < settings.iterations:
             trainer.prepare()  # What cannot be trained is refused before anything is written.
+            if settings.task_batching != "auto" or devices.on_gpu():
+                note(f"iterations are run {trainer.way}")
         run_flags.write(settings, model_dir)
         if done < settings.iterations:
             _train_to_the_end(trainer, family, saved, settings, claimed, profile)

@@ -20,7 +20,7 @@ def answer_type(dtype: tf.DType) -> tf.DType:
 
 
 def prediction(
-    learner: Learner, input_specs: Any, answer_specs: Any
+    learner: Learner, input_specs: Any, answer_specs: Any, *, whole: bool = False
 ) -> Callable[[State, Any], Any]:
     """Prepares `Learner.predict` for any number of queries.
 
@@ -32,6 +32,7 @@ def prediction(
       learner: a trained learner.
       input_specs: the inputs, [None, ...], one spec or a nested structure of them.
       answer_specs: the outputs, [None, ...], likewise, of their `answer_type`.
+      whole: whether queries are never parted, however many they are.
 
     Returns:
       A function of what `Learner.adapt` gave and inputs [M, ...].
@@ -43,8 +44,9 @@ def prediction(
             learner.predict(state, inputs),
         )
 
-    if learner.normalises_together and not isinstance(learner, FastWeightsLearner):
-        return answer  # Of another learner it is not known how its parts join.
+    # Of another learner it is not known how its parts join.
+    if whole or (learner.normalises_together and not isinstance(learner, FastWeightsLearner)):
+        return answer
     numbers = sum(math.prod(spec.shape[1:]) for spec in tf.nest.flatten(input_specs))
     numbers += learner.numbers_per_query
     size = max(1, QUERY_NUMBERS // numbers)
@@ -70,7 +72,7 @@ def _count(rows: Any) -> tf.Tensor:
     return tf.shape(tf.nest.flatten(rows)[0])[0]
 
 
-def _rows(values: Any, start: tf.Tensor | int, size: int) -> Any:
+def _rows(values: Any, start: tf.Tensor | int, size: int | tf.Tensor) -> Any:
     return tf.nest.map_structure(lambda value: value[start : start + size], values)
 
 
@@ -107,7 +109,9 @@ def _statistics(learner: FastWeightsLearner, weights: Tensors, inputs: Any, size
     return known
 
 
-def rows_in_parts(function: Callable[[Any], Any], rows: Any, size: int, specs: Any) -> Any:
+def rows_in_parts(
+    function: Callable[[Any], Any], rows: Any, size: int | tf.Tensor, specs: Any
+) -> Any:
     """Applies a function to rows, `size` of them at a time.
 
     Args:

@@ -39,8 +39,13 @@ class ServedLearner:
       ways: classes, 0 where outputs are no logits of classes.
     """
 
-    def __init__(self, learner: Learner, spec: TaskSpec):
+    def __init__(self, learner: Learner, spec: TaskSpec, *, batched: bool = False):
         """Traces how the learner adapts and predicts.
+
+        Args:
+          learner: the learner.
+          spec: its tasks.
+          batched: whether each operation is done for many tasks at once.
 
         Raises:
           InputError: if the tasks are classification and the outputs are no logits.
@@ -51,7 +56,10 @@ class ServedLearner:
         self.support_targets = task_spec.named("support_targets", spec.targets)
         self.query_inputs = task_spec.named("query_inputs", spec.inputs)
         self._answers = answers(
-            learner, task_spec.of_examples(spec.inputs), task_spec.of_examples(spec.targets)
+            learner,
+            task_spec.of_examples(spec.inputs),
+            task_spec.of_examples(spec.targets),
+            batched=batched,
         )
         self._predictions = task_spec.names("predictions", self._answers.outputs)
         # A function of its own so that an export holds once what all signatures of images share.

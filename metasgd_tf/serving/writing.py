@@ -24,6 +24,7 @@ from trainers.task_family import TaskFamily
 FACTS = "export.json"
 POLICY = "policy"
 GOAL = (0.3, 0.3)
+TASK_BATCHINGS = ("side_by_side", "batched")
 
 
 class Contents(NamedTuple):
@@ -40,22 +41,32 @@ class Contents(NamedTuple):
     add: Callable[[pathlib.Path], None]
 
 
-def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pathlib.Path:
+def export(
+    run: LoadedRun,
+    export_dir: str,
+    goal: Sequence[float] = GOAL,
+    *,
+    task_batching: str = "side_by_side",
+) -> pathlib.Path:
     """Writes a run's learner as the next version of an export.
 
     Args:
       run: the run.
       export_dir: where the versions lie; made where missing.
       goal: navigation: what the policy beside the SavedModel is adapted to, [2].
+      task_batching: one of `TASK_BATCHINGS`, how an export of supervised tasks takes a request's
+        tasks. `batched` does each operation for as many at once as fit, as a GPU needs it;
+        `side_by_side` gives each task operations of its own, which the cores of a CPU share.
 
     Returns:
       The version's folder.
 
     Raises:
-      InputError: if the directory cannot be written to.
+      InputError: if the directory cannot be written to, or the model cannot be batched.
     """
     if isinstance(run.family, TaskFamily):
-        contents = _of_tasks(run.learner, task_spec.of_family(run.family))
+        spec = task_spec.of_family(run.family)
+        contents = _of_tasks(run.learner, spec, batched=task_batching == "batched")
         contents.facts["shots"] = run.family.shots
     else:
         contents = _of_policy(run, goal)
@@ -71,7 +82,12 @@ def export(run: LoadedRun, export_dir: str, goal: Sequence[float] = GOAL) -> pat
 
 
 def export_learner(
-    learner: Learner, episode: Episode, export_dir: str, *, classifies: bool = False
+    learner: Learner,
+    episode: Episode,
+    export_dir: str,
+    *,
+    classifies: bool = False,
+    task_batching: str = "side_by_side",
 ) -> pathlib.Path:
     """Writes a learner that was trained from Python as the next version of an export.
 
@@ -86,14 +102,21 @@ def export_learner(
       export_dir: where the versions lie; made where missing.
       classifies: whether targets are class numbers and the model's outputs their logits. The
         answers are then `probabilities` and `classes`, and else `predictions`.
+      task_batching: one of `TASK_BATCHINGS`, as in `export`.
 
     Returns:
       The version's folder.
 
     Raises:
-      InputError: if the directory cannot be written to, or `classifies` does not fit.
+      InputError: if the directory cannot be written to, `classifies` does not fit, or
+        `task_batching` is unknown or `batched` and the model cannot be.
     """
-    contents = _of_tasks(learner, task_spec.of_episode(episode, classifies))
+    if task_batching not in TASK_BATCHINGS:
+        raise InputError(
+            f"task_batching={task_batching!r}: should be one of {', '.join(TASK_BATCHINGS)}"
+        )
+    spec = task_spec.of_episode(episode, classifies)
+    contents = _of_tasks(learner, spec, batched=task_batching == "batched")
     return _write(learner, contents, export_dir)
 
 
@@ -145,11 +168,12 @@ def _resources(learner: Learner) -> list[Any]:
     return list({id(resource): resource for resource in read}.values())
 
 
-def _of_tasks(learner: Learner, spec: TaskSpec) -> Contents:
-    served = ServedLearner(learner, spec)
+def _of_tasks(learner: Learner, spec: TaskSpec, *, batched: bool = False) -> Contents:
+    served = ServedLearner(learner, spec, batched=batched)
     facts = {
         "input_shape": _shapes(spec.inputs),
         "ways": served.ways or None,
+        "task_batching": TASK_BATCHINGS[batched],
     }
     return Contents(signatures(served), facts, lambda extra: None)
 

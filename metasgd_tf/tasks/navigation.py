@@ -132,8 +132,13 @@ class Navigation(Family):
         parts: Sequence[Part],
         *,
         steps: int | None = None,
+        task_batching: str = "auto",
     ) -> Callable[[], list[Scores]]:
-        """Prepares evaluating a learner by its returns, after 0 to `steps` (3) updates."""
+        """Prepares evaluating a learner by its returns, after 0 to `steps` (3) updates.
+
+        `task_batching` changes nothing: policies act in all tasks at once.
+        """
+        del task_batching
         evaluate = policy_evaluation(
             learner,
             self.environment(TOGETHER),

@@ -70,3 +70,42 @@ def test_loops_and_transfers_are_counted():
     assert (hlo.Program(text).loops, hlo.Program(text).transfers) == (1, 1)
     # What a loop's body computes counts once.
     assert hlo.Program(text).flops == program().flops + 2 * 4 * 5 * 3
+
+
+LOOP = """HloModule loop
+
+%kept (t: (f32[2,2])) -> f32[2,2] {
+  %t = (f32[2,2]{1,0}) parameter(0)
+  ROOT %same = f32[2,2]{1,0} get-tuple-element(%t), index=0
+}
+
+%doubled (t: (f32[2,2])) -> f32[2,2] {
+  %t = (f32[2,2]{1,0}) parameter(0)
+  %value = f32[2,2]{1,0} get-tuple-element(%t), index=0
+  %twice = f32[2,2]{1,0} add(%value, %value)
+  ROOT %again = f32[2,2]{1,0} add(%twice, %twice)
+}
+
+%turn (t: (f32[2,2], pred[])) -> (f32[2,2], pred[]) {
+  %t = (f32[2,2]{1,0}, pred[]) parameter(0)
+  %value = f32[2,2]{1,0} get-tuple-element(%t), index=0
+  %finite = pred[] get-tuple-element(%t), index=1
+  %held = (f32[2,2]{1,0}) tuple(%value)
+  %product = f32[2,2]{1,0} dot(%value, %value), lhs_contracting_dims={1}, rhs_contracting_dims={0}
+  %chosen = f32[2,2]{1,0} conditional(%finite, %held, %held), true_computation=%doubled, \
+false_computation=%kept
+  ROOT %next = (f32[2,2]{1,0}, pred[]) tuple(%chosen, %finite)
+}
+
+ENTRY %main (t: (f32[2,2], pred[])) -> (f32[2,2], pred[]) {
+  %t = (f32[2,2]{1,0}, pred[]) parameter(0)
+  ROOT %loop = (f32[2,2]{1,0}, pred[]) while(%t), condition=%kept, body=%turn
+}
+"""
+
+
+def test_a_turn_of_a_loop_has_the_kernels_of_its_larger_branch():
+    made = hlo.Program(LOOP)
+    assert (made.loops, made.body()) == (1, "turn")
+    assert [kernel.kind for kernel in made.kernels(made.body())] == ["dot", "add", "add"]
+    assert made.flops == 2 * 2 * 2 * 2

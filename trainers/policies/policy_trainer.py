@@ -38,7 +38,10 @@ class PolicyTrainer:
       learner: the learner to train; its loss is one of `policy_gradient`.
       optimizer: the outer optimizer; an empty module for a trust region, which has no state.
       iteration: meta-iterations done, an int64 `tf.Variable`.
+      way: how iterations are run, in words.
     """
+
+    way = "uncompiled, policies acting in all tasks at once"
 
     def __init__(
         self,

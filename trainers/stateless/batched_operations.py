@@ -1,24 +1,29 @@
 """Operations that `tf.vectorized_map` cannot batch by itself, made known to it.
 
 * Random numbers: TensorFlow batches the first version of its stateless random operations and not
-  the second, which is what its functions and Keras's dropout use. Here each task has an operation
-  of its own for these, so that it draws the numbers that it draws without batching.
+  the second, which is what its functions and Keras's dropout use. Here 32-bit integers, from which
+  episodes are drawn, are computed for all tasks at once by `philox`; for other numbers each task
+  has an operation of its own. So a task draws the numbers that it draws without batching.
 * Bitcasts, which Keras's `argmax` makes and with it its accuracies.
 
 `RegisterPFor` is how TensorFlow's own operations are made known to `tf.vectorized_map`; there is no
 public name for it.
 """
 
+import math
 from typing import Any
 
 import tensorflow as tf
 from tensorflow.python.ops.parallel_for import pfor
 
+from trainers.stateless import philox
+
+_PHILOX = tf.random.Algorithm.PHILOX.value
+
 RANDOM = (
     "StatelessRandomGetKeyCounter",
     "StatelessRandomUniformV2",
     "StatelessRandomUniformIntV2",
-    "StatelessRandomUniformFullIntV2",
     "StatelessRandomNormalV2",
     "StatelessTruncatedNormalV2",
 )
@@ -45,13 +50,33 @@ def _one_by_one(given: Any) -> list[Any]:
     return [pfor.wrap(tf.stack(outputs), True) for outputs in zip(*made, strict=True)]
 
 
+def _integers(given: Any) -> Any:
+    shape, algorithm = (tf.get_static_value(given.input(place).t) for place in (0, 3))
+    kind = given.get_attr("dtype")
+    if shape is None or algorithm != _PHILOX or kind not in (tf.int32, tf.uint32):
+        return _one_by_one(given)
+    # A seed is made a key and a counter by a draw whose key is the same for all tasks.
+    keys, counters = (
+        one.t if one.is_stacked else one.t[tf.newaxis] for one in map(given.input, (1, 2))
+    )
+    drawn = philox.words(keys, counters, math.prod(shape))
+    drawn = tf.bitcast(tf.cast(drawn, tf.uint32), kind)
+    return pfor.wrap(tf.reshape(drawn, [-1, *shape]), True)
+
+
 def _bitcast(given: Any) -> Any:
     return pfor.wrap(tf.bitcast(given.stacked_input(0), given.get_attr("type")), True)
 
 
+_CONVERTERS = {
+    "StatelessRandomUniformFullIntV2": _integers,
+    "Bitcast": _bitcast,
+}
+
+
 def register() -> None:
     """Makes `tf.vectorized_map` take these operations where it does not yet."""
-    for name, converter in {**dict.fromkeys(RANDOM, _one_by_one), "Bitcast": _bitcast}.items():
+    for name, converter in {**dict.fromkeys(RANDOM, _one_by_one), **_CONVERTERS}.items():
         # A later TensorFlow may have a way of its own, and registers each operation once.
         if name not in pfor._pfor_converter_registry:
             pfor.RegisterPFor(name)(converter)

@@ -5,10 +5,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from trainers.compiling import compiled_where_possible
-from trainers.devices import TASKS_IN_FLIGHT, xla_pays
-from trainers.episodes import Episode
+from trainers.compiling import compiled_where_possible, first_that_works
+from trainers.devices import TASKS_IN_FLIGHT, on_gpu, tasks_at_once, xla_pays
+from trainers.episodes import Episode, examples_of
+from trainers.errors import InputError
 from trainers.learners.learner import Learner, State
+from trainers.stateless import batched_operations
+from trainers.stateless.as_products import as_products
+from trainers.supervised.meta_batch import refuse_unknown_batching
 
 Scores = dict[str, np.ndarray]
 
@@ -20,6 +24,8 @@ def evaluation(
     *,
     steps: int | None = None,
     before: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    block: int | None = None,
+    task_batching: str = "auto",
 ) -> Callable[[], Scores]:
     """Prepares an evaluation on `count` tasks; no outer loop is recorded in it.
 
@@ -30,34 +36,104 @@ def evaluation(
       steps: inner steps; the learner's own if not given.
       before: a function from a task's number to whether it is scored before adaptation too, which
         takes as long as after it; every one is if not given.
+      block: how many numbers, one after the other from 0, have episodes of one size; all of them
+        if not given.
+      task_batching: one of `meta_batch.BATCHINGS`. `batched` compiles one program in which each
+        operation is done for as many tasks at once as fit, see `devices.tasks_at_once`, and
+        `side_by_side` gives each task operations of its own; `auto` takes `batched` on a GPU.
 
     Returns:
       A function that adapts to each task and scores its query set. For each score of the learner
       it gives [count, steps + 1], float32; column 0 is before adaptation, and not a number where
       `before` says no.
+
+    Raises:
+      InputError: for an unknown `task_batching`. The function raises it where `batched` is asked
+        for and the model cannot be batched.
     """
+    refuse_unknown_batching(task_batching)
     last = learner.inner_steps if steps is None else steps
 
+    beside = _side_by_side(learner, episodes, count, last, before)
+    if task_batching == "side_by_side" or (task_batching == "auto" and not on_gpu()):
+        return beside
+    batched = _batched(learner, episodes, count, last, before, block or count)
+    ways = {"compiled, all tasks as one batch": batched}
+    if task_batching == "auto":
+        ways["task by task"] = beside
+    chosen: list[Callable[[], Scores]] = []
+
+    def run() -> Scores:
+        if chosen:
+            return chosen[0]()
+        try:
+            name, scores = first_that_works(ways, learner.model, "evaluation")
+        except InputError as error:
+            if task_batching == "auto":
+                raise
+            raise InputError(
+                f"task_batching=batched: {error}; task_batching=side_by_side may do it"
+            ) from error
+        chosen.append(ways[name])
+        return scores
+
+    return run
+
+
+def _columns(
+    learner: Learner,
+    episode: Episode,
+    steps: int,
+    scored: Callable[[State], dict[str, tf.Tensor]],
+    unadapted: Callable[[Callable[[], dict[str, tf.Tensor]]], dict[str, tf.Tensor]],
+) -> dict[str, tf.Tensor]:
+    """Adapts to a task, and returns its scores [steps + 1].
+
+    Args:
+      learner: what is evaluated.
+      episode: the task.
+      steps: inner steps.
+      scored: a function from a state to the scores on the query set.
+      unadapted: a function that calls another, which gives the scores before adaptation, or not.
+    """
+    first, *adapted = learner.adapt_stepwise(episode.support_inputs, episode.support_targets, steps)
+    columns = [
+        unadapted(lambda: scored(first)) if learner.predicts_unadapted else _unknown(learner)
+    ]
+    columns += [scored(state) for state in adapted]
+    return {name: tf.stack([column[name] for column in columns]) for name in learner.scores}
+
+
+def _unknown(learner: Learner) -> dict[str, tf.Tensor]:
+    return {name: tf.constant(np.nan, tf.float32) for name in learner.scores}
+
+
+def _query_scores(learner: Learner, state: State, episode: Episode) -> dict[str, tf.Tensor]:
+    given, _ = learner.score(state, episode.query_inputs, episode.query_targets)
+    return {name: tf.cast(given[name], tf.float32) for name in learner.scores}
+
+
+def _side_by_side(
+    learner: Learner,
+    episodes: Callable[[tf.Tensor], Episode],
+    count: int,
+    steps: int,
+    before: Callable[[tf.Tensor], tf.Tensor] | None,
+) -> Callable[[], Scores]:
     def one_task(number: tf.Tensor) -> dict[str, tf.Tensor]:
         episode = episodes(number)
-        support = episode.support_inputs, episode.support_targets
 
         # Called, not inlined, so that a graph of fifty steps holds what it does once.
         @tf.function(autograph=False, experimental_attributes={"_noinline": True})
-        def scores(state: State) -> dict[str, tf.Tensor]:
-            given, _ = learner.score(state, episode.query_inputs, episode.query_targets)
-            return {name: tf.cast(given[name], tf.float32) for name in learner.scores}
+        def scored(state: State) -> dict[str, tf.Tensor]:
+            return _query_scores(learner, state, episode)
 
-        unadapted, *adapted = learner.adapt_stepwise(*support, last)
-        unknown = {name: tf.constant(np.nan, tf.float32) for name in learner.scores}
-        if not learner.predicts_unadapted:
-            columns = [unknown]
-        elif before is None:
-            columns = [scores(unadapted)]
-        else:
-            columns = [tf.cond(before(number), lambda: scores(unadapted), lambda: unknown)]
-        columns += [scores(state) for state in adapted]
-        return {name: tf.stack([column[name] for column in columns]) for name in learner.scores}
+        def unadapted(scores: Callable[[], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+            if before is None:
+                return scores()
+            return tf.cond(before(number), scores, lambda: _unknown(learner))
+
+        return _columns(learner, episode, steps, scored, unadapted)
 
     def all_tasks() -> dict[str, tf.Tensor]:
         return tf.map_fn(
@@ -71,6 +147,62 @@ def evaluation(
         all_tasks, learner.model, "evaluation", jit_compile=xla_pays(learner.model)
     )
     return lambda: {name: value.numpy() for name, value in evaluate().items()}
+
+
+def _batched(
+    learner: Learner,
+    episodes: Callable[[tf.Tensor], Episode],
+    count: int,
+    steps: int,
+    before: Callable[[tf.Tensor], tf.Tensor] | None,
+    block: int,
+) -> Callable[[], Scores]:
+    drawn = tf.function(episodes, autograph=False)
+
+    # Not compiled: XLA has no gather of images that would be worth another copy of all of them.
+    @tf.function(autograph=False)
+    def draw(numbers: tf.Tensor) -> Episode:
+        specs = drawn.get_concrete_function(tf.TensorSpec([], tf.int32)).structured_outputs
+        return tf.map_fn(
+            drawn,
+            numbers,
+            parallel_iterations=TASKS_IN_FLIGHT,
+            fn_output_signature=tf.nest.map_structure(tf.TensorSpec.from_tensor, specs),
+        )
+
+    def one_task(task: tuple[Episode, tf.Tensor]) -> dict[str, tf.Tensor]:
+        episode, number = task
+
+        def unadapted(scores: Callable[[], dict[str, tf.Tensor]]) -> dict[str, tf.Tensor]:
+            if before is None:
+                return scores()
+            asked = before(number)
+            return {name: tf.where(asked, value, np.nan) for name, value in scores().items()}
+
+        return _columns(
+            learner, episode, steps, lambda state: _query_scores(learner, state, episode), unadapted
+        )
+
+    @tf.function(autograph=False, jit_compile=True)
+    def scores_of(tasks: Episode, numbers: tf.Tensor) -> dict[str, tf.Tensor]:
+        batched_operations.register()
+        with as_products():
+            return tf.vectorized_map(one_task, (tasks, numbers), fallback_to_while_loop=False)
+
+    def run() -> Scores:
+        at_once = tasks_at_once(learner.model, examples_of(drawn(tf.constant(0))))
+        size = -(-block // -(-block // at_once))
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in learner.scores}
+        for start in range(0, count, block):
+            end = min(start + block, count)
+            for first in range(start, end, size):
+                # The last chunk is filled up, as one of another size would be compiled anew.
+                numbers = tf.minimum(tf.range(first, first + size), end - 1)
+                for name, values in scores_of(draw(numbers), numbers).items():
+                    parts[name].append(values.numpy()[: end - first])
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+    return run
 
 
 def mean_and_ci95(values: np.ndarray) -> tuple[float, float]:

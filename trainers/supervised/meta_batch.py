@@ -17,7 +17,7 @@ from trainers.devices import (
     tasks_at_once,
     xla_pays,
 )
-from trainers.episodes import Episode, Sampler
+from trainers.episodes import Episode, Sampler, examples_of
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
 from trainers.stateless import batched_operations
@@ -36,6 +36,18 @@ SumOverTasks: TypeAlias = Callable[[Tensors, tf.Tensor, tf.Tensor], Gradient]
 the iteration to the sums of the tasks' meta-gradients, scores and new states."""
 
 
+def refuse_unknown_batching(task_batching: str) -> None:
+    """Checks that this is one of `BATCHINGS`.
+
+    Raises:
+      InputError: if it is not.
+    """
+    if task_batching not in BATCHINGS:
+        raise InputError(
+            f"task_batching={task_batching!r}: should be one of {', '.join(BATCHINGS)}"
+        )
+
+
 def ways_to_run(
     task_batching: str, jit_compile: bool | None, learner: Learner, replicas: int
 ) -> tuple[str, ...]:
@@ -50,10 +62,7 @@ def ways_to_run(
     Raises:
       InputError: for an unknown `task_batching`, or one that `jit_compile` forbids.
     """
-    if task_batching not in BATCHINGS:
-        raise InputError(
-            f"task_batching={task_batching!r}: should be one of {', '.join(BATCHINGS)}"
-        )
+    refuse_unknown_batching(task_batching)
     if task_batching == "batched":
         if jit_compile is False:
             raise InputError(
@@ -95,11 +104,7 @@ def _fitting(learner: Learner, tasks: tf.types.experimental.PolymorphicFunction)
     if xla_pays(learner.model):
         return TASKS_IN_FLIGHT
     episode = tasks.get_concrete_function(tf.TensorSpec([2], tf.int32)).structured_outputs
-    examples = sum(
-        tf.nest.flatten(part)[0].shape[0] or 1
-        for part in (episode.support_inputs, episode.query_inputs)
-    )
-    return tasks_at_once(learner.model, examples)
+    return tasks_at_once(learner.model, examples_of(episode))
 
 
 def _task_by_task(learner: Learner, tasks: Sampler) -> SumOverTasks:
@@ -119,8 +124,8 @@ def _task_by_task(learner: Learner, tasks: Sampler) -> SumOverTasks:
 
 def _vectorised(learner: Learner, tasks: Sampler) -> SumOverTasks:
     def chunk(values: Tensors, seeds: tf.Tensor, step: tf.Tensor) -> Gradient:
-        episodes = _drawn(tasks, seeds)
         batched_operations.register()
+        episodes = _drawn_at_once(tasks, seeds)
         with as_products():
             results = tf.vectorized_map(
                 lambda task: meta_gradient(learner, values, task[0], task[1], step),
@@ -140,8 +145,16 @@ def _in_the_learners_batch(learner: Learner, tasks: Sampler) -> SumOverTasks:
     return chunk
 
 
+def _drawn_at_once(tasks: Sampler, seeds: tf.Tensor) -> Episode:
+    """Returns what `_drawn` does, by operations on all tasks where a sampler allows it."""
+    try:
+        return tf.vectorized_map(tasks, seeds, fallback_to_while_loop=False)
+    except (ValueError, NotImplementedError):
+        # Whatever the sampler has that cannot be batched.
+        return _drawn(tasks, seeds)
+
+
 def _drawn(tasks: Sampler, seeds: tf.Tensor) -> Episode:
     """Returns the episodes of these seeds, each part [B, ...]."""
-    # One by one: vectorised random numbers would be compiled at every call.
     drawn = [tasks(seed) for seed in tf.unstack(seeds)]
     return tf.nest.map_structure(lambda *values: tf.stack(values), *drawn)

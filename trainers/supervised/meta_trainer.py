@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from trainers.compiling import first_that_works
+from trainers.devices import on_gpu, xla_pays
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
@@ -30,6 +31,7 @@ from trainers.supervised.gradient_check import (
     log_check_of_untested_layers,
 )
 from trainers.supervised.meta_batch import WAYS, SumOverTasks, summed, ways_to_run
+from trainers.supervised.outer_step import outer_step
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
 from trainers.update_rule import Tensors
@@ -96,6 +98,9 @@ class MetaTrainer:
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
+        # Without a branch XLA fuses the outer step with the gradient, which rounds otherwise. Small
+        # networks gain nothing by it on a CPU, and keep the numbers that they had.
+        self._branchless = on_gpu() or not xla_pays(learner.model)
         self._ways = ways_to_run(task_batching, jit_compile, learner, replicas)
         self._sum_over_tasks: SumOverTasks  # Made with the way.
         self._iterate: Callable[..., Any] | None = None
@@ -240,11 +245,17 @@ class MetaTrainer:
             scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)
             finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
 
-            def apply():
-                self._update(gradient, state)
+            def apply(finite: tf.Tensor | None = None):
+                self._update(gradient, state, finite)
                 return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
 
-            return (*tf.cond(finite, apply, lambda: (step, totals)), finite)
+            if self.way != WAYS[-1] and self._branchless:
+                reached = tf.nest.map_structure(
+                    lambda new, old: tf.where(finite, new, old), apply(finite), (step, totals)
+                )
+            else:
+                reached = tf.cond(finite, apply, lambda: (step, totals))
+            return (*reached, finite)
 
         return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
 
@@ -261,15 +272,14 @@ class MetaTrainer:
             lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
         )
 
-    def _update(self, gradient: Tensors, state: Tensors) -> None:
+    def _update(self, gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
         """Makes the outer step, and sets the model's state, the same on every replica."""
+        moving = self.learner.moving_variables
 
-        def update(gradient: Tensors, state: Tensors) -> None:
-            self.optimizer.apply(gradient, self._variables)
-            for variable, value in zip(self.learner.moving_variables, state, strict=True):
-                variable.assign(value)
+        def update(gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
+            outer_step(self.optimizer, self._variables, gradient, moving, state, finite)
 
-        self._strategy.run(update, args=(gradient, state))
+        self._strategy.run(update, args=(gradient, state, finite))
 
     def _replica_mean(self, step: tf.Tensor):
         replica = tf.distribute.get_replica_context()

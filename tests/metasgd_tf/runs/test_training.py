@@ -25,6 +25,24 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
     assert float(optimizer.learning_rate) == 0.25
 
 
+@pytest.mark.parametrize(
+    ("flags_given", "said"),
+    [
+        ([], ""),
+        (
+            ["--task_batching=batched"],
+            "note: iterations are run compiled, tasks side by side in each operation\n",
+        ),
+        (["--task_batching=side_by_side"], "note: iterations are run uncompiled\n"),
+    ],
+)
+def test_how_iterations_are_run_is_said_where_it_is_not_the_usual_way(
+    tmp_path, untrained, capsys, flags_given, said
+):
+    train_run(run_flags.parse([*QUICK, *flags_given]), str(tmp_path))
+    assert capsys.readouterr().err == said
+
+
 def optimizer_of(*arguments):
     return outer_optimizer(run_flags.resolve(run_flags.parse([*SMALL, *arguments])))
 

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.mlp import mlp
+from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, stream
+from trainers.supervised import evaluation as module
 from trainers.supervised.evaluation import evaluation, mean_and_ci95
 
 FAMILY = Sinusoid(shots=5, queries=7)
@@ -128,3 +130,29 @@ def test_small_differences_between_large_scores_are_not_lost():
     mean, ci95 = mean_and_ci95(values)
     assert mean == pytest.approx(1e4 + 2**-10, abs=1e-8)
     assert ci95 == pytest.approx(1.96 * 2**-10 * (100 / 99) ** 0.5 / 10, rel=1e-6)
+
+
+@pytest.mark.parametrize("at_once", [4, 100])
+def test_tasks_as_one_batch_have_the_scores_that_they_have_side_by_side(at_once, monkeypatch):
+    # Blocks of 6 and 5 tasks, in chunks of 3 or whole, the last of them filled up.
+    monkeypatch.setattr(module, "tasks_at_once", lambda model, examples: at_once)
+    made = learner()
+    batched, beside = (
+        evaluation(
+            made,
+            episode,
+            COUNT,
+            steps=2,
+            before=lambda number: number % 5 < 2,
+            block=6,
+            task_batching=way,
+        )()
+        for way in ("batched", "side_by_side")
+    )
+    for name, values in beside.items():
+        np.testing.assert_allclose(batched[name], values, rtol=1e-5)
+
+
+def test_an_unknown_way_of_batching_is_refused():
+    with pytest.raises(InputError, match="task_batching='whole': should be one of auto, batched"):
+        evaluation(learner(), episode, COUNT, task_batching="whole")

@@ -1,0 +1,40 @@
+"""The outer step of Algorithm 1: what an iteration changes."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from trainers.update_rule import Tensors
+
+Variables = Sequence[keras.Variable | tf.Variable]
+
+
+def outer_step(
+    optimizer: keras.optimizers.Optimizer,
+    variables: Variables,
+    gradient: Tensors,
+    moving: Variables,
+    state: Tensors,
+    finite: tf.Tensor | None = None,
+) -> None:
+    """Makes an outer step, or changes nothing where `finite` is given and false.
+
+    In a compiled program it costs nothing to choose between values, where a branch takes a copy of
+    each.
+
+    Args:
+      optimizer: the outer optimizer, built for `variables`.
+      variables: what is meta-trained.
+      gradient: by each of them.
+      moving: the model's other variables.
+      state: their new values.
+      finite: scalar (bool).
+    """
+    changed = [*variables, *optimizer.variables, *moving]
+    before = [] if finite is None else [tf.convert_to_tensor(one) for one in changed]
+    optimizer.apply(gradient, variables)
+    for variable, value in zip(moving, state, strict=True):
+        variable.assign(value)
+    for variable, value in zip(changed, before, strict=finite is not None):
+        variable.assign(tf.where(finite, tf.convert_to_tensor(variable), value))
