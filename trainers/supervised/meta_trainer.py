@@ -24,6 +24,7 @@ from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised import watching
 from trainers.supervised.diagnosis import explain_divergence
+from trainers.supervised.given_gradients import taken_as_they_are
 from trainers.supervised.gradient_check import (
     GradientCheck,
     check_meta_gradient,
@@ -269,7 +270,8 @@ class MetaTrainer:
             for variable, value in zip(self.learner.moving_variables, state, strict=True):
                 variable.assign(value)
 
-        self._strategy.run(update, args=(gradient, state))
+        with taken_as_they_are(self.optimizer):
+            self._strategy.run(update, args=(gradient, state))
 
     def _replica_mean(self, step: tf.Tensor):
         replica = tf.distribute.get_replica_context()
