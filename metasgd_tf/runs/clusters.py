@@ -6,6 +6,7 @@ for without end, or refuse with a trace, is refused here in one sentence.
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -118,7 +119,9 @@ def _of_slurm() -> tf.distribute.cluster_resolver.ClusterResolver:
     number = os.environ.get("SLURM_JOB_ID", "0")
     base = PORT_BASE + (int(number) if number.isdigit() else 0) % PORTS
     try:
-        found = _InSlurmsOrder(port_base=base)
+        # TensorFlow counts them by this program.
+        gpus = None if shutil.which("nvidia-smi") else 0
+        found = _InSlurmsOrder(port_base=base, gpus_per_node=gpus)
         found.cluster_spec()
     except (RuntimeError, ValueError, KeyError, IndexError) as error:
         raise InputError(

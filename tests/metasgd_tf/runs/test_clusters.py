@@ -59,7 +59,7 @@ def slurm(monkeypatch, rank, nodes, tasks, per_node, job="30007"):
         "SLURM_STEP_NODELIST": nodes,
         "SLURM_STEP_TASKS_PER_NODE": per_node,
         "SLURM_JOB_ID": job,
-        "CUDA_VISIBLE_DEVICES": "",
+        "PATH": "",  # On which no program counts GPUs.
     }.items():
         monkeypatch.setenv(name, str(value))
 
