@@ -41,11 +41,6 @@ CLUSTER = flags.DEFINE_enum(
 
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
-flags.register_multi_flags_validator(
-    ("distribution", "task"),
-    lambda values: values["distribution"] == "none" or values["task"] != "navigation",
-    "is for supervised tasks; leave --distribution out for --task=navigation",
-)
 for module in run_flags.MODULES:  # So that --help lists them.
     flags.adopt_module_key_flags(sys.modules[module])
 

@@ -20,11 +20,11 @@ from trainers.compiling import first_that_works
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
+from trainers.replicas import mean_of_workers, share, taken_as_they_are
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised import watching
 from trainers.supervised.diagnosis import explain_divergence
-from trainers.supervised.given_gradients import taken_as_they_are
 from trainers.supervised.gradient_check import (
     GradientCheck,
     check_meta_gradient,
@@ -87,21 +87,18 @@ class MetaTrainer:
         self._tasks = tf.function(tasks)
         self._seed = stream(seed, "train")
         self._strategy = tf.distribute.get_strategy()
-        replicas = self._strategy.num_replicas_in_sync
-        if meta_batch_size < 1 or meta_batch_size % replicas:
-            raise InputError(
-                f"meta_batch_size={meta_batch_size}: should be a positive multiple of the "
-                f"{replicas} replica(s)"
-            )
+        self._share = share(self._strategy, meta_batch_size, "meta_batch_size")
         self._meta_batch_size = meta_batch_size
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
-        self._ways = ways_to_run(task_batching, jit_compile, learner, replicas)
+        self._ways = ways_to_run(
+            task_batching, jit_compile, learner, self._strategy.num_replicas_in_sync
+        )
         self._sum_over_tasks: SumOverTasks  # Made with the way.
         self._iterate: Callable[..., Any] | None = None
         self.way: str | None = None
-        self._pace = Pace(self._mean_of_workers)
+        self._pace = Pace(lambda seconds: mean_of_workers(self._strategy, seconds))
         self._check: GradientCheck | None = None
 
     def train(
@@ -143,7 +140,9 @@ class MetaTrainer:
             watching.bar(progress, first, last) as show,
             watching.curves(self.learner, tensorboard) as write,
         ):
-            while done == first or (done < last and not self._mean_of_workers(bool(stop()))):
+            while done == first or (
+                done < last and not mean_of_workers(self._strategy, bool(stop()))
+            ):
                 point = min(written + between, last)
                 done, totals = self._burst(done, min(done + self._pace.burst, point), totals)
                 means = {name: float(total) / (done - written) for name, total in totals.items()}
@@ -249,11 +248,6 @@ class MetaTrainer:
 
         return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
 
-    def _mean_of_workers(self, number: float) -> float:
-        """Returns the mean of what all workers call this with, which they must do together."""
-        each = self._strategy.run(tf.identity, args=(tf.constant(float(number)),))
-        return float(self._strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None))
-
     def _meta_gradient(self, step: tf.Tensor):
         """Returns the means over the meta-batch of gradients, scores and the model's state."""
         per_replica = self._strategy.run(self._replica_mean, args=(step,))
@@ -275,7 +269,7 @@ class MetaTrainer:
 
     def _replica_mean(self, step: tf.Tensor):
         replica = tf.distribute.get_replica_context()
-        count = self._meta_batch_size // replica.num_replicas_in_sync
+        count = self._share
         first = replica.replica_id_in_sync_group * count
         values = [tf.convert_to_tensor(variable) for variable in self._variables]
         seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])
