@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
-from metasgd_tf.output.notes import show_log_as_notes
+from metasgd_tf.output.notes import said, show_log_as_notes
 from metasgd_tf.output.shown_names import UNWRITABLE, one_line
 from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
@@ -96,13 +96,13 @@ def _run(main: Callable[[], None]) -> None:
 def _guarded(main: Callable[[], None]) -> None:
     import tensorflow as _  # noqa: F401
 
-    from trainers.errors import DivergedError, InputError
+    from trainers.errors import DivergedError, InputError, LostWorkerError
 
     show_log_as_notes()
 
     try:
         main()
-    except (InputError, DivergedError, flags.Error) as error:
+    except (InputError, DivergedError, LostWorkerError, flags.Error) as error:
         refuse(str(error))
     except Stopped as stopped:
         _leave_by(stopped.signal, str(stopped))
@@ -164,10 +164,10 @@ def _move_python_to(descriptor: int) -> None:
 
 def _leave_by(number: signal.Signals, message: str) -> NoReturn:
     """Ends the program with one sentence and the exit code that shells give to a signal."""
-    print(message, file=sys.stderr)
+    print(said(message), file=sys.stderr)
     sys.exit(128 + number)
 
 
 def refuse(message: str) -> NoReturn:
     """Ends the program with one sentence on standard error and exit code 1."""
-    sys.exit("error: " + one_line(message))
+    sys.exit("error: " + said(one_line(message)))

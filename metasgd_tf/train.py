@@ -2,7 +2,7 @@
 
 Flags after --flagfile override it. The directory keeps the resolved flags, checkpoints and
 TensorBoard summaries. On Ctrl-C or SIGTERM a checkpoint is saved, from which the same command
-resumes.
+resumes. With --distribution, devices or machines share the tasks of an iteration (docs/cluster.md).
 """
 
 import sys
@@ -22,6 +22,23 @@ CHECK_GRADIENTS = flags.DEFINE_bool(
     "Whether to compare the meta-gradient of a task with central differences before training, and "
     "say whether it can be trusted.",
 )
+# Like the directory these are not kept with the run: they say where its tasks are done and not what
+# is done, and a run that goes on with another number of workers is the same one, but for rounding.
+DISTRIBUTION = flags.DEFINE_enum(
+    "distribution",
+    "none",
+    ("none", "mirrored", "multi_worker"),
+    "Which devices share the tasks of an iteration: one does them all (none), all GPUs of this "
+    "machine (mirrored), or those of several processes, each started with this command "
+    "(multi_worker).",
+)
+CLUSTER = flags.DEFINE_enum(
+    "cluster",
+    "tf_config",
+    ("tf_config", "slurm"),
+    "multi_worker: what tells a process who the others are, the variable TF_CONFIG or Slurm's.",
+)
+
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
 for module in run_flags.MODULES:  # So that --help lists them.
@@ -30,18 +47,25 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 def main() -> None:
     """Trains the run and prints how many meta-iterations are done."""
+    from metasgd_tf.output.notes import said
     from metasgd_tf.runs.training import train_run
+    from metasgd_tf.runs.workers import Workers, strategy_for
     from trainers.devices import describe, use_cores_for_tasks
 
     use_cores_for_tasks()
-    print(f"training on {describe()}")
+    strategy = strategy_for(DISTRIBUTION.value, CLUSTER.value)
+    shared = f", {strategy.num_replicas_in_sync} replicas" * (DISTRIBUTION.value != "none")
+    print(said(f"training on {describe()}{shared}"), flush=True)
     trainer = train_run(
         flags.FLAGS,
         MODEL_DIR.value,
         profile=PROFILE.value,
         check_gradients=CHECK_GRADIENTS.value,
+        strategy=strategy,
     )
-    print(f"{MODEL_DIR.value}: {int(trainer.iteration.numpy())} meta-iterations done")
+    if Workers(strategy).chief:
+        done = int(trainer.iteration.numpy())
+        print(said(f"{MODEL_DIR.value}: {done} meta-iterations done"))
 
 
 if __name__ == "__main__":

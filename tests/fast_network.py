@@ -29,3 +29,17 @@ def of_numbers(input_shape: tuple[int, ...], output_size: int, seed: int) -> ker
     )
     hidden.supports_jit = False
     return keras.Sequential([keras.Input(input_shape), hidden, output])
+
+
+def convolutional(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds a network like Omniglot's, with one small block."""
+    seeds = keras.random.SeedGenerator(seed)
+    drawn = keras.initializers.GlorotUniform
+    layers = [
+        keras.layers.Conv2D(4, 3, strides=2, kernel_initializer=drawn(seeds)),
+        keras.layers.BatchNormalization(),
+        keras.layers.ReLU(),
+        keras.layers.Flatten(),
+        keras.layers.Dense(output_size, kernel_initializer=drawn(seeds)),
+    ]
+    return keras.Sequential([keras.Input(input_shape), *layers])

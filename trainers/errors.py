@@ -16,3 +16,7 @@ class DivergedError(ArithmeticError):
     """Training computed a number that is not finite, and stopped before using it."""
 
     ag_pass_through = True
+
+
+class LostWorkerError(RuntimeError):
+    """Another worker of a training ended or could not be reached, so that this one cannot go on."""

@@ -69,6 +69,13 @@ class Family(abc.ABC):
         """
         return tf.TensorSpec(self.input_shape, tf.float32)
 
+    def data_digest(self) -> str:
+        """Returns what tells the data that tasks are drawn from apart from others, in any process.
+
+        By default nothing, as for tasks that are generated.
+        """
+        return ""
+
     @abc.abstractmethod
     def model(self, seed: int) -> keras.Model:
         """Builds the network that the field uses for these tasks, its weights drawn by `seed`."""

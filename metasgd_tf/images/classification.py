@@ -1,5 +1,6 @@
 """N-way K-shot classification of images (Li et al. 2017, Tables 2 and 3)."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 
 import keras
@@ -24,6 +25,9 @@ EVALUATION_TASKS = 600
 EVALUATION_QUERIES = 15
 SCORED_BEFORE = 100
 """How many test tasks are also scored before adaptation, where any classifier is at chance."""
+
+DIGESTED_AT_ONCE = 1024
+"""Images whose digest is taken at once; as one array all of them would take their memory twice."""
 
 
 class ImageClassification(TaskFamily):
@@ -84,6 +88,16 @@ class ImageClassification(TaskFamily):
         self.metrics = {"accuracy": keras.metrics.sparse_categorical_accuracy}
         self.output_size = ways
         self.input_shape = input_shape or tuple(next(iter(by_class.values())).images.shape[1:])
+
+    def data_digest(self) -> str:
+        """Returns a digest of the classes of each split and of their images, as hexadecimals."""
+        digest = hashlib.blake2b(digest_size=8)
+        for split, held in sorted(self._images.items()):
+            digest.update(repr((split, held.names, held.counts, held.images.shape)).encode())
+            for start in range(0, held.images.shape[0], DIGESTED_AT_ONCE):
+                some = np.asarray(held.images[start : start + DIGESTED_AT_ONCE])
+                digest.update(some.tobytes())
+        return digest.hexdigest()
 
     def loss(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """Returns the cross-entropy of each example, [N], for logits [N, ways]."""

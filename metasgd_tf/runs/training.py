@@ -1,7 +1,9 @@
 """A training run: flags in, a directory with checkpoints and curves out."""
 
+import contextlib
 import pathlib
 import time
+from collections.abc import Iterator
 
 import tensorflow as tf
 from absl import flags
@@ -9,17 +11,21 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.output.notes import note
+from metasgd_tf.output.provenance import provenance
 from metasgd_tf.runs import directory
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
+from metasgd_tf.runs.record import Record
 from metasgd_tf.runs.stopping import Stopped, noticing_signals
-from metasgd_tf.runs.summaries import Summaries
+from metasgd_tf.runs.workers import Workers
 from trainers import devices
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
-from trainers.progress import Progress
 from trainers.supervised.meta_trainer import MetaTrainer
+
+OF_THE_MACHINE = ("data_dir", "manual_dir")
+"""Flags that may differ between the workers of a run."""
 
 PROFILED = 3
 """Meta-iterations of a profile: enough to see one from end to end."""
@@ -31,6 +37,7 @@ def train_run(
     *,
     profile: bool = False,
     check_gradients: bool = False,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> MetaTrainer:
     """Trains to `settings.iterations`, going on from the last checkpoint in `model_dir`.
 
@@ -41,51 +48,106 @@ def train_run(
       profile: whether to write a trace of a few iterations for TensorBoard.
       check_gradients: whether to compare the meta-gradient with central differences first, and
         print the result.
+      strategy: whose replicas share the tasks of an iteration. Of several workers, which all call
+        this with the same and see the same `model_dir`, the first one alone writes into it.
 
     Returns:
       The trainer, at its last iteration.
 
     Raises:
-      InputError: if the flags ask for what cannot be, or the directory is another run's or in use.
+      InputError: if the flags ask for what cannot be, the directory is another run's or in use, or
+        another worker was started with other flags, data or versions.
       DivergedError: at the first iteration that is not finite; checkpoints stay as they were.
-      Stopped: after a SIGINT or SIGTERM, when what was reached is saved.
+      LostWorkerError: if another worker ended; checkpoints stay as they were.
+      Stopped: after a SIGINT or SIGTERM to any worker, when what was reached is saved.
     """
+    strategy = strategy or tf.distribute.get_strategy()
+    workers = Workers(strategy)
     settings = run_flags.resolve(settings)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    family = tasks.from_flags(settings, ("train", "validation"))
+    with workers.noticing_losses(), contextlib.ExitStack() as held:
+        with workers.together():
+            family = tasks.from_flags(settings, ("train", "validation"))
+        if workers.count > 1:
+            asked = {"--profile": profile, "--check_gradients": check_gradients}
+            workers.refuse_differing(
+                _identity(settings, family) | asked,
+                "start the same command on all of them, with the same version and data",
+            )
+        with strategy.scope():
+            trainer = _build_trainer(family, settings)
+        with workers.together():
+            if workers.chief:
+                held.enter_context(directory.claimed(model_dir))
+            saved = _restored(trainer, family, settings, model_dir)
+        done = int(trainer.iteration.numpy())
+        workers.refuse_differing(
+            {"the last checkpoint's iteration": done},
+            f"model_dir={model_dir} should be one directory that all of them can read",
+        )
+        with workers.together():
+            if check_gradients:
+                note(_check_gradient(trainer))
+            if done < settings.iterations:
+                trainer.prepare()  # What cannot be trained is refused before anything is written.
+                if settings.task_batching != "auto" or devices.on_gpu():
+                    note(f"iterations are run {trainer.way}")
+        if workers.chief:
+            run_flags.write(settings, model_dir)
+        if done < settings.iterations:
+            path = pathlib.Path(model_dir)
+            _train_to_the_end(trainer, family, saved, settings, path, profile, workers)
+    return trainer
+
+
+def _build_trainer(family: Family, settings: flags.FlagValues) -> MetaTrainer:
     learner = build_learner(family, settings)
     if learner.alpha is not None:
         settings.alpha_init = learner.alpha.initial_value
-    trainer = family.trainer(
+    return family.trainer(
         learner,
         outer_optimizer(settings),
         meta_batch_size=settings.meta_batch_size,
         seed=settings.seed,
         task_batching=settings.task_batching,
     )
-    with directory.claimed(model_dir) as claimed:
-        saved = RunCheckpoints(trainer, model_dir, family.metric_mode)
-        if saved.exist():
-            directory.refuse_another_run(settings, model_dir)
-        for path in saved.restore():
-            note(f"{path} is damaged; going on from an earlier checkpoint")
-        done = int(trainer.iteration.numpy())
-        if done > settings.iterations:
-            raise InputError(
-                f"iterations={settings.iterations}: the run in model_dir={model_dir} has done "
-                f"{done}; ask for as many or more"
-            )
-        if check_gradients:
-            note(_check_gradient(trainer))
-        if done < settings.iterations:
-            trainer.prepare()  # What cannot be trained is refused before anything is written.
-            if settings.task_batching != "auto" or devices.on_gpu():
-                note(f"iterations are run {trainer.way}")
-        run_flags.write(settings, model_dir)
-        if done < settings.iterations:
-            _train_to_the_end(trainer, family, saved, settings, claimed, profile)
-    return trainer
+
+
+def _identity(settings: flags.FlagValues, family: Family) -> dict[str, object]:
+    """Returns what has to be the same on all workers, by a name for messages.
+
+    How often something is written belongs to it: workers meet there.
+    """
+    source = provenance()
+    return {
+        **{f"--{n}": settings[n].value for n in run_flags.names() if n not in OF_THE_MACHINE},
+        **source["versions"],
+        "the commit": source["commit"],
+        "the digest of the data": family.data_digest(),
+    }
+
+
+def _restored(
+    trainer: MetaTrainer, family: Family, settings: flags.FlagValues, model_dir: str
+) -> RunCheckpoints:
+    """Sets a trainer to the last checkpoint, if there is one.
+
+    Raises:
+      InputError: if it is another run's, beyond the last iteration, or damaged like all the others.
+    """
+    saved = RunCheckpoints(trainer, model_dir, family.metric_mode)
+    if saved.exist():
+        directory.refuse_another_run(settings, model_dir)
+    for path in saved.restore():
+        note(f"{path} is damaged; going on from an earlier checkpoint")
+    done = int(trainer.iteration.numpy())
+    if done > settings.iterations:
+        raise InputError(
+            f"iterations={settings.iterations}: the run in model_dir={model_dir} has done "
+            f"{done}; ask for as many or more"
+        )
+    return saved
 
 
 def _check_gradient(trainer: MetaTrainer) -> str:
@@ -101,49 +163,38 @@ def _train_to_the_end(
     settings: flags.FlagValues,
     model_dir: pathlib.Path,
     profile: bool,
+    workers: Workers,
 ) -> None:
     total = settings.iterations
     done = int(trainer.iteration.numpy())
     profiled = done + 1 if profile else None  # The first iteration compiles.
-    earlier, begin = float(saved.seconds.numpy()), time.monotonic()
-    progress = Progress(model_dir.name, done, total)
-    summaries = Summaries(model_dir, trainer.learner, family, settings)
-
-    def save(score: float | None = None) -> None:
-        # Curves reach as far as the checkpoint, whatever happens next.
-        summaries.flush()
-        saved.seconds.assign(earlier + time.monotonic() - begin)
-        saved.save(score)
-
-    try:
-        with noticing_signals() as stopped_by:
-            while done < total:
-                start, before = time.monotonic(), done
-                left = _next_stop(done, settings, profiled) - done
-                if done == profiled:
-                    scores = _profile(trainer, model_dir, min(PROFILED, left))
-                else:
-                    scores = trainer.train(left, stopped_by)
-                done = int(trainer.iteration.numpy())
-                summaries.training(done, scores, (done - before) / (time.monotonic() - start))
-                progress.update(
-                    done, {n: scores[n] for n in ("loss", family.metric) if n in scores}
-                )
-                validated = done % settings.checkpoint_interval == 0 or done == total
+    with contextlib.ExitStack() as held:
+        record = None
+        if workers.chief:
+            record = Record(trainer, family, saved, settings, model_dir)
+            held.callback(record.close)
+        stopped_by = held.enter_context(noticing_signals())
+        while done < total:
+            start, before = time.monotonic(), done
+            left = _next_stop(done, settings, profiled) - done
+            if done == profiled:
+                with _traced(model_dir if workers.chief else None):
+                    scores = _step_by_step(trainer, min(PROFILED, left))
+            else:
+                scores = trainer.train(left, stopped_by)
+            done = int(trainer.iteration.numpy())
+            validated = done % settings.checkpoint_interval == 0 or done == total
+            if record is not None:
+                record.trained(done, scores, (done - before) / (time.monotonic() - start))
                 if validated:
-                    with saved.averaged():
-                        score = summaries.evaluation(done)
-                    save(score)
-                    with saved.averaged():
-                        summaries.task(done)
-                signal = stopped_by()
-                if signal is not None and done < total:
-                    if not validated:
-                        save()
-                    raise Stopped(signal, f"at iteration {done} of {total}, saved in {model_dir}")
-    finally:
-        progress.close()
-        summaries.close()
+                    record.validate(done)
+            # The last time, the others wait here until everything is written.
+            signal = workers.first_signal(stopped_by())
+            if signal is not None and done < total:
+                if record is not None and not validated:
+                    record.save()
+                workers.wait()
+                raise Stopped(signal, f"at iteration {done} of {total}, saved in {model_dir}")
 
 
 def _next_stop(done: int, settings: flags.FlagValues, profiled: int | None) -> int:
@@ -153,12 +204,21 @@ def _next_stop(done: int, settings: flags.FlagValues, profiled: int | None) -> i
     return min(stops if profiled is None or profiled <= done else [*stops, profiled])
 
 
-def _profile(trainer: MetaTrainer, model_dir: pathlib.Path, iterations: int) -> dict[str, float]:
-    """Trains for some iterations, traced, and returns what `MetaTrainer.train` does."""
-    parts = []
+@contextlib.contextmanager
+def _traced(model_dir: pathlib.Path | None) -> Iterator[None]:
+    """Writes a trace for TensorBoard's profiler, if a directory is given."""
+    if model_dir is None:
+        yield
+        return
     with tf.profiler.experimental.Profile(str(model_dir / "train")):
-        for _ in range(iterations):
-            number = int(trainer.iteration.numpy())
-            with tf.profiler.experimental.Trace("meta_iteration", step_num=number, _r=1):
-                parts.append(trainer.train(1))
+        yield
+
+
+def _step_by_step(trainer: MetaTrainer, iterations: int) -> dict[str, float]:
+    """Trains for some iterations, each named in a trace; returns what `MetaTrainer.train` does."""
+    parts = []
+    for _ in range(iterations):
+        number = int(trainer.iteration.numpy())
+        with tf.profiler.experimental.Trace("meta_iteration", step_num=number, _r=1):
+            parts.append(trainer.train(1))
     return {name: sum(part[name] for part in parts) / iterations for name in parts[0]}

@@ -11,19 +11,19 @@ The outer step is one of TRPO on θ and α together, or one of any Keras optimiz
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from trainers.devices import sum_in_chunks
 from trainers.errors import DivergedError, InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies import policy_gradient
 from trainers.policies.advantages import Advantages
 from trainers.policies.experience import Experience, experience_of, learning
 from trainers.policies.rollouts import TaskEnvironment
+from trainers.policies.task_means import mean_over_tasks
 from trainers.policies.trust_region import TrustRegion, trust_region_step
+from trainers.replicas import mean_of_workers, share, taken_as_they_are
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.update_rule import Tensors
 
@@ -32,7 +32,7 @@ class PolicyTrainer:
     """Meta-trains a learner whose model is a policy.
 
     An iteration depends only on the learner, the optimizer's state, `seed` and the iteration's
-    number.
+    number, and up to rounding not on how many replicas share its tasks.
 
     Attributes:
       learner: the learner to train; its loss is one of `policy_gradient`.
@@ -53,16 +53,24 @@ class PolicyTrainer:
         outer_advantages: Advantages,
         seed: int = 0,
     ):
-        """Prepares training.
+        """Prepares training; under a `tf.distribute.Strategy`'s scope, on its replicas.
+
+        Each replica has the gradients, and the products with the Fisher information, of its share
+        of the tasks. Every worker makes all trajectories, which take less time than these.
 
         Args:
-          learner: the learner to train.
+          learner: the learner to train, made in the same scope.
           environment: the environment, whose tasks are the meta-batch.
           outer: the method of the outer steps.
           inner_advantages: how the advantages in the inner steps are estimated.
           outer_advantages: how the advantages in the outer step are estimated.
           seed: the seed of tasks, starts and actions.
+
+        Raises:
+          InputError: if the replicas cannot share the tasks equally.
         """
+        self._strategy = tf.distribute.get_strategy()
+        share(self._strategy, environment.tasks, "meta_batch_size")
         self.learner = learner
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
         self.optimizer = tf.Module() if isinstance(outer, TrustRegion) else outer
@@ -78,6 +86,7 @@ class PolicyTrainer:
         self._gather = tf.function(self._trace_experience, autograph=False)
         self._gradient = tf.function(self._trace_gradient, autograph=False)
         self._step = tf.function(self._trace_trust_region, autograph=False)
+        self._apply = tf.function(self._trace_apply, autograph=False)
 
     def prepare(self) -> None:
         """Does nothing: there is only one way to train policies."""
@@ -89,7 +98,8 @@ class PolicyTrainer:
 
         Args:
           iterations: how many, at least 1.
-          stop: called between iterations; if it returns a true value, the others are not made.
+          stop: called between iterations; if it returns a true value to any worker, the others are
+            not made.
 
         Returns:
           The means of the metrics over these iterations, by name.
@@ -102,7 +112,9 @@ class PolicyTrainer:
         if iterations < 1:
             raise InputError(f"iterations={iterations}: should be at least 1")
         told: list[dict[str, float]] = []
-        while not told or (len(told) < iterations and not stop()):
+        while not told or (
+            len(told) < iterations and not mean_of_workers(self._strategy, bool(stop()))
+        ):
             told.append({name: float(value) for name, value in self._iterate().items()})
             self.iteration.assign_add(1)
         return {name: sum(one[name] for one in told) / len(told) for name in told[0]}
@@ -119,8 +131,14 @@ class PolicyTrainer:
         if isinstance(self._outer, TrustRegion):
             told |= self._step(experience, gradient)
         else:
-            self._outer.apply(gradient, self._variables)
+            self._apply(self._outer, gradient)
         return told | {"meta_gradient_norm": norm}
+
+    def _trace_apply(self, optimizer: keras.optimizers.Optimizer, gradient: Tensors) -> None:
+        with taken_as_they_are(optimizer):
+            self._strategy.run(
+                lambda gradient: optimizer.apply(gradient, self._variables), args=(gradient,)
+            )
 
     def _trace_experience(self, iteration: tf.Tensor) -> tuple[Experience, dict[str, tf.Tensor]]:
         seed = fold_in(self._seed, iteration)
@@ -155,32 +173,6 @@ class PolicyTrainer:
             weights = self.learner.adapt(*support, steps=1, theta=weights, values=values)
         return self.learner.predict(weights, task.query_inputs)
 
-    def _mean_over_tasks(self, work: Callable[..., Any]) -> Callable[..., Any]:
-        """Returns a function to the mean of `work` over tasks, which traces it but once.
-
-        Args:
-          work: a function of one task's examples and of whatever the tasks share.
-        """
-        function = tf.function(
-            lambda task, *shared: work(Experience(*task), *shared),
-            autograph=False,
-            experimental_attributes={"_noinline": True},
-        )
-
-        def mean(experience: Experience, *shared: Any) -> Any:
-            def chunk(tasks: Experience) -> Any:
-                count = tasks.query_mask.shape[0]
-                results = [
-                    function(tuple(values[number] for values in tasks), *shared)
-                    for number in range(count)
-                ]
-                return tf.nest.map_structure(lambda *values: tf.add_n(values), *results)
-
-            total = sum_in_chunks(chunk, experience)
-            return tf.nest.map_structure(lambda value: value / self._tasks, total)
-
-        return mean
-
     def _learned(self, values: Tensors) -> Tensors:
         return values if self.learner.alpha.learned else values[: len(self.learner.theta)]
 
@@ -195,7 +187,7 @@ class PolicyTrainer:
                 loss = tf.reduce_mean(policy_gradient.plain(task.query_targets, outputs))
             return [tf.convert_to_tensor(g) for g in tape.gradient(loss, learned)]
 
-        return self._mean_over_tasks(of_task)(experience)
+        return mean_over_tasks(of_task, self._strategy)(experience)
 
     def _trace_trust_region(
         self, experience: Experience, gradient: Tensors
@@ -220,7 +212,9 @@ class PolicyTrainer:
             divergence = policy_gradient.divergence(task.query_outputs, outputs)
             return tf.reduce_mean(loss), tf.reduce_sum(_weights(task) * divergence)
 
-        products, evaluations = map(self._mean_over_tasks, (fisher_product, evaluate))
+        products, evaluations = (
+            mean_over_tasks(work, self._strategy) for work in (fisher_product, evaluate)
+        )
         step = trust_region_step(
             self._outer,
             learned,

@@ -21,6 +21,7 @@ from trainers.devices import on_gpu, xla_pays
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
+from trainers.replicas import mean_of_workers, share, taken_as_they_are
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised import watching
@@ -88,12 +89,7 @@ class MetaTrainer:
         self._tasks = tf.function(tasks)
         self._seed = stream(seed, "train")
         self._strategy = tf.distribute.get_strategy()
-        replicas = self._strategy.num_replicas_in_sync
-        if meta_batch_size < 1 or meta_batch_size % replicas:
-            raise InputError(
-                f"meta_batch_size={meta_batch_size}: should be a positive multiple of the "
-                f"{replicas} replica(s)"
-            )
+        self._share = share(self._strategy, meta_batch_size, "meta_batch_size")
         self._meta_batch_size = meta_batch_size
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
@@ -101,11 +97,13 @@ class MetaTrainer:
         # Without a branch XLA fuses the outer step with the gradient, which rounds otherwise. Small
         # networks gain nothing by it on a CPU, and keep the numbers that they had.
         self._branchless = on_gpu() or not xla_pays(learner.model)
-        self._ways = ways_to_run(task_batching, jit_compile, learner, replicas)
+        self._ways = ways_to_run(
+            task_batching, jit_compile, learner, self._strategy.num_replicas_in_sync
+        )
         self._sum_over_tasks: SumOverTasks  # Made with the way.
         self._iterate: Callable[..., Any] | None = None
         self.way: str | None = None
-        self._pace = Pace(self._mean_of_workers)
+        self._pace = Pace(lambda seconds: mean_of_workers(self._strategy, seconds))
         self._check: GradientCheck | None = None
 
     def train(
@@ -147,7 +145,9 @@ class MetaTrainer:
             watching.bar(progress, first, last) as show,
             watching.curves(self.learner, tensorboard) as write,
         ):
-            while done == first or (done < last and not self._mean_of_workers(bool(stop()))):
+            while done == first or (
+                done < last and not mean_of_workers(self._strategy, bool(stop()))
+            ):
                 point = min(written + between, last)
                 done, totals = self._burst(done, min(done + self._pace.burst, point), totals)
                 means = {name: float(total) / (done - written) for name, total in totals.items()}
@@ -259,11 +259,6 @@ class MetaTrainer:
 
         return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
 
-    def _mean_of_workers(self, number: float) -> float:
-        """Returns the mean of what all workers call this with, which they must do together."""
-        each = self._strategy.run(tf.identity, args=(tf.constant(float(number)),))
-        return float(self._strategy.reduce(tf.distribute.ReduceOp.MEAN, each, axis=None))
-
     def _meta_gradient(self, step: tf.Tensor):
         """Returns the means over the meta-batch of gradients, scores and the model's state."""
         per_replica = self._strategy.run(self._replica_mean, args=(step,))
@@ -279,11 +274,12 @@ class MetaTrainer:
         def update(gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
             outer_step(self.optimizer, self._variables, gradient, moving, state, finite)
 
-        self._strategy.run(update, args=(gradient, state, finite))
+        with taken_as_they_are(self.optimizer):
+            self._strategy.run(update, args=(gradient, state, finite))
 
     def _replica_mean(self, step: tf.Tensor):
         replica = tf.distribute.get_replica_context()
-        count = self._meta_batch_size // replica.num_replicas_in_sync
+        count = self._share
         first = replica.replica_id_in_sync_group * count
         values = [tf.convert_to_tensor(variable) for variable in self._variables]
         seeds = tf.slice(self._task_seeds(step), [first, 0], [count, 2])

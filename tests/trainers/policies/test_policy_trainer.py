@@ -18,7 +18,7 @@ from trainers.policies.trust_region import TrustRegion
 TOLD = {"return_before", "return", "entropy", "meta_gradient_norm"}
 
 
-def make_trainer(outer=None, *, model_seed=1, seed=0, **settings):
+def make_trainer(outer=None, *, model_seed=1, seed=0, tasks=9, **settings):
     learner = MetaLearner(
         gaussian_mlp((2,), 4, model_seed, hidden=(4,)),
         policy_gradient.plain,
@@ -26,7 +26,7 @@ def make_trainer(outer=None, *, model_seed=1, seed=0, **settings):
         **settings,
     )
     # More tasks than are laid side by side.
-    environment = Navigation2D(9, 2, 4)
+    environment = Navigation2D(tasks, 2, 4)
     # Adam's first step goes by the gradient's sign alone.
     outer = outer or keras.optimizers.Adam(0.01, epsilon=1e-12)
     estimated = {"inner_advantages": Advantages(), "outer_advantages": Advantages(0.9)}
@@ -138,6 +138,29 @@ def test_stopping_is_asked_between_iterations(by_adam):
 def test_fewer_than_one_iteration_are_refused(by_adam):
     with pytest.raises(InputError, match="iterations=0: should be at least 1"):
         by_adam[0].train(0)
+
+
+@pytest.mark.parametrize("outer", ["trust region", "adam"])
+def test_two_replicas_share_the_tasks_and_give_what_one_gives(outer):
+    def made():
+        # Ten conjugate gradients with hardly any damping would show rounding, much enlarged. Adam's
+        # state tells by how much the gradients were multiplied, and its step does not.
+        region = TrustRegion(iterations=3, damping=0.1)
+        return make_trainer(region if outer == "trust region" else None, tasks=4)
+
+    alone = made()
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        both = made()
+        with pytest.raises(InputError, match="meta_batch_size=9.*multiple of the 2 replica"):
+            make_trainer()
+    told, of_both = alone.train(2), both.train(2)
+    assert told.keys() == of_both.keys()
+    for name, value in told.items():
+        assert value == pytest.approx(of_both[name], rel=1e-3), name
+    one, other = numbers(alone), numbers(both)
+    for name, values in one.items():
+        for a, b in zip(values, other[name], strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.parametrize("broken", ["alpha", "theta"])

@@ -1,14 +1,13 @@
 """Processes that train together on this machine do what one process does alone."""
 
-import json
 import os
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from tests.loopback import tf_configs
 from tests.trainers.supervised import worker
 
 pytestmark = pytest.mark.slow
@@ -19,22 +18,10 @@ LIMIT = 300
 WORK = "import sys; from tests.trainers.supervised import worker; worker.main(*sys.argv[1:])"
 
 
-def free_ports(count):
-    """Returns ports that nobody listens on, all taken before the first is given back."""
-    held = [socket.socket() for _ in range(count)]
-    for each in held:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in held]
-    for each in held:
-        each.close()
-    return ports
-
-
-def start(cluster, index, output, stops):
-    task = {"type": "worker", "index": index}
+def start(config, output, stops):
     return subprocess.Popen(
         [sys.executable, "-c", WORK, str(output), stops],
-        env=os.environ | {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})},
+        env=os.environ | {"TF_CONFIG": config},
         stderr=subprocess.PIPE,
         text=True,
     )
@@ -42,12 +29,9 @@ def start(cluster, index, output, stops):
 
 def test_two_workers_train_what_one_process_trains_and_stop_together(tmp_path):
     outputs = [tmp_path / f"{index}.npz" for index in range(2)]
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     # One of them wants to stop after its first call of the second training.
-    workers = [
-        start(cluster, index, output, stops)
-        for index, (output, stops) in enumerate(zip(outputs, ("goes_on", "stops"), strict=True))
-    ]
+    wishes = ("goes_on", "stops")
+    workers = [start(*given) for given in zip(tf_configs(2), outputs, wishes, strict=True)]
     try:
         said = [each.communicate(timeout=LIMIT)[1] for each in workers]
     finally:

@@ -38,6 +38,8 @@ def trained(stop: Callable[[], object], last: int = 200) -> dict[str, Any]:
     trainer = MetaTrainer(
         MetaLearner(network(), "mean_squared_error", alpha_init=0.02),
         task,
+        # Adam's step alone hardly tells by how much the gradients were multiplied.
+        keras.optimizers.Adam(1e-3, global_clipnorm=0.5),
         meta_batch_size=4,
         seed=5,
         jit_compile=False,
@@ -45,7 +47,11 @@ def trained(stop: Callable[[], object], last: int = 200) -> dict[str, Any]:
     trainer.train(12)
     trainer.train(last - 12, stop)
     learner = trainer.learner
-    variables = (*learner.meta_variables, *learner.moving_variables)
+    variables = [
+        *learner.meta_variables,
+        *learner.moving_variables,
+        *trainer.optimizer.variables,
+    ]
     # Keras's own names depend on what a process has made before.
     numbered = {f"variable_{number}": each.numpy() for number, each in enumerate(variables)}
     return numbered | {"iteration": trainer.iteration.numpy()}

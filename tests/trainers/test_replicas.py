@@ -1,0 +1,48 @@
+"""What replicas do together; that several processes do is tested with the trainers."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainers.errors import InputError
+from trainers.replicas import mean_of_workers, share, taken_as_they_are
+
+
+@pytest.fixture
+def two():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.mark.parametrize(
+    ("context", "step"), [(taken_as_they_are, 0.25), (contextlib.nullcontext, 0.5)]
+)
+def test_a_gradient_that_all_have_is_summed_by_keras_unless_taken_as_it_is(two, context, step):
+    with two.scope():
+        optimizer = keras.optimizers.SGD(1.0)
+        variable = keras.Variable(1.0)
+        optimizer.build([variable])
+
+    @tf.function(autograph=False)
+    def update():
+        # A tensor of each replica's own: one that they share would not be summed on one machine.
+        with context(optimizer):
+            two.run(lambda: optimizer.apply([tf.random.uniform([], 0.25, 0.25)], [variable]))
+
+    update()
+    np.testing.assert_allclose(variable.numpy(), 1 - step, rtol=1e-6)
+    assert "_all_reduce_sum_gradients" not in vars(optimizer)
+
+
+def test_replicas_have_equal_shares(two):
+    assert share(two, 6, "tasks") == 3
+    assert share(tf.distribute.get_strategy(), 7, "tasks") == 7
+    for tasks in (7, 0):
+        with pytest.raises(InputError, match=f"tasks={tasks}: should be a .*multiple of the 2"):
+            share(two, tasks, "tasks")
+
+
+def test_the_mean_of_one_worker_is_its_own(two):
+    assert mean_of_workers(two, 0.5) == 0.5
