@@ -103,6 +103,7 @@ def assert_same_end(one, other, **tolerance):
         np.testing.assert_allclose(value, other[name], err_msg=name, **tolerance)
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_is_killed_and_stopped_ends_as_one_process_does(tmp_path):
     run, said = tmp_path / "run", tmp_path / "killed"
     with started(said, run, *SINUSOID, ENDLESS) as workers:
@@ -145,6 +146,7 @@ def image_dir(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_two_workers_share_convolutions_and_batch_normalisation(tmp_path, image_dir):
     arguments = [*IMAGES, f"--image_dir={image_dir}"]
     with started(tmp_path, tmp_path / "run", *arguments) as workers:
@@ -154,6 +156,7 @@ def test_two_workers_share_convolutions_and_batch_normalisation(tmp_path, image_
     assert_same_end(tmp_path / "run", tmp_path / "alone", rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_devices_of_a_process_make_the_same_run(tmp_path):
     settings = [*SINUSOID, "--iterations=20"]
     strategy = strategy_for("mirrored", "tf_config")
