@@ -11,13 +11,13 @@ import time
 import numpy as np
 import pytest
 
+from benchmarks.scaling.processes import tf_configs
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import directory
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.runs.workers import strategy_for
 from metasgd_tf.tasks.omniglot import Omniglot
 from tests import synthetic_folder
-from tests.loopback import tf_configs
 from tests.metasgd_tf.shell import (
     LIMIT,
     QUICK,

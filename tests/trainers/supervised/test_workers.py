@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from tests.loopback import tf_configs
+from benchmarks.scaling.processes import tf_configs
 from tests.trainers.supervised import worker
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,1 @@
+"""What training on several devices costs: predicted, and measured with processes here."""
