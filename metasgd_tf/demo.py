@@ -1,0 +1,38 @@
+"""Opens a page to try exports on: `python -m metasgd_tf.demo --export_dir=DIR`.
+
+Prints the page's address on the loopback interface and serves it until it is interrupted. It needs
+Flask: pip install -r requirements-demo.txt.
+"""
+
+from absl import flags
+
+from metasgd_tf import command_line
+
+EXPORT_DIR = flags.DEFINE_string(
+    "export_dir", None, "The export of a run of Omniglot, to draw for.", required=True
+)
+PORT = flags.DEFINE_integer(
+    "port", 0, "The port to listen on; by default one that is free.", 0, 65535
+)
+
+
+def main() -> None:
+    """Loads the exports and serves the page."""
+    try:
+        from metasgd_tf.webpage import server
+    except ModuleNotFoundError as error:
+        command_line.refuse(
+            f"{error.name}: is not installed; pip install -r requirements-demo.txt does that"
+        )
+    from metasgd_tf.webpage.draw import DrawTab
+
+    draw = DrawTab(EXPORT_DIR.value)
+    answers = {"draw": draw.answer, "draw_examples": draw.examples}
+    about = {"tabs": ["draw"], "ways": draw.ways}
+    serving = server.listen(server.create_app(answers, about), PORT.value)
+    print(f"http://{server.HOST}:{serving.port}/", flush=True)
+    serving.serve_forever()
+
+
+if __name__ == "__main__":
+    command_line.run(main)
