@@ -11,6 +11,11 @@ from metasgd_tf import command_line
 EXPORT_DIR = flags.DEFINE_string(
     "export_dir", None, "The export of a run of Omniglot, to draw for.", required=True
 )
+CURVE_EXPORT_DIRS = flags.DEFINE_list(
+    "curve_export_dirs",
+    ["exports/sinusoid_5shot_meta_sgd", "exports/sinusoid_5shot_maml"],
+    "Exports of runs of the sinusoid, to be shown side by side; none leaves the tab Curve out.",
+)
 PORT = flags.DEFINE_integer(
     "port", 0, "The port to listen on; by default one that is free.", 0, 65535
 )
@@ -24,11 +29,17 @@ def main() -> None:
         command_line.refuse(
             f"{error.name}: is not installed; pip install -r requirements-demo.txt does that"
         )
+    from metasgd_tf.webpage.curve import CurveTab
     from metasgd_tf.webpage.draw import DrawTab
 
     draw = DrawTab(EXPORT_DIR.value)
     answers = {"draw": draw.answer, "draw_examples": draw.examples}
-    about = {"tabs": ["draw"], "ways": draw.ways}
+    tabs = ["draw"]
+    if CURVE_EXPORT_DIRS.value:
+        curve = CurveTab(CURVE_EXPORT_DIRS.value)
+        answers |= {"curve": curve.answer, "curve_example": curve.example}
+        tabs.append("curve")
+    about = {"tabs": tabs, "ways": draw.ways}
     serving = server.listen(server.create_app(answers, about), PORT.value)
     print(f"http://{server.HOST}:{serving.port}/", flush=True)
     serving.serve_forever()

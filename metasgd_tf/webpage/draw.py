@@ -44,8 +44,8 @@ class DrawTab:
         Raises:
           InputError: if there is none, or it is of another task.
         """
-        about = facts(export_dir)
         self._loaded = load_newest(export_dir)
+        about = facts(export_dir)
         if about.get("task") != "omniglot":
             raise InputError(
                 f"export_dir={export_dir}: is of a run of {about.get('task')}; name an export of "

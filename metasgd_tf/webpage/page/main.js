@@ -1,7 +1,8 @@
 // Shows the tabs that the server has answers for.
+import { curve } from "./curve.js";
 import { draw } from "./draw.js";
 
-const TABS = { draw: ["Draw", draw] };
+const TABS = { draw: ["Draw", draw], curve: ["Curve", curve] };
 
 const about = await (await fetch("about")).json();
 const bar = document.querySelector("nav");

@@ -102,7 +102,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
             time.sleep(0.1)
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{address}about", timeout=60) as reply:
-            assert json.load(reply) == {"tabs": ["draw"], "ways": 5}
+            assert json.load(reply) == {"tabs": ["draw", "curve"], "ways": 5}
         os.kill(running.pid, signal.SIGINT)
         running.join(60)
         assert running.exitcode == 0
