@@ -23,6 +23,7 @@ OPENED_BY_TENSORFLOW = (
     "compare_with",
     "export_dir",
     "curve_export_dirs",
+    "walk_model_dirs",
     "output_dir",
     "data_dir",
     "manual_dir",

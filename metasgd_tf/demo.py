@@ -1,4 +1,4 @@
-"""Opens a page to try exports on: `python -m metasgd_tf.demo --export_dir=DIR`.
+"""Opens a page to try trained learners on: `python -m metasgd_tf.demo --export_dir=DIR`.
 
 Prints the page's address on the loopback interface and serves it until it is interrupted. It needs
 Flask: pip install -r requirements-demo.txt.
@@ -16,13 +16,18 @@ CURVE_EXPORT_DIRS = flags.DEFINE_list(
     ["exports/sinusoid_5shot_meta_sgd", "exports/sinusoid_5shot_maml"],
     "Exports of runs of the sinusoid, to be shown side by side; none leaves the tab Curve out.",
 )
+WALK_MODEL_DIRS = flags.DEFINE_list(
+    "walk_model_dirs",
+    ["trained/navigation_fixed_meta_sgd_seed0", "trained/navigation_fixed_maml_seed0"],
+    "Runs of navigation, to be shown side by side; none leaves the tab Walk out.",
+)
 PORT = flags.DEFINE_integer(
     "port", 0, "The port to listen on; by default one that is free.", 0, 65535
 )
 
 
 def main() -> None:
-    """Loads the exports and serves the page."""
+    """Loads the learners and serves the page."""
     try:
         from metasgd_tf.webpage import server
     except ModuleNotFoundError as error:
@@ -39,6 +44,12 @@ def main() -> None:
         curve = CurveTab(CURVE_EXPORT_DIRS.value)
         answers |= {"curve": curve.answer, "curve_example": curve.example}
         tabs.append("curve")
+    if WALK_MODEL_DIRS.value:
+        # It takes seconds to import what policies need.
+        from metasgd_tf.webpage.walk import WalkTab
+
+        answers["walk"] = WalkTab(WALK_MODEL_DIRS.value).answer
+        tabs.append("walk")
     about = {"tabs": tabs, "ways": draw.ways}
     serving = server.listen(server.create_app(answers, about), PORT.value)
     print(f"http://{server.HOST}:{serving.port}/", flush=True)

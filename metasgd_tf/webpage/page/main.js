@@ -1,8 +1,9 @@
 // Shows the tabs that the server has answers for.
 import { curve } from "./curve.js";
 import { draw } from "./draw.js";
+import { walk } from "./walk.js";
 
-const TABS = { draw: ["Draw", draw], curve: ["Curve", curve] };
+const TABS = { draw: ["Draw", draw], curve: ["Curve", curve], walk: ["Walk", walk] };
 
 const about = await (await fetch("about")).json();
 const bar = document.querySelector("nav");

@@ -1,8 +1,7 @@
 // A plot as SVG.
 
 const NS = "http://www.w3.org/2000/svg";
-const WIDTH = 460;
-const LEFT = 34;
+const LEFT = 40;
 const RIGHT = 12;
 const TOP = 10;
 const BOTTOM = 28;
@@ -21,8 +20,8 @@ export function line(plot, points, name) {
 
 export class Plot {
   // Calls `clicked` with a point where one is clicked in its ranges.
-  constructor(title, xRange, yRange, clicked, { height = 330, every = 2 } = {}) {
-    const across = WIDTH - LEFT - RIGHT;
+  constructor(title, xRange, yRange, clicked, { width = 460, height = 330, every = 2 } = {}) {
+    const across = width - LEFT - RIGHT;
     const down = height - TOP - BOTTOM;
     const [xLow, xHigh] = xRange;
     const [yLow, yHigh] = yRange;
@@ -32,7 +31,7 @@ export class Plot {
     this.element.className = "plot";
     const heading = document.createElement("h2");
     heading.textContent = title;
-    const drawn = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img" });
+    const drawn = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img" });
     drawn.setAttribute("aria-label", title);
     const frame = { x: LEFT, y: TOP, width: across, height: down };
     drawn.append(svg("rect", { class: "frame", ...frame }));

@@ -14,7 +14,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from metasgd_tf.serving import drawings
-from metasgd_tf.webpage import curve, draw, server
+from metasgd_tf.webpage import curve, draw, server, walk
 from tests.metasgd_tf.shell import ROOT
 
 CHROMIUM = shutil.which("chromium")
@@ -35,13 +35,15 @@ def address():
     exports = ROOT / "exports"
     drawn = draw.DrawTab(str(exports / "omniglot_5way1shot"))
     curves = curve.CurveTab([str(exports / f"sinusoid_5shot_{a}") for a in ("meta_sgd", "maml")])
+    walks = walk.WalkTab([str(ROOT / "trained" / "navigation_fixed_meta_sgd_seed0")])
     answers = {
         "draw": drawn.answer,
         "draw_examples": drawn.examples,
         "curve": curves.answer,
         "curve_example": curves.example,
+        "walk": walks.answer,
     }
-    about = {"tabs": ["draw", "curve"], "ways": drawn.ways}
+    about = {"tabs": ["draw", "curve", "walk"], "ways": drawn.ways}
     serving = server.listen(server.create_app(answers, about), 0)
     thread = threading.Thread(target=serving.serve_forever)
     thread.start()
@@ -173,3 +175,22 @@ def test_points_are_clicked_and_fitted(page):
     page.find_element(By.ID, "curve-clear").click()
     shown(".point", 0)
     until(lambda: text(page, "#curve-sentence") == curve.NO_POINT)
+
+
+def test_a_goal_is_clicked_and_walked_to(page):
+    page = page("walk")
+
+    def walked(kind):
+        # At once, since an answer replaces the elements.
+        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.getAttribute('d'))"
+        return page.execute_script(script, kind)
+
+    until(lambda: len(walked(".walk.after")) == 20)
+    before = walked(".walk.before")
+    assert len(before) == 20
+    page.find_element(By.ID, "walk-again").click()
+    until(lambda: len(walked(".walk.before")) == 20 and walked(".walk.before") != before)
+    goal = walked(".goal path")
+    plot = page.find_elements(By.CSS_SELECTOR, "#walk-policies svg")[1]
+    ActionChains(page).move_to_element_with_offset(plot, -40, 30).click().perform()
+    until(lambda: walked(".goal path") != goal and "mean return" in text(page, "#walk-policies"))

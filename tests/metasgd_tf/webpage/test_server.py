@@ -16,6 +16,7 @@ pytest.importorskip("flask")
 from metasgd_tf.webpage import server
 
 EXPORT = ROOT / "exports" / "omniglot_5way1shot"
+ONE_TAB = [f"--export_dir={EXPORT}", "--curve_export_dirs=", "--walk_model_dirs="]
 
 
 def doubled(request):
@@ -94,7 +95,7 @@ def test_a_port_in_use_is_named():
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     (tmp_path / "stdout").touch()
-    running = start(tmp_path, "demo", f"--export_dir={EXPORT}")
+    running = start(tmp_path, "demo", *ONE_TAB)
     try:
         limit = time.monotonic() + 120
         while not (address := read(tmp_path, "stdout").strip()):
@@ -102,7 +103,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
             time.sleep(0.1)
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{address}about", timeout=60) as reply:
-            assert json.load(reply) == {"tabs": ["draw", "curve"], "ways": 5}
+            assert json.load(reply) == {"tabs": ["draw"], "ways": 5}
         os.kill(running.pid, signal.SIGINT)
         running.join(60)
         assert running.exitcode == 0
@@ -111,6 +112,14 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
         running.kill()
 
 
-def test_what_cannot_be_served_is_refused(tmp_path):
-    done = command("demo", f"--export_dir={tmp_path}")
-    assert f"export_dir={tmp_path}: holds no export" in assert_refused(done)
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("export_dir", "error: export_dir={}: holds no export"),
+        ("curve_export_dirs", "error: curve_export_dirs={}: holds no export"),
+        ("walk_model_dirs", "error: model_dir={}: holds no run"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(tmp_path, flag, said):
+    done = command("demo", *ONE_TAB, f"--{flag}={tmp_path}")
+    assert said.format(tmp_path) in assert_refused(done)
