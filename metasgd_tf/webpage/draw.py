@@ -23,7 +23,7 @@ from metasgd_tf.webpage.reading import Drawing
 from trainers.errors import InputError
 
 PEN = 5.5
-"""Pixels, of 105: twice area by perimeter is 5.3 for Omniglot's strokes, and for this pen's 5.4."""
+"""Pixels, of 105: twice area by perimeter is 5.3 for Omniglot's strokes, and for this pen's 5.5."""
 SETS_KEPT = 16
 IMAGES_KEPT = 512
 NOTHING_DRAWN = "Draw at least one example in each of two classes, or fill in the examples."
