@@ -22,6 +22,8 @@ OPENED_BY_TENSORFLOW = (
     "model_dirs",
     "compare_with",
     "export_dir",
+    "curve_export_dirs",
+    "walk_model_dirs",
     "output_dir",
     "data_dir",
     "manual_dir",

@@ -29,10 +29,10 @@ _RUN = ("requirements-no-deps.txt", "requirements.txt")
 REQUIREMENTS = {
     "models": _RUN,
     "trainers": _RUN,
-    "metasgd_tf": _RUN,
+    "metasgd_tf": ("requirements-demo.txt", *_RUN),
     "benchmarks": (*_RUN, "benchmarks/requirements.txt"),
     "examples": (*_RUN, "examples/requirements.txt"),
-    "tests": (*_RUN, "requirements-dev.txt"),
+    "tests": (*_RUN, "requirements-demo.txt", "requirements-dev.txt"),
 }
 
 # Distributions that are not called by the name that is imported.

@@ -16,6 +16,7 @@ from metasgd_tf.output.listing import listed
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.output.text_table import aligned
 from metasgd_tf.serving import versions
+from metasgd_tf.serving.loading import load_newest
 from metasgd_tf.serving.signatures import STEPS
 from trainers.errors import InputError
 
@@ -130,14 +131,7 @@ def classify(
 
 def _loaded(export_dir: str):
     """Returns the newest version of an export that classifies images."""
-    folder = versions.newest(export_dir)
-    try:
-        loaded = tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        raise InputError(
-            f"export_dir={export_dir}: {folder} cannot be loaded ({_first_line(error)}); export "
-            "the run once more"
-        ) from error
+    loaded = load_newest(export_dir)
     if SIGNATURE not in loaded.signatures:
         raise InputError(
             f"export_dir={export_dir}: is of a run that does not classify images; name one that "
@@ -175,10 +169,6 @@ def _name_unusable(
         raise InputError(
             f"files that cannot be used: {listed(problems)}; give {image_files.NAMED} files alone"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def facts(export_dir: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ they can be written out where no data set is.
 """
 
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -62,23 +63,57 @@ def draw(symbol: str, seed: int) -> Image.Image:
     Returns:
       105 × 105 pixels, black on white.
     """
+    return _small(_traced(strokes(symbol, seed), 3).filter(ImageFilter.GaussianBlur(_FINE / 2)))
+
+
+def strokes(symbol: str, seed: int) -> list[np.ndarray]:
+    """Returns the strokes of a shaky hand, [points, 2] each, in the unit square.
+
+    Args:
+      symbol: one of `SYMBOLS`.
+      seed: what the hand's shaking is drawn by.
+    """
     rng = np.random.default_rng([seed, *symbol.encode()])
     tilt = rng.normal(0, 0.08)
     turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
     form = turn * rng.normal(1, 0.07, [2, 1]) + rng.normal(0, 0.03, [2, 2])
     place = 0.5 + rng.normal(0, 0.03, 2)
-    image = Image.new("L", (SIDE * _FINE, SIDE * _FINE), 255)
-    pen = ImageDraw.Draw(image)
+    drawn = []
     for stroke in SYMBOLS[symbol]:
         corners = np.asarray(stroke, float)
         corners = corners + rng.normal(0, 0.015 if len(corners) < 10 else 0.002, corners.shape)
-        points = ((corners - 0.5) @ form.T * 0.85 + place) * SIDE * _FINE
-        pen.line([tuple(point) for point in points], fill=0, width=3 * _FINE, joint="curve")
+        drawn.append((corners - 0.5) @ form.T * 0.85 + place)
+    return drawn
+
+
+def inked(strokes: Sequence[np.ndarray], width: float) -> Image.Image:
+    """Draws strokes with a round pen and sharp edges.
+
+    Args:
+      strokes: [points, 2] each, from the upper left corner of the unit square; a single point makes
+        a dot.
+      width: of the pen, in pixels.
+
+    Returns:
+      105 × 105 pixels, black on white.
+    """
+    return _small(_traced(strokes, width))
+
+
+def _traced(strokes: Sequence[np.ndarray], width: float) -> Image.Image:
+    image = Image.new("L", (SIDE * _FINE, SIDE * _FINE), 255)
+    pen = ImageDraw.Draw(image)
+    radius = width * _FINE / 2
+    for stroke in strokes:
+        points = stroke * SIDE * _FINE
+        pen.line([tuple(point) for point in points], 0, round(2 * radius), joint="curve")
         for x, y in (points[0], points[-1]):
-            pen.ellipse([x - 1.5 * _FINE, y - 1.5 * _FINE, x + 1.5 * _FINE, y + 1.5 * _FINE], 0)
-    return image.filter(ImageFilter.GaussianBlur(_FINE / 2)).resize(
-        (SIDE, SIDE), Image.Resampling.BOX
-    )
+            pen.ellipse([x - radius, y - radius, x + radius, y + radius], 0)
+    return image
+
+
+def _small(image: Image.Image) -> Image.Image:
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX)
 
 
 def write(folder: str, seed: int = 0) -> None:

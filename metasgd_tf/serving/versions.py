@@ -20,8 +20,12 @@ def numbers(export_dir: str) -> list[int]:
     return sorted(int(entry.name) for entry in path.iterdir() if entry.name.isdecimal())
 
 
-def newest(export_dir: str) -> pathlib.Path:
+def newest(export_dir: str, flag: str = "export_dir") -> pathlib.Path:
     """Returns the folder of the newest version.
+
+    Args:
+      export_dir: the directory that export wrote.
+      flag: the flag that named it.
 
     Raises:
       InputError: if there is none.
@@ -29,7 +33,7 @@ def newest(export_dir: str) -> pathlib.Path:
     found = numbers(export_dir)
     if not found:
         raise InputError(
-            f"export_dir={export_dir}: holds no export; name a directory that export wrote, with "
+            f"{flag}={export_dir}: holds no export; name a directory that export wrote, with "
             "a numbered folder for each version"
         )
     return pathlib.Path(export_dir) / str(found[-1])

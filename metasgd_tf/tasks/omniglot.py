@@ -12,13 +12,13 @@ from absl import flags
 from metasgd_tf.images import alphabets, encoded_images, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification, largest
 from metasgd_tf.images.distortions import Distortions
+from metasgd_tf.images.ink import SIDE, shrink
 from models.conv4 import conv4
 from trainers.seeds import fold_in, uniform
 
 CHARACTERS = 1623
 META_TRAINING = 1200
 VALIDATION = 100
-SIDE = 28
 TURNS = 4
 """How many rotations a character has, its upright form among them."""
 
@@ -152,21 +152,6 @@ def load_drawings(data_dir: str | None) -> np.ndarray:
         labels = np.concatenate([labels for _, labels in parts])
         by_label = images[np.argsort(labels, kind="stable")]
         return by_label.reshape(CHARACTERS, -1, SIDE, SIDE, 1)
-
-
-def shrink(image: tf.Tensor) -> tf.Tensor:
-    """Shrinks and inverts an image of a drawing, to the size that the papers use.
-
-    Args:
-      image: [height, width, channels], uint8; Omniglot's files have ink 0 on paper 255, in all
-        channels.
-
-    Returns:
-      [28, 28, 1], uint8, with ink 255 on paper 0.
-    """
-    ink = tf.bitwise.invert(image[..., :1])  # 255 − value.
-    small = tf.image.resize(ink, (SIDE, SIDE), method=tf.image.ResizeMethod.AREA)
-    return tf.cast(tf.round(small), tf.uint8)
 
 
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
