@@ -20,6 +20,7 @@ from metasgd_tf.reproduction import (
     headline,
     markdown,
     measurements,
+    recipe,
 )
 from metasgd_tf.reproduction.evaluations import Read
 from metasgd_tf.reproduction.systems import systems_markdown
@@ -59,6 +60,8 @@ TABLES: dict[str, Callable[[Read], str]] = {
     "table2_short_runs": functools.partial(evaluations.runs, evaluations=evaluations.SHORT),
     **_comparison("table2_systems"),
     "table2_systems_sources": _of("table2_systems", systems_markdown.sources),
+    "recipe": recipe.accuracies,
+    "recipe_runs": recipe.runs,
     "table3": _of("table3", markdown.accuracies),
     **_comparison("table3_systems"),
     "table3_systems_sources": _of("table3_systems", systems_markdown.sources),
