@@ -25,7 +25,7 @@ WAYS = flags.DEFINE_integer(
     "ways",
     None,
     "Classification: classes of a test task; by default as in the run. Learners that compare "
-    "embeddings take any number of them.",
+    "embeddings and those with a tied last layer take any number of them.",
     lower_bound=2,
 )
 EVAL_SEED = flags.DEFINE_integer("eval_seed", 0, "Seed of the test tasks.", 0, run_flags.MAX_SEED)

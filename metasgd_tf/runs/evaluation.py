@@ -103,7 +103,10 @@ def load_run(
     family = family or tasks.from_flags(settings, ("test",))
     if "ways" in (other_task or {}) and kind_of(family) != "classification":
         raise InputError(f"ways={settings.ways}: task={settings.task} has no classes; leave it out")
-    learner, origin = restored_learner(family, settings, model_dir, checkpoint)
+    # Of a tied last layer any number of classes is made; the network keeps its own.
+    other_ways = settings.tied_head and "ways" in (other_task or {})
+    of_network = tasks.from_flags(run_flags.read(model_dir), ()) if other_ways else None
+    learner, origin = restored_learner(family, settings, model_dir, checkpoint, of_network)
     return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
 
 
@@ -179,7 +182,11 @@ def task_name(settings: flags.FlagValues) -> str:
 
 
 def restored_learner(
-    family: Family, settings: flags.FlagValues, model_dir: str, checkpoint: str = "last"
+    family: Family,
+    settings: flags.FlagValues,
+    model_dir: str,
+    checkpoint: str = "last",
+    of_network: Family | None = None,
 ) -> tuple[Learner, Origin]:
     """Restores the learner of a run, with the iteration and training time of its checkpoint.
 
@@ -188,6 +195,7 @@ def restored_learner(
       settings: the run's flags.
       model_dir: the run's directory.
       checkpoint: one of `trainers.checkpoints.KINDS`.
+      of_network: see `build_learner`.
 
     Raises:
       InputError: if there is no checkpoint, or its network is for tasks of another shape.
@@ -197,7 +205,7 @@ def restored_learner(
         note(f"{other} is damaged; using an earlier checkpoint")
     if path is None:
         raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
-    learner = build_learner(family, settings)
+    learner = build_learner(family, settings, of_network)
     try:
         return learner, restore_learner(learner, path)
     except (ValueError, AssertionError) as error:

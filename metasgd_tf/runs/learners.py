@@ -29,19 +29,23 @@ from trainers.task_family import TaskFamily
 Builder = Callable[[keras.Model, Family, flags.FlagValues], Learner]
 
 
-def build_learner(family: Family, settings: flags.FlagValues) -> Learner:
+def build_learner(
+    family: Family, settings: flags.FlagValues, of_network: Family | None = None
+) -> Learner:
     """Makes the learner that a run's flags describe, with its network.
 
     Args:
       family: the tasks.
       settings: the run's flags, resolved.
+      of_network: tasks of as many ways as the network has outputs, if that is not how many `family`
+        has; for a `--tied_head`.
 
     Raises:
       InputError: if the network does not fit the tasks, or the learner cannot learn them.
     """
     kind = algorithms.kind_of(settings.task) or kind_of(family)
     algorithms.refuse_other_kinds(settings.algorithm, settings.task, kind)
-    model = _network(family, settings)
+    model = _network(of_network or family, settings)
     return BUILDERS[settings.algorithm](model, family, settings)
 
 
@@ -110,6 +114,7 @@ def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues
         first_order=settings.first_order,
         adapted=ADAPTED[adapted](model),
         tied_head=bool(settings.tied_head),
+        ways=family.output_size if settings.tied_head else None,
         train_ways=settings.train_ways,
         outer_loss=_smoothed(settings.label_smoothing) if settings.label_smoothing else None,
         seed=settings.seed,

@@ -45,6 +45,7 @@ class MetaLearner(FastWeightsLearner):
         batch_norm: str = "transductive",
         adapted: Sequence[int] | None = None,
         tied_head: bool = False,
+        ways: int | None = None,
         train_ways: int | None = None,
         outer_loss: Score | None = None,
         seed: int = 0,
@@ -69,15 +70,15 @@ class MetaLearner(FastWeightsLearner):
             alone, see `trainers.learners.anil`.
           tied_head: whether the last layer starts alike for every class, see
             `trainers.learners.tied_head`.
-          train_ways: classes of a task in training, if not as many as the model has outputs; for a
-            `tied_head`.
+          ways: classes of a task, if not as many as the model has outputs; for a `tied_head`.
+          train_ways: classes of a task in training, if not `ways`; for a `tied_head`.
           outer_loss: one number an example of (targets, outputs) that the outer loop minimises in
             place of `loss`, which scores and inner steps keep.
           seed: the seed of `alpha_init`.
 
         Raises:
           InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, a model
-            without weights, or `train_ways` without a `tied_head`.
+            without weights, or `ways` or `train_ways` without a `tied_head`.
         """
         super().__init__(
             model,
@@ -103,17 +104,19 @@ class MetaLearner(FastWeightsLearner):
         if tied_head:
             refuse_unlike_classes(model)
             self._tied = last_layer(model)
-            ways = model.output_shape[-1]
+            ways = ways or model.output_shape[-1]
             self._ways = {True: train_ways or ways, False: ways}
-        elif train_ways is not None:
-            raise InputError(
-                f"train_ways={train_ways}: the last layer has weights for each class; tie them by "
-                "tied_head, or leave train_ways out"
-            )
+            return
+        for name, value in (("ways", ways), ("train_ways", train_ways)):
+            if value is not None:
+                raise InputError(
+                    f"{name}={value}: the last layer has weights for each class; tie them by "
+                    f"tied_head, or leave {name} out"
+                )
 
     @property
     def has_other_train_ways(self) -> bool:
-        """Whether a task of training has other ways than the model has outputs."""
+        """Whether a task of training has other ways than one of evaluation."""
         return len(set(self._ways.values())) > 1
 
     @property

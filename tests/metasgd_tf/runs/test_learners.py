@@ -12,8 +12,12 @@ from trainers.errors import InputError
 OMNIGLOT = ["--task=omniglot", "--ways=4", "--shots=1", "--queries=1", "--alpha_init=0.25"]
 
 
+def flags_of(*arguments, task=OMNIGLOT):
+    return run_flags.resolve(run_flags.parse([*task, *arguments]))
+
+
 def learner_of(*arguments, task=OMNIGLOT):
-    settings = run_flags.resolve(run_flags.parse([*task, *arguments]))
+    settings = flags_of(*arguments, task=task)
     return build_learner(tasks.from_flags(settings, ()), settings)
 
 
@@ -38,6 +42,11 @@ def test_flags_say_where_rates_start_and_how_many_ways_training_has():
     inputs, targets = tf.random.uniform([7, 28, 28, 1]), tf.range(7)
     assert made.adapt(inputs, targets, training=True)[-2].shape[-1] == 7
     assert made.adapt(inputs[:4], targets[:4])[-2].shape[-1] == 4
+    # The network's four outputs serve other ways: as many copies of the mean over them.
+    settings, three = flags_of("--tied_head"), tasks.from_flags(flags_of("--ways=3"), ())
+    other = build_learner(three, settings, tasks.from_flags(settings, ()))
+    assert other.model.output_shape[-1] == 4
+    assert other.predict(other.adapt(inputs[:3], targets[:3]), inputs).shape == (7, 3)
     with pytest.raises(InputError, match="train_ways=7: the last layer has weights for each"):
         learner_of("--train_ways=7")
 
