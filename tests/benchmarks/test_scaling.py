@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.scaling import __main__ as scaling
-from benchmarks.scaling import cost
+from benchmarks.scaling import cost, prediction
 
 
 def test_a_ring_sends_shares_and_trees_send_all_in_fewer_hops():
@@ -32,9 +31,9 @@ def test_more_devices_and_slower_networks_never_help():
 
 
 def test_the_prediction_is_of_theta_and_alpha():
-    omniglot, *_ = scaling.shapes()
+    omniglot, *_ = prediction.shapes()
     assert omniglot.numbers == 2 * 112_965
-    table = scaling.predicted()
+    table = prediction.predicted()
     assert len(table["rows"]) == 6
     ms = omniglot.seconds * 1e3
     sending = 1e3 * (omniglot.bytes / 1.25e9 + 2 * cost.HOP)

@@ -108,7 +108,7 @@ def test_a_flagfile_trains_what_its_name_says(path):
     resolved = run_flags.of_config(path.stem)
     (number,) = (n for n, task in compared.TASKS.items() if path.stem.startswith(task))
     cell, algorithm = re.fullmatch(
-        rf"{compared.TASKS[number]}_([0-9a-z]+)_(.*?)(?:_1step)?", path.stem
+        rf"{compared.TASKS[number]}_([0-9a-z]+)_(.*?)(?:_1step|_recipe)?", path.stem
     ).groups()
     assert (resolved.task, resolved.algorithm) == (compared.TASKS[number], algorithm)
     sizes = [int(size) for size in re.findall(r"\d+", cell)]
