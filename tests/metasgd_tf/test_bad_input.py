@@ -114,6 +114,7 @@ def test_fewer_iterations_than_are_done_are_refused(tmp_path):
     assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
 
 
+@pytest.mark.slow
 def test_training_that_diverges_keeps_the_checkpoints_before(tmp_path):
     arguments = [*QUICK, "--meta_learning_rate=1e30", "--checkpoint_interval=1", "--iterations=5"]
     with pytest.raises(DivergedError, match="meta-iteration 2 was not finite"):

@@ -168,6 +168,7 @@ def test_fewer_classes_and_uneven_shots_are_fine(exports, examples, tmp_path):
     assert all(sum(one.probabilities.values()) == pytest.approx(1) for one in predictions)
 
 
+@pytest.mark.slow
 def test_a_run_of_ones_own_folder_is_exported_and_classifies(tmp_path):
     images = tmp_path / "images"
     synthetic_folder.write(images, {f"class {n}": 8 for n in range(12)})

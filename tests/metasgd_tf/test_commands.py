@@ -274,6 +274,7 @@ def test_tasks_of_another_shape_are_refused(model_dir, monkeypatch):
         evaluate_run(str(model_dir), other_task={"ways": 7})
 
 
+@pytest.mark.slow
 def test_omniglot_is_trained_and_evaluated(tmp_path, monkeypatch, omniglot_dir, omniglot_drawings):
     done = command(
         "train",

@@ -16,6 +16,8 @@ from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import assert_refused, checkpoint_values, command
 from trainers.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 FLAGS = [
     "--task=navigation",
     "--meta_batch_size=8",

@@ -170,6 +170,7 @@ def test_tasks_of_uneven_classes_keep_to_the_images_of_each(ways, shots, queries
         assert all(image < UNEVEN[kind] for kind, image in images)
 
 
+@pytest.mark.slow
 def test_classes_come_up_alike_whatever_their_size_and_so_do_the_images_of_a_class():
     tasks, ways, shown = 1200, 2, 4
     sampler = tf.function(uneven(ways, 1, shown - 1).sampler("train"))

@@ -191,6 +191,7 @@ def photograph():
     return tf.function(family.decode, input_signature=[tf.TensorSpec([], tf.string)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(84, 84), (120, 100), (60, 70)], ids=str)
 @pytest.mark.parametrize("kind", ["png", "grey", "jpeg", "transparent", "cmyk", "turned"])
 def test_mini_imagenets_photographs_are_those_of_training(photograph, kind, shape):

@@ -16,6 +16,8 @@ from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.tasks import omniglot
 from trainers.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 TASKS = 4
 TINY = [
     "--task=omniglot",

@@ -172,6 +172,7 @@ def test_a_second_training_in_the_same_directory_is_refused(tmp_path):
         assert (tmp_path / "flags.txt").read_text(encoding="utf-8") == kept
 
 
+@pytest.mark.slow
 def test_a_damaged_last_checkpoint_gives_way_to_the_one_before_and_is_named(
     whole, tmp_path, capsys, one_support_set
 ):

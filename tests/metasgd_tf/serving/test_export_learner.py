@@ -126,6 +126,7 @@ def test_inputs_that_do_not_fit_each_other_are_refused(held, name, cut, message)
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_several_outputs_are_several_predictions(tmp_path):
     keras.utils.set_random_seed(1)
     x = keras.Input((3,))
@@ -153,6 +154,7 @@ def test_several_outputs_are_several_predictions(tmp_path):
         np.testing.assert_allclose(given[f"predictions_{name}"][0], value, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "float64"])
 def test_a_learner_answers_in_its_precision_and_half_as_float32(policy, tmp_path):
     floatx = "float64" if policy == "float64" else "float32"

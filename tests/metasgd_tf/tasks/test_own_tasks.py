@@ -16,7 +16,7 @@ METRICS = {"lines": ("mse", 2), "clusters": ("accuracy", 2)}
 NETWORKS = {"lines": [], "clusters": ["--model=tests.fast_network:of_numbers"]}
 
 
-@pytest.fixture(scope="module", params=METRICS)
+@pytest.fixture(scope="module", params=["lines", pytest.param("clusters", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("own") / request.param
     done = command(

@@ -11,6 +11,8 @@ from tests.metasgd_tf.shell import command
 from tests.serving_exports import Loaded
 from trainers.seeds import stream
 
+pytestmark = pytest.mark.slow
+
 HERE = "tests.metasgd_tf.tasks.two_inputs"
 
 

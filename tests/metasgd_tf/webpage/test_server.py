@@ -93,6 +93,7 @@ def test_a_port_in_use_is_named():
     first.server_close()
 
 
+@pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     (tmp_path / "stdout").touch()
     running = start(tmp_path, "demo", *ONE_TAB)
@@ -112,6 +113,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
         running.kill()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flag", "said"),
     [

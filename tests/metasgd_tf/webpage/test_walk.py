@@ -9,6 +9,8 @@ from metasgd_tf.webpage.reading import RequestError
 from tests.metasgd_tf.shell import ROOT
 from trainers.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 RUN = ROOT / "trained" / "navigation_fixed_meta_sgd_seed0"
 GOAL = [-0.35, 0.2]
 

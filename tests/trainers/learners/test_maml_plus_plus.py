@@ -183,7 +183,7 @@ def test_the_first_iterations_are_of_first_order_and_the_later_ones_of_second():
     assert max(np.abs(a - b).max() for a, b in zip(*theirs, strict=True)) > 0.01
 
 
-@pytest.mark.parametrize("way", [WAYS[0], WAYS[2]])
+@pytest.mark.parametrize("way", [pytest.param(WAYS[0], marks=pytest.mark.slow), WAYS[2]])
 def test_training_follows_the_objective_of_its_iteration(way):
     options = {"inner_steps": 2, "multi_step_iterations": 1, "first_order_iterations": 1}
     made = learner(norm=False, **options)

@@ -36,6 +36,7 @@ LIKE_OTHERS = {
     *("RandomHue", "RandomColorJitter", "RandomElasticTransform"),
     "RandomCrop",  # A graph of it computes some of it in float32.
 }
+SLOW = LIKE_OTHERS | GROUPS["images"].keys() | GROUPS["preprocessing"].keys()
 COMPILED = {
     "several": [
         *("Dense", "Activation", "PReLU", "BatchNormalization", "Attention", "Masking"),
@@ -70,7 +71,7 @@ def test_the_layers_that_pass_are_known_to_the_library():
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in LIKE_OTHERS else []) for n in RIGHT],
+    [pytest.param(n, marks=[pytest.mark.slow] if n in SLOW else []) for n in RIGHT],
 )
 def test_the_meta_gradient_equals_central_differences(name):
     case = CASES[name]

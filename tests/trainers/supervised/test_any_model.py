@@ -86,6 +86,7 @@ def test_several_outputs_are_refused_with_a_loss_for_one():
         MetaLearner(two_outputs(), "mse")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_is_scored_in_float32(policy):
     before = keras.mixed_precision.dtype_policy()

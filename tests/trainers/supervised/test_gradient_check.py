@@ -39,6 +39,7 @@ def learner(*layers):
     return MetaLearner(model, LOSS, alpha_init=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "layers",
     [
