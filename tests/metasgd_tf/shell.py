@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from multiprocessing.context import ForkServerProcess
+from typing import Any
 
 import tensorflow as tf
 
@@ -125,3 +126,18 @@ def checkpoint_values(model_dir):
         for name in names
         if not name.startswith(("save_counter", "seconds"))
     }
+
+
+def events(folder: str | os.PathLike[str]) -> dict[tuple[str, int], Any]:
+    """Returns what the event files of a folder hold, by tag and step."""
+    return {
+        (value.tag, event.step): value
+        for path in sorted(pathlib.Path(folder).glob("events*"))
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+
+
+def scalar(value: Any) -> float:
+    """Returns the number of a summary that holds one."""
+    return float(tf.make_ndarray(value.tensor))

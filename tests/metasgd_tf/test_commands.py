@@ -17,7 +17,7 @@ from metasgd_tf.runs.reports import COLUMNS, table
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
-from tests.metasgd_tf.shell import ROOT, SMALL, checkpoint_values, command
+from tests.metasgd_tf.shell import ROOT, SMALL, checkpoint_values, command, events, scalar
 from trainers.checkpoints import restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
@@ -32,14 +32,10 @@ def assert_same_checkpoints(one, other):
 
 
 def scalars(model_dir, split):
-    """Returns {(name, step): value} from a run's event files."""
-    found = {}
-    for path in (pathlib.Path(model_dir) / split).glob("events*"):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            for value in event.summary.value:
-                if np.size(number := tf.make_ndarray(value.tensor)) == 1 and value.tag != "task":
-                    found[value.tag, event.step] = float(number)
-    return found
+    """Returns {(name, step): value} from a run's event files, without histograms and images."""
+    found = events(pathlib.Path(model_dir) / split)
+    kinds = {place: value.metadata.plugin_data.plugin_name for place, value in found.items()}
+    return {place: scalar(found[place]) for place, kind in kinds.items() if kind == "scalars"}
 
 
 @pytest.fixture(scope="module")

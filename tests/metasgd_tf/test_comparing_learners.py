@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.metasgd_tf.shell import assert_refused, command
+from tests.metasgd_tf.shell import assert_refused, command, events
 from tests.serving_exports import Loaded, drawings
 
 ALGORITHMS = {
@@ -48,12 +48,7 @@ def run(request, tmp_path_factory, grey_images):
 def test_nothing_of_alpha_is_kept_or_shown(run):
     flags = (run / "flags.txt").read_text()
     assert not re.search("alpha(?!bet)", flags) and f"--algorithm={run.name}" in flags
-    tags = {
-        value.tag
-        for path in run.rglob("events*")
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-    }
+    tags = {tag for tag, _ in events(run / "train") | events(run / "validation")}
     assert {"training/loss", "accuracy/after", "task"} <= tags
     assert not [tag for tag in tags if "alpha" in tag or "cosine" in tag]
 

@@ -11,6 +11,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run, load_run
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.serving.writing import export
+from tests.metasgd_tf.shell import events
 from tests.serving_exports import Loaded
 from trainers.errors import InputError
 
@@ -52,12 +53,7 @@ def test_it_is_scored_after_each_step(run, one_support_set):
 
 
 def test_rates_are_shown_where_it_has_some(run):
-    tags = {
-        value.tag
-        for path in run.rglob("events*")
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-    }
+    tags = {tag for tag, _ in events(run / "train") | events(run / "validation")}
     assert {"training/loss", "mse/after", "mse/before", "task"} <= tags
     assert not [tag for tag in tags if "cosine" in tag]
     assert len(learning_curves([str(run)]).axes) > 0

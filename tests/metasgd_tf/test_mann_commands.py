@@ -5,13 +5,12 @@ import re
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.training import train_run
-from tests.metasgd_tf.shell import assert_refused, command
+from tests.metasgd_tf.shell import assert_refused, command, events
 from tests.metasgd_tf.tasks.two_inputs import Sums
 from tests.serving_exports import Loaded, drawings
 from trainers.errors import InputError
@@ -42,12 +41,7 @@ def run(tmp_path_factory, grey_images):
 def test_flags_and_curves_are_kept(run, tmp_path):
     flags = (run / "flags.txt").read_text()
     assert "--train_on=sequences" in flags and not re.search("alpha(?!bet)", flags)
-    tags = {
-        value.tag
-        for path in run.rglob("events*")
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-    }
+    tags = {tag for tag, _ in events(run / "train") | events(run / "validation")}
     assert {"training/accuracy", "accuracy/before", "accuracy/after", "task"} <= tags
     output = tmp_path / "curves.png"
     done = command("plot", "--figure=curves", f"--model_dirs={run}", f"--output={output}")

@@ -1,7 +1,6 @@
 """The commands on navigation: training, what TensorBoard gets of it, evaluation, and bad input."""
 
 import json
-import pathlib
 import re
 import shutil
 
@@ -13,7 +12,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.reports import table
 from metasgd_tf.runs.training import train_run
-from tests.metasgd_tf.shell import assert_refused, checkpoint_values, command
+from tests.metasgd_tf.shell import assert_refused, checkpoint_values, command, events, scalar
 from trainers.errors import InputError
 
 pytestmark = pytest.mark.slow
@@ -51,20 +50,6 @@ def evaluated(trained):
     return done.stdout, json.loads((path / "evaluation.json").read_text(encoding="utf-8"))
 
 
-def summaries(folder):
-    """Returns what the event files of a folder hold, by tag and step."""
-    return {
-        (value.tag, event.step): value
-        for path in pathlib.Path(folder).glob("events*")
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-    }
-
-
-def number(value):
-    return float(tf.make_ndarray(value.tensor))
-
-
 def test_training_says_how_far_it_is_and_nothing_else(trained):
     path, done = trained
     assert done.stdout.splitlines()[-1] == f"{path}: 2 meta-iterations done"
@@ -77,7 +62,7 @@ def test_training_says_how_far_it_is_and_nothing_else(trained):
 
 
 def test_tensorboard_gets_the_training(trained):
-    found = summaries(trained[0] / "train")
+    found = events(trained[0] / "train")
     names = ("return_before", "return", "entropy", "divergence", "backtracks")
     names += ("meta_gradient_norm", "iterations_per_second")
     scalars = {f"training/{name}" for name in names}
@@ -86,20 +71,20 @@ def test_tensorboard_gets_the_training(trained):
     scalars |= {f"alpha_{what}/{n}" for what in ("mean", "negative_share") for n in LAYERS}
     histograms = {f"alpha/{layer}" for layer in LAYERS}
     assert set(found) == {(tag, step) for tag in scalars | histograms for step in (1, 2)}
-    assert all(np.isfinite(number(found[tag, step])) for tag in scalars for step in (1, 2))
+    assert all(np.isfinite(scalar(found[tag, step])) for tag in scalars for step in (1, 2))
     for step in (1, 2):
-        assert -10 * 1.8 < number(found["training/return", step]) < 0
-        assert 0 <= number(found["training/divergence", step]) <= 0.01
-        assert number(found["training/backtracks", step]) in range(17)
+        assert -10 * 1.8 < scalar(found["training/return", step]) < 0
+        assert 0 <= scalar(found["training/divergence", step]) <= 0.01
+        assert scalar(found["training/backtracks", step]) in range(17)
     *_, counts = tf.make_ndarray(found["alpha/log_std", 2].tensor).T
     assert counts.sum() == 2
 
 
 def test_tensorboard_gets_the_validation_and_a_image_of_paths(trained):
-    found = summaries(trained[0] / "validation")
+    found = events(trained[0] / "validation")
     tags = ("return/before", "return/after", "task")
     assert set(found) == {(tag, step) for tag in tags for step in (1, 2)}
-    scores = {step: number(found["return/after", step]) for step in (1, 2)}
+    scores = {step: scalar(found["return/after", step]) for step in (1, 2)}
     (best,) = (trained[0] / "best").glob("*.index")
     assert best.stem == f"ckpt-{max(scores, key=scores.__getitem__)}"
     width, height, png = found["task", 2].tensor.string_val

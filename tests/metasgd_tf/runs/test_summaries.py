@@ -14,6 +14,7 @@ from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.summaries import Summaries
 from models.conv4 import conv4
+from tests.metasgd_tf.shell import events, scalar
 from tests.synthetic_omniglot import drawings
 from trainers.episodes import Protocol
 from trainers.errors import InputError
@@ -40,20 +41,6 @@ def shuffle(learner, seed):
         (rate, 0.01) for rate in learner.alpha.learned
     ]:
         variable.assign(rng.normal(scale=scale, size=variable.shape))
-
-
-def read(folder):
-    """Returns what the event files of a folder hold, by tag and step."""
-    return {
-        (value.tag, event.step): value
-        for path in sorted(folder.glob("events*"))
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-    }
-
-
-def number(value):
-    return float(tf.make_ndarray(value.tensor))
 
 
 def validation_task(family, index):
@@ -116,10 +103,10 @@ def run(tmp_path_factory):
         summaries.task(step)
         summaries.flush()
         if step == 10:
-            made.flushed = {s: read(path / s) for s in ("train", "validation")}
+            made.flushed = {s: events(path / s) for s in ("train", "validation")}
     summaries.close()
-    made.found = {s: read(path / s) for s in ("train", "validation")}
-    made.hparams = read(path)
+    made.found = {s: events(path / s) for s in ("train", "validation")}
+    made.hparams = events(path)
     return made
 
 
@@ -145,14 +132,14 @@ def test_every_tag_is_written_at_every_step(run, split):
 def test_training_scores_are_written_as_they_come(run):
     for step in (10, 20):
         for name, value in {**SCORES, "iterations_per_second": 12.5}.items():
-            assert number(run.found["train"][f"training/{name}", step]) == value
+            assert scalar(run.found["train"][f"training/{name}", step]) == value
 
 
 @pytest.mark.parametrize("step", [10, 20])
 def test_scores_before_and_after_are_those_of_each_splits_tasks(run, step):
     for (split, when), expected in run.errors[step].items():
         for score in ("loss", "mse"):
-            found = number(run.found[split][f"{score}/{when}", step])
+            found = scalar(run.found[split][f"{score}/{when}", step])
             assert found == pytest.approx(expected, rel=1e-4)
     assert run.returned[step] == pytest.approx(run.errors[step]["validation", "after"], rel=1e-4)
     assert len(set(run.errors[step].values())) == 4
@@ -164,8 +151,8 @@ def test_alpha_is_summed_up_by_layer(run, step):
     kernels_and_biases = run.rates[step]
     for index, (layer, size) in enumerate(LAYERS.items()):
         rates = np.concatenate(kernels_and_biases[2 * index : 2 * index + 2])
-        assert number(found[f"alpha_mean/{layer}", step]) == pytest.approx(rates.mean(), abs=1e-7)
-        share = number(found[f"alpha_negative_share/{layer}", step])
+        assert scalar(found[f"alpha_mean/{layer}", step]) == pytest.approx(rates.mean(), abs=1e-7)
+        share = scalar(found[f"alpha_negative_share/{layer}", step])
         assert share == pytest.approx((rates < 0).mean(), abs=1e-6) and 0 < share < 1
         left, right, counts = tf.make_ndarray(found[f"alpha/{layer}", step].tensor).T
         assert counts.sum() == size == len(rates)
@@ -175,7 +162,7 @@ def test_alpha_is_summed_up_by_layer(run, step):
 @pytest.mark.parametrize("step", [10, 20])
 def test_the_learned_direction_is_measured_on_validation_tasks(run, step):
     for layer, expected in run.cosines[step].items():
-        cosine = number(run.found["train"][f"direction_cosine/{layer}", step])
+        cosine = scalar(run.found["train"][f"direction_cosine/{layer}", step])
         assert -1 <= cosine <= 1
         assert cosine == pytest.approx(expected, abs=1e-4)
 
@@ -243,9 +230,9 @@ def test_maml_has_no_alpha_to_show(tmp_path, uncompiled):
     summaries.evaluation(10)
     summaries.task(10)
     summaries.close()
-    found = {tag for tag, _ in read(tmp_path / "train")}
+    found = {tag for tag, _ in events(tmp_path / "train")}
     assert found == {tag for tag in tags("train") if tag.startswith(("loss", "mse", "training"))}
-    assert ("task", 10) in read(tmp_path / "validation")
+    assert ("task", 10) in events(tmp_path / "validation")
 
 
 def test_a_drawing_that_fails_is_not_lost(tmp_path, uncompiled):
@@ -256,7 +243,7 @@ def test_a_drawing_that_fails_is_not_lost(tmp_path, uncompiled):
     summaries.task(10)
     with pytest.raises(InputError, match="^Sinusoid: its draw raised ZeroDivisionError"):
         summaries.close()
-    assert ("loss/after", 10) in read(tmp_path / "validation")
+    assert ("loss/after", 10) in events(tmp_path / "validation")
 
 
 class Characters(ImageClassification):

@@ -4,10 +4,9 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from metasgd_tf.runs.evaluation import load_run
-from tests.metasgd_tf.shell import command
+from tests.metasgd_tf.shell import command, events
 from tests.serving_exports import Loaded
 from trainers.seeds import stream
 
@@ -42,11 +41,9 @@ def test_it_is_evaluated_and_its_own_metric_comes_first(run):
 
 def test_tensorboard_gets_an_image_of_a_task(run):
     shown = [
-        event.step
-        for path in (run / "validation").glob("events*")
-        for event in tf.compat.v1.train.summary_iterator(str(path))
-        for value in event.summary.value
-        if value.tag == "task" and value.tensor.string_val[2].startswith(b"\x89PNG")
+        step
+        for (tag, step), value in events(run / "validation").items()
+        if tag == "task" and value.tensor.string_val[2].startswith(b"\x89PNG")
     ]
     assert sorted(shown) == [2, 4]
 
