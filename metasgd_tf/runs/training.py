@@ -67,14 +67,8 @@ def train_run(
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.noticing_losses(), contextlib.ExitStack() as held:
-        with workers.together():
-            family = tasks.from_flags(settings, ("train", "validation"))
-        if workers.count > 1:
-            asked = {"--profile": profile, "--check_gradients": check_gradients}
-            workers.refuse_differing(
-                _identity(settings, family) | asked,
-                "start the same command on all of them, with the same version and data",
-            )
+        asked = {"--profile": profile, "--check_gradients": check_gradients}
+        family = _tasks_of_all(workers, settings, asked)
         with strategy.scope():
             trainer = _build_trainer(family, settings)
         with workers.together():
@@ -90,15 +84,25 @@ def train_run(
             if check_gradients:
                 note(_check_gradient(trainer))
             if done < settings.iterations:
-                trainer.prepare()  # What cannot be trained is refused before anything is written.
-                if settings.task_batching != "auto" or devices.on_gpu():
-                    note(f"iterations are run {trainer.way}")
+                _prepare(trainer, settings)
         if workers.chief:
             run_flags.write(settings, model_dir)
         if done < settings.iterations:
             path = pathlib.Path(model_dir)
             _train_to_the_end(trainer, family, saved, settings, path, profile, workers)
     return trainer
+
+
+def _tasks_of_all(workers: Workers, settings: flags.FlagValues, asked: dict[str, bool]) -> Family:
+    """Loads the tasks, and checks that all workers have these, and what else has to be the same."""
+    with workers.together():
+        family = tasks.from_flags(settings, ("train", "validation"))
+    if workers.count > 1:
+        workers.refuse_differing(
+            _identity(settings, family) | asked,
+            "start the same command on all of them, with the same version and data",
+        )
+    return family
 
 
 def _build_trainer(family: Family, settings: flags.FlagValues) -> MetaTrainer:
@@ -148,6 +152,13 @@ def _restored(
             f"{done}; ask for as many or more"
         )
     return saved
+
+
+def _prepare(trainer: MetaTrainer, settings: flags.FlagValues) -> None:
+    """Compiles what is trained, so that what cannot be is refused before anything is written."""
+    trainer.prepare()
+    if settings.task_batching != "auto" or devices.on_gpu():
+        note(f"iterations are run {trainer.way}")
 
 
 def _check_gradient(trainer: MetaTrainer) -> str:

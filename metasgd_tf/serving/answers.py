@@ -57,15 +57,7 @@ def answers(
       target_specs: a task's targets, [None, ...], likewise.
       batched: whether each operation is done for many tasks at once.
     """
-
-    # These are functions of their own so that an export holds once what several signatures share.
-    @tf.function(autograph=False)
-    def adapted(inputs: Any, targets: Any, steps: Steps) -> State:
-        if isinstance(steps, int):
-            return learner.adapt(inputs, targets, steps=steps)
-        assert isinstance(learner, MetaLearner), "no signature asks others for a number of steps"
-        return _steps_at_run_time(learner, inputs, targets, steps)
-
+    adapted = _adapting(learner)
     with as_products() if batched else contextlib.nullcontext():
         traced = adapted.get_concrete_function(input_specs, target_specs, learner.inner_steps)
     structure = traced.structured_outputs
@@ -108,6 +100,18 @@ def answers(
     return Answers(
         answer, adapt, predict_adapted, layout.size, layout.size_per_example, answer_specs
     )
+
+
+def _adapting(learner: Learner) -> tf.types.experimental.PolymorphicFunction:
+    # A function of its own so that an export holds once what several signatures share.
+    @tf.function(autograph=False)
+    def adapted(inputs: Any, targets: Any, steps: Steps) -> State:
+        if isinstance(steps, int):
+            return learner.adapt(inputs, targets, steps=steps)
+        assert isinstance(learner, MetaLearner), "no signature asks others for a number of steps"
+        return _steps_at_run_time(learner, inputs, targets, steps)
+
+    return adapted
 
 
 def _output_specs(learner: Learner, state: State, input_specs: Any) -> Any:

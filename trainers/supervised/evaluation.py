@@ -8,11 +8,10 @@ import tensorflow as tf
 from trainers.compiling import compiled_where_possible, first_that_works
 from trainers.devices import TASKS_IN_FLIGHT, on_gpu, tasks_at_once, xla_pays
 from trainers.episodes import Episode, examples_of
-from trainers.errors import InputError
 from trainers.learners.learner import Learner, State
 from trainers.stateless import batched_operations
 from trainers.stateless.as_products import as_products
-from trainers.supervised.meta_batch import refuse_unknown_batching
+from trainers.supervised.meta_batch import naming_the_other_way, refuse_unknown_batching
 
 Scores = dict[str, np.ndarray]
 
@@ -66,14 +65,8 @@ def evaluation(
     def run() -> Scores:
         if chosen:
             return chosen[0]()
-        try:
+        with naming_the_other_way(task_batching):
             name, scores = first_that_works(ways, learner.model, "evaluation")
-        except InputError as error:
-            if task_batching == "auto":
-                raise
-            raise InputError(
-                f"task_batching=batched: {error}; task_batching=side_by_side may do it"
-            ) from error
         chosen.append(ways[name])
         return scores
 

@@ -4,7 +4,8 @@ A meta-batch is done in chunks, which bounds memory. The tasks of a chunk are on
 operation, or each has operations of its own, which the cores of a CPU share.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import tensorflow as tf
@@ -46,6 +47,19 @@ def refuse_unknown_batching(task_batching: str) -> None:
         raise InputError(
             f"task_batching={task_batching!r}: should be one of {', '.join(BATCHINGS)}"
         )
+
+
+@contextlib.contextmanager
+def naming_the_other_way(task_batching: str) -> Iterator[None]:
+    """Has the refusal of a model that was to be `batched` say what else there is."""
+    try:
+        yield
+    except InputError as error:
+        if task_batching != "batched":
+            raise
+        raise InputError(
+            f"task_batching=batched: {error}; task_batching=side_by_side may do it"
+        ) from error
 
 
 def ways_to_run(

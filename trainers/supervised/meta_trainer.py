@@ -31,7 +31,13 @@ from trainers.supervised.gradient_check import (
     check_meta_gradient,
     log_check_of_untested_layers,
 )
-from trainers.supervised.meta_batch import WAYS, SumOverTasks, summed, ways_to_run
+from trainers.supervised.meta_batch import (
+    WAYS,
+    SumOverTasks,
+    naming_the_other_way,
+    summed,
+    ways_to_run,
+)
 from trainers.supervised.outer_step import outer_step
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
@@ -203,14 +209,8 @@ class MetaTrainer:
             return run
 
         ways = {way: trying(way) for way in self._ways}
-        try:
+        with naming_the_other_way(self._task_batching):
             self.way, iterate = first_that_works(ways, self.learner.model, "training", self._blame)
-        except InputError as error:
-            if self._task_batching != "batched":
-                raise
-            raise InputError(
-                f"task_batching=batched: {error}; task_batching=side_by_side may do it"
-            ) from error
         self._iterate = iterate
         if self._check is None:
             log_check_of_untested_layers(self.learner, self.check_gradient)
