@@ -202,8 +202,8 @@ def _write(path: pathlib.Path, contents: dict[str, Any]) -> None:
 
 def _run(settings: flags.FlagValues, run_dir: str, family: "Family", scored: int) -> dict[str, Any]:
     """Trains a candidate to the end, and scores its last checkpoint on the base's tasks."""
+    from metasgd_tf.evaluation.trained_runs import restored_learner
     from metasgd_tf.output.provenance import provenance
-    from metasgd_tf.runs.evaluation import restored_learner
     from metasgd_tf.runs.training import train_run
     from trainers.families import Part
     from trainers.seeds import stream
@@ -231,8 +231,8 @@ def _run(settings: flags.FlagValues, run_dir: str, family: "Family", scored: int
 
 def table(candidates: dict[str, Any]) -> str:
     """Returns the results of candidates as text, the best on validation first."""
+    from metasgd_tf.evaluation.comparison import paired_difference
     from metasgd_tf.output.text_table import aligned
-    from metasgd_tf.runs.comparison import paired_difference
 
     rows = [("candidate", "validation, %", "minus base, points", "training, %", "seconds")]
     for name in sorted(candidates, key=lambda one: -candidates[one]["validation"]["mean"]):

@@ -3,7 +3,7 @@
     python -m benchmarks.run_program omniglot.npz --rounds=5 --peers=jax_vmap,torch_func
 
 TensorFlow is not needed: the file holds its program as XLA's text, the inputs and the outputs that
-are to come out. The peers do the same work on the same device, see `benchmarks.program_peers`; what
+are to come out. The peers do the same work on the same device, see `benchmarks.program.peers`; what
 is not installed is left out. JAX has no public function for a finished program; those used here are
 of jaxlib 0.10.
 """
@@ -25,7 +25,8 @@ except ModuleNotFoundError as error:
     raise SystemExit("JAX is not installed here: pip install 'jax>=0.10,<0.11'") from error
 import numpy as np
 
-from benchmarks import cases, program_peers
+from benchmarks import cases
+from benchmarks.program.peers import PEERS, NotOffered
 
 TOLERANCE = 5e-2
 """Largest difference of an output from the stored one, relative to its norm.
@@ -139,8 +140,8 @@ def measure(path: str, peers: Sequence[str], rounds: int) -> dict[str, Any]:
     left_out = {}
     for name in peers:
         try:
-            peer = program_peers.PEERS[name](file.case, file.arguments)
-        except program_peers.NotOffered as reason:
+            peer = PEERS[name](file.case, file.arguments)
+        except NotOffered as reason:
             left_out[name] = str(reason)
             continue
         given = peer()
@@ -165,13 +166,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("file")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--peers", default="", help=f"of {','.join(program_peers.PEERS)}")
+    parser.add_argument("--peers", default="", help=f"of {','.join(PEERS)}")
     parser.add_argument("--json", help="file to write the numbers to")
     given = parser.parse_args()
     peers = [name for name in given.peers.split(",") if name]
-    unknown = sorted(set(peers) - set(program_peers.PEERS))
+    unknown = sorted(set(peers) - set(PEERS))
     if unknown:
-        parser.error(f"--peers={given.peers}: should be of {', '.join(program_peers.PEERS)}")
+        parser.error(f"--peers={given.peers}: should be of {', '.join(PEERS)}")
     found = measure(given.file, peers, given.rounds)
     print(f"{found['case']} on {found['device']}: first run in {found['first_run_seconds']} s")
     for name, times in found["milliseconds"].items():

@@ -34,15 +34,15 @@ NEEDED = (EXPORT_DIR, SUPPORT_DIR, QUERY_DIR)
 def main() -> None:
     """Classifies the images and prints the table."""
     if WRITE_EXAMPLES.value:
-        from metasgd_tf.serving import drawings
+        from metasgd_tf.clients import drawings
 
         drawings.write(WRITE_EXAMPLES.value)
         print(f"written to {WRITE_EXAMPLES.value}/support and {WRITE_EXAMPLES.value}/query")
         return
 
+    from metasgd_tf.clients import classifying
+    from metasgd_tf.clients.contact_sheet import contact_sheet
     from metasgd_tf.figures import style
-    from metasgd_tf.serving import classifying
-    from metasgd_tf.serving.contact_sheet import contact_sheet
     from trainers.devices import use_cores_for_tasks
 
     # Bad arguments are refused before anything slow starts.

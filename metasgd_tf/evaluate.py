@@ -65,9 +65,9 @@ for module in run_flags.MODULES:  # So that --help lists them.
 
 def main() -> None:
     """Evaluates the run and prints the tables."""
-    from metasgd_tf.runs import comparison, confusion, presentations
-    from metasgd_tf.runs.evaluation import evaluate, load_run, refuse_unadapted
-    from metasgd_tf.runs.reports import table, write
+    from metasgd_tf.evaluation import comparison, confusion, presentations
+    from metasgd_tf.evaluation.reports import table, write
+    from metasgd_tf.evaluation.trained_runs import evaluate, load_run, refuse_unadapted
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()

@@ -52,7 +52,7 @@ TASK_BATCHING = flags.DEFINE_enum(
 def main() -> None:
     """Exports the run and prints the new version's directory."""
     from metasgd_tf import tasks
-    from metasgd_tf.runs.evaluation import load_run
+    from metasgd_tf.evaluation.trained_runs import load_run
     from metasgd_tf.serving.writing import export
 
     settings = run_flags.read(MODEL_DIR.value)

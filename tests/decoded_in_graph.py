@@ -6,8 +6,8 @@ import io
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf.images import image_files
-from metasgd_tf.images.encoded_images import decode
+from metasgd_tf.images.files import image_files
+from metasgd_tf.images.files.encoded_images import decode
 from metasgd_tf.images.square_images import square
 
 SIZE = 20

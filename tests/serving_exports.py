@@ -12,9 +12,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import networks
-from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.tasks import navigation
 from metasgd_tf.tasks.image_folder import ImageFolder
 from metasgd_tf.tasks.omniglot import Omniglot

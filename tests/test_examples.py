@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from metasgd_tf.serving import drawings
+from metasgd_tf.clients import drawings
 from tests.metasgd_tf.shell import command
 from tests.prediction_service import grpc_server, rest_server
 from tests.serving_exports import WAYS, Served

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from benchmarks import cases
 from metasgd_tf.environments.navigation import Navigation2D
+from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.images.images_by_class import ImagesByClass
-from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.serving.writing import export
 from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.tasks.omniglot import Omniglot

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib import figure, lines
 
 from metasgd_tf import tasks
+from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.figures import style
-from metasgd_tf.runs.evaluation import restored_learner
 from trainers.errors import InputError
 
 BINS = 60

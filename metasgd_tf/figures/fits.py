@@ -7,8 +7,8 @@ import tensorflow as tf
 from matplotlib import figure
 
 from metasgd_tf import tasks
+from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.figures import style
-from metasgd_tf.runs.evaluation import restored_learner
 from metasgd_tf.tasks.sinusoid import INPUT_RANGE, Sinusoid
 from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform

@@ -8,8 +8,8 @@ from matplotlib import figure
 
 from metasgd_tf import tasks
 from metasgd_tf.drawing import paths
+from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.figures import style
-from metasgd_tf.runs.evaluation import restored_learner
 from metasgd_tf.tasks.navigation import Navigation
 from trainers.errors import InputError
 from trainers.families import Part

@@ -9,7 +9,7 @@ import tensorflow as tf
 from matplotlib import figure
 
 from metasgd_tf.drawing import episodes
-from metasgd_tf.images import encoded_images
+from metasgd_tf.images.files import encoded_images
 from metasgd_tf.images.images_by_class import ImagesByClass, as_tensor, refuse_too_few
 from metasgd_tf.images.square_images import square
 from metasgd_tf.output.listing import counted

@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from absl import flags
 
+from metasgd_tf.evaluation.comparison import paired_difference
+from metasgd_tf.evaluation.reports import Evaluation
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import LEARNERS, STARTS, TABLE_4
-from metasgd_tf.runs.comparison import paired_difference
-from metasgd_tf.runs.evaluation import evaluate_run
-from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.runs.training import train_run
 from trainers.supervised.evaluation import mean_and_ci95
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from metasgd_tf.evaluation.comparison import paired_difference
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.published import LEARNERS, SHOTS, TABLE_1
-from metasgd_tf.runs.comparison import paired_difference
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
 
 

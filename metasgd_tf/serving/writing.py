@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from metasgd_tf.evaluation import trained_runs
+from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.output.provenance import provenance
-from metasgd_tf.runs import evaluation
-from metasgd_tf.runs.evaluation import LoadedRun
 from metasgd_tf.serving import task_spec, versions, warmup
 from metasgd_tf.serving.served import ServedLearner
 from metasgd_tf.serving.signatures import Signature, policy_signatures, signatures
@@ -124,7 +124,7 @@ def _write(learner: Learner, contents: Contents, export_dir: str) -> pathlib.Pat
     facts = {
         **contents.facts,
         "inner_steps": learner.inner_steps,
-        "batch_norm": evaluation.batch_norm_of(learner),
+        "batch_norm": trained_runs.batch_norm_of(learner),
         **provenance(),
     }
 

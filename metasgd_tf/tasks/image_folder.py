@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 import keras
 from absl import flags
 
-from metasgd_tf.images import class_splits, image_files, image_listing
+from metasgd_tf.images import class_splits
 from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.files import image_files, image_listing
 from metasgd_tf.images.images_by_class import refuse_too_few
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.notes import note

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from metasgd_tf.images import encoded_images, mini_imagenet
+from metasgd_tf.images import mini_imagenet
 from metasgd_tf.images.classification import ImageClassification
+from metasgd_tf.images.files import encoded_images
 from metasgd_tf.images.images_by_class import ImagesByClass
 from models.conv4 import conv4_pooled_32
 

@@ -9,9 +9,10 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import flags
 
-from metasgd_tf.images import alphabets, encoded_images, tfds_preparation
+from metasgd_tf.images import alphabets, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification, largest
 from metasgd_tf.images.distortions import Distortions
+from metasgd_tf.images.files import encoded_images
 from metasgd_tf.images.ink import SIDE, shrink
 from models.conv4 import conv4
 from trainers.seeds import fold_in, uniform

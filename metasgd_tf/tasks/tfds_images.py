@@ -10,7 +10,7 @@ from absl import flags
 
 from metasgd_tf.images import class_splits, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification
-from metasgd_tf.images.image_files import decode_into
+from metasgd_tf.images.files.image_files import decode_into
 from metasgd_tf.images.images_by_class import ImagesByClass, empty, refuse_too_few
 from metasgd_tf.output.listing import listed
 from metasgd_tf.output.notes import note

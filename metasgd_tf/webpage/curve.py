@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from metasgd_tf.clients.classifying import facts
+from metasgd_tf.clients.loading import load_newest
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.listing import counted
-from metasgd_tf.serving.classifying import facts
-from metasgd_tf.serving.loading import load_newest
 from metasgd_tf.serving.signatures import STEPS
 from metasgd_tf.webpage import reading
 from trainers.errors import InputError

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from metasgd_tf.clients import drawings
+from metasgd_tf.clients.classifying import facts
+from metasgd_tf.clients.loading import load_newest
 from metasgd_tf.images.ink import shrink
-from metasgd_tf.serving import drawings
-from metasgd_tf.serving.classifying import facts
-from metasgd_tf.serving.loading import load_newest
 from metasgd_tf.serving.signatures import STEPS
 from metasgd_tf.webpage import reading
 from metasgd_tf.webpage.reading import Drawing

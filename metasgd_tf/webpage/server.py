@@ -21,7 +21,7 @@ import tensorflow as tf
 from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from metasgd_tf.images.encoded_images import refusal
+from metasgd_tf.images.files.encoded_images import refusal
 from metasgd_tf.webpage.reading import RequestError
 from trainers.errors import InputError
 

@@ -9,10 +9,10 @@ import tensorflow as tf
 
 from metasgd_tf import tasks
 from metasgd_tf.environments.navigation import HALF_SIDE
+from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.listing import counted
-from metasgd_tf.runs.evaluation import restored_learner
 from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.webpage import reading
 from trainers.errors import InputError

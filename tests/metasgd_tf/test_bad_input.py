@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
 from tests.metasgd_tf.shell import QUICK, ROOT, SMALL, assert_refused, checkpoint_values, command

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from metasgd_tf.clients import classifying, drawings
+from metasgd_tf.evaluation.trained_runs import load_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import load_run
 from metasgd_tf.runs.training import train_run
-from metasgd_tf.serving import classifying, drawings
 from tests import synthetic_folder
 from tests.metasgd_tf.shell import ROOT, SMALL, assert_refused, command
 from tests.serving_exports import Loaded

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metasgd_tf.evaluation.reports import COLUMNS, table
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.learners import build_learner
-from metasgd_tf.runs.reports import COLUMNS, table
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metasgd_tf.evaluation.trained_runs import evaluate_run, load_run
 from metasgd_tf.figures.alpha import alpha_distributions
 from metasgd_tf.figures.curves import learning_curves
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run, load_run
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.serving.writing import export
 from tests.metasgd_tf.shell import events

@@ -6,8 +6,8 @@ import re
 import numpy as np
 import pytest
 
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import assert_refused, command, events

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metasgd_tf.evaluation.reports import table
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run
-from metasgd_tf.runs.reports import table
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import assert_refused, checkpoint_values, command, events, scalar
 from trainers.errors import InputError

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
 
-from metasgd_tf.images import encoded_images
+from metasgd_tf.images.files import encoded_images
 from metasgd_tf.images.mini_imagenet import layouts
 from metasgd_tf.images.mini_imagenet.contents import Contents, complete
 from metasgd_tf.images.mini_imagenet.layouts import ImageEntry

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from metasgd_tf.runs.evaluation import LoadedRun
+from metasgd_tf.evaluation.trained_runs import LoadedRun
 from trainers.compiling import compiled_where_possible
 from trainers.devices import TASKS_IN_FLIGHT, xla_pays
 from trainers.episodes import Episode

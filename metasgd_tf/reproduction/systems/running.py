@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from metasgd_tf.evaluation.comparison import differing_tasks, paired_difference
+from metasgd_tf.evaluation.reports import Evaluation, write
+from metasgd_tf.evaluation.trained_runs import LoadedRun, batch_norm_of, evaluate, load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.atomic_file import replaced
@@ -17,9 +20,6 @@ from metasgd_tf.reproduction.systems import systems_markdown
 from metasgd_tf.reproduction.systems.adapting_speed import tasks_per_second
 from metasgd_tf.reproduction.systems.compared import TASKS, cells, config
 from metasgd_tf.reproduction.systems.published_systems import EVALUATION_STEPS, figure
-from metasgd_tf.runs.comparison import differing_tasks, paired_difference
-from metasgd_tf.runs.evaluation import LoadedRun, batch_norm_of, evaluate, load_run
-from metasgd_tf.runs.reports import Evaluation, write
 from metasgd_tf.runs.training import train_run
 from trainers.checkpoints import KINDS, newest_whole, origin
 from trainers.devices import describe

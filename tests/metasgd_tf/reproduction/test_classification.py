@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metasgd_tf.evaluation.reports import Evaluation
+from metasgd_tf.evaluation.trained_runs import load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import classification as image_classification
 from metasgd_tf.reproduction import classification, markdown
 from metasgd_tf.reproduction.published import CELLS
-from metasgd_tf.runs.evaluation import load_run
-from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.tasks import omniglot
 from trainers.errors import InputError
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from metasgd_tf.evaluation import reports, trained_runs
 from metasgd_tf.flags import run_flags
 from metasgd_tf.reproduction import markdown, navigation
-from metasgd_tf.runs import evaluation, reports, training
+from metasgd_tf.runs import training
 from metasgd_tf.tasks import navigation as family
 from trainers.errors import InputError
 
@@ -39,7 +40,7 @@ def train_run(settings, model_dir):
 
 def evaluate_run(model_dir):
     if not model_dir.endswith("_seed7"):
-        return evaluation.evaluate_run(model_dir)
+        return trained_runs.evaluate_run(model_dir)
     returns = KNOWN["meta_sgd" if "meta_sgd" in model_dir else "maml"]
     return reports.Evaluation({"iteration": 1, "training_seconds": 2.5}, {2: {"return": returns}})
 

@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 
+from metasgd_tf.evaluation.reports import Evaluation
 from metasgd_tf.flags import run_flags
 from metasgd_tf.reproduction import markdown, published, sinusoid
-from metasgd_tf.runs.reports import Evaluation
 from tests.metasgd_tf.shell import assert_refused, command
 
 OFFSETS = {"maml": 1.0, "meta_sgd": 0.25}

@@ -6,9 +6,9 @@ import sys
 import keras
 import pytest
 
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import networks
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests.metasgd_tf.shell import SMALL

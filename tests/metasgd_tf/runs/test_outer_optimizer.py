@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
+from metasgd_tf.evaluation.trained_runs import load_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import load_run
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import SMALL, checkpoint_values

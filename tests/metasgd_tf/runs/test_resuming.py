@@ -10,8 +10,8 @@ import time
 import numpy as np
 import pytest
 
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
 from tests import synthetic_folder
 from tests.metasgd_tf.shell import (

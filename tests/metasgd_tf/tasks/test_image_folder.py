@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.runs.evaluation import evaluate_run
 from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import image_folder
 from tests import synthetic_folder
@@ -171,7 +171,7 @@ def test_images_of_other_splits_are_not_opened(tmp_path):
 def test_what_cannot_be_is_refused_before_anything_is_read_or_written(
     folder, tmp_path, monkeypatch, arguments, named
 ):
-    monkeypatch.setattr("metasgd_tf.images.image_files.decode", lambda *_: 1 / 0)
+    monkeypatch.setattr("metasgd_tf.images.files.image_files.decode", lambda *_: 1 / 0)
     settings = run_flags.parse(["--task=image_folder", f"--image_dir={folder}", *SIZES, *arguments])
     with pytest.raises(InputError, match=named):
         train_run(settings, str(tmp_path / "run"))

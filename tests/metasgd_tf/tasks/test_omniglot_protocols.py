@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from metasgd_tf.evaluation.comparison import load_other
+from metasgd_tf.evaluation.reports import table, write
+from metasgd_tf.evaluation.trained_runs import evaluate, load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import alphabets
-from metasgd_tf.runs.comparison import load_other
-from metasgd_tf.runs.evaluation import evaluate, load_run
-from metasgd_tf.runs.reports import table, write
 from metasgd_tf.tasks import omniglot
 from tests import synthetic_omniglot
-from tests.metasgd_tf.runs.test_comparison import save_untrained
+from tests.metasgd_tf.evaluation.test_comparison import save_untrained
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, stream

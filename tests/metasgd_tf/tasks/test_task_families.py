@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from examples import clusters, lines
 from metasgd_tf import tasks
+from metasgd_tf.evaluation.trained_runs import task_name
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import mini_imagenet
-from metasgd_tf.runs.evaluation import task_name
 from tests import synthetic_folder, synthetic_tfds
 from trainers.episodes import Episode, Protocol
 from trainers.families import Family

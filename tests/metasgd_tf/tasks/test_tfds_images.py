@@ -131,7 +131,7 @@ def test_data_that_were_prepared_elsewhere_are_read_by_their_files(data_dir, tmp
 def test_what_cannot_be_is_refused_before_anything_is_decoded_or_written(
     data_dir, tmp_path, monkeypatch, arguments, named
 ):
-    monkeypatch.setattr("metasgd_tf.images.image_files.decode", lambda *_: 1 / 0)
+    monkeypatch.setattr("metasgd_tf.images.files.image_files.decode", lambda *_: 1 / 0)
     with pytest.raises(InputError, match=named):
         train_run(settings(data_dir, *arguments), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
@@ -143,7 +143,7 @@ def test_the_flag_that_is_missing_is_named():
 
 
 def test_images_that_cannot_be_used_are_numbered(data_dir, monkeypatch):
-    monkeypatch.setattr("metasgd_tf.images.image_files.MIN_SIDE", 19)
+    monkeypatch.setattr("metasgd_tf.images.files.image_files.MIN_SIDE", 19)
     with pytest.raises(InputError) as info:
         family(data_dir)
     message = str(info.value)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from metasgd_tf.runs.evaluation import load_run
+from metasgd_tf.evaluation.trained_runs import load_run
 from tests.metasgd_tf.shell import command, events
 from tests.serving_exports import Loaded
 from trainers.seeds import stream

@@ -13,7 +13,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from metasgd_tf.serving import drawings
+from metasgd_tf.clients import drawings
 from metasgd_tf.webpage import curve, draw, server, walk
 from tests.metasgd_tf.shell import ROOT
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 
-from metasgd_tf.serving import drawings
+from metasgd_tf.clients import drawings
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.webpage import draw
 from metasgd_tf.webpage.reading import RequestError

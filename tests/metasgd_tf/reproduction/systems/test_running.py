@@ -10,12 +10,12 @@ import pytest
 import tensorflow as tf
 
 from metasgd_tf import tasks
+from metasgd_tf.evaluation.reports import Evaluation
+from metasgd_tf.evaluation.trained_runs import load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import classification as image_classification
 from metasgd_tf.reproduction.systems import adapting_speed, running, systems_markdown
-from metasgd_tf.runs.evaluation import load_run
 from metasgd_tf.runs.learners import build_learner
-from metasgd_tf.runs.reports import Evaluation
 from metasgd_tf.tasks import omniglot
 from trainers.checkpoints import RunCheckpoints
 from trainers.errors import InputError

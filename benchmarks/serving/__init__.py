@@ -1,0 +1,1 @@
+"""Requests to an export: how many a second, and how long each takes."""

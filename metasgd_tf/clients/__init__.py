@@ -1,0 +1,1 @@
+"""What an export is used by, through its public signatures alone."""

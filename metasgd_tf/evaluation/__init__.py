@@ -1,0 +1,1 @@
+"""Trained runs on tasks that they have not seen: accuracies, comparisons, confusion matrices."""

@@ -1,0 +1,71 @@
+"""Which files of folders are classified, and as what they are sent to an export."""
+
+import csv
+import json
+import os
+import shutil
+
+import pytest
+from PIL import Image
+
+from metasgd_tf.clients import classifying, drawings
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("examples")
+    drawings.write(str(folder))
+    return folder
+
+
+def answers(export_dir, folder):
+    support = classifying.find_support(str(folder / "support"))
+    queries = classifying.find_queries(str(folder / "query"))
+    return classifying.classify(str(export_dir), support, queries)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("suffix", "options"), [("webp", {"lossless": True}), ("tiff", {})])
+def test_other_formats_are_classified_as_png_are(exports, examples, tmp_path, suffix, options):
+    shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
+    for path in list(tmp_path.rglob("*.png")):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(f".{suffix}"), **options)
+        path.unlink()
+    export_dir = exports("transductive")[1].parent
+    for one, other in zip(
+        answers(export_dir, tmp_path), answers(export_dir, examples), strict=True
+    ):
+        assert one.path.stem == other.path.stem and one.name == other.name
+        assert one.probabilities == other.probabilities
+
+
+def test_what_is_no_image_by_its_name_is_not_classified(examples, tmp_path, capsys):
+    shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "query" / "notes.txt").write_text("no image", encoding="utf-8")
+    (tmp_path / "support" / "house" / "README").write_text("no image", encoding="utf-8")
+    given = classifying.find_queries(str(tmp_path / "query"))
+    assert [path.name for path in given] == sorted(
+        path.name for path in (examples / "query").iterdir()
+    )
+    assert [path.name for path in classifying.find_support(str(tmp_path / "support"))["house"]] == [
+        "0.png"
+    ]
+    said = capsys.readouterr().err.splitlines()
+    assert [line.rpartition(": ")[2] for line in said] == ["notes.txt", "house/README"]
+
+
+def test_names_that_cannot_be_written_are_shown_otherwise(tmp_path):
+    path, name = tmp_path / os.fsdecode(b"d\xe9p\n.png"), os.fsdecode(b"p\xf4t")
+    given = [classifying.Prediction(path, name, 0.75, {name: 0.75, "$5$": 0.25})]
+    outputs = [str(tmp_path / os.fsdecode(b"\xe9" + ending)) for ending in (b".csv", b".json")]
+    for output in outputs:
+        classifying.write(given, output, {})
+    with open(outputs[0], newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == [[r"d\xe9p\n.png", r"p\xf4t", "0.75"]]
+    with open(outputs[1], encoding="utf-8") as file:
+        (result,) = json.load(file)["results"]
+    assert (result["name"], result["class"]) == (r"d\xe9p\n.png", r"p\xf4t")
+    assert result["probabilities"] == {r"p\xf4t": 0.75, "$5$": 0.25}
+    assert len(list(tmp_path.iterdir())) == 2
+    assert r"d\xe9p\n.png" in classifying.table(given).splitlines()[1]
