@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from benchmarks import cases
+from benchmarks.systems import resnet12
 
 Peer: TypeAlias = Callable[[], Sequence[np.ndarray] | None]
 
@@ -87,9 +88,8 @@ def _parts(
     case: cases.Case, arguments: Sequence[np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """Returns θ, α and the four parts of the tasks."""
-    if case.name == "resnet12":
-        raise NotOffered("this network is not written for it")
-    count = len(cases.initial_weights(case))
+    resnet = case.name == "resnet12"
+    count = resnet12.WEIGHTS if resnet else len(cases.initial_weights(case))
     ends = (count, 2 * count, 2 * count + 4)
     return tuple(list(arguments[a:b]) for a, b in zip((0, *ends), ends, strict=False))  # type: ignore[return-value]
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from benchmarks import cases
+from benchmarks.systems import resnet12
 
 Weights = list[jax.Array]
 Episodes = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
@@ -45,12 +46,30 @@ def _predict_class(weights: Weights, x: jax.Array, pooling: str) -> jax.Array:
     for layer in range(cases.CONV_LAYERS):
         filters, scale, offset = weights[3 * layer : 3 * layer + 3]
         x = _convolve(x, filters, stride=2 if pooling == "stride" else 1)
-        mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
-        x = (x - mean) * lax.rsqrt(variance + cases.BATCH_NORM_EPSILON) * scale + offset
-        x = jax.nn.relu(x)
+        x = jax.nn.relu(_normalise(x, scale, offset))
         if pooling == "max":
-            x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+            x = _pool(x)
     return x.reshape(len(x), -1) @ weights[-2] + weights[-1]
+
+
+def _normalise(x: jax.Array, scale: jax.Array, offset: jax.Array) -> jax.Array:
+    mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    return (x - mean) * lax.rsqrt(variance + cases.BATCH_NORM_EPSILON) * scale + offset
+
+
+def _pool(x: jax.Array) -> jax.Array:
+    return lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+
+
+_RESNET12 = resnet12.Operations(
+    convolve=lambda x, filters: (
+        x @ filters[0, 0] if len(filters) == 1 else _convolve(x, filters, 1)
+    ),
+    normalise=_normalise,
+    leaky_relu=lambda x: jax.nn.leaky_relu(x, 0.1),
+    pool=_pool,
+    mean=lambda x: x.mean((1, 2)),
+)
 
 
 def task_loss(case: cases.Case, weights: Weights, x: jax.Array, y: jax.Array) -> jax.Array:
@@ -64,7 +83,11 @@ def task_loss(case: cases.Case, weights: Weights, x: jax.Array, y: jax.Array) ->
     """
     if case.kind == "regression":
         return jnp.mean((_predict_curve(weights, x) - y) ** 2)
-    scores = jax.nn.log_softmax(_predict_class(weights, x, case.pooling))
+    if case.name == "resnet12":
+        logits = resnet12.logits(weights, x, _RESNET12)
+    else:
+        logits = _predict_class(weights, x, case.pooling)
+    scores = jax.nn.log_softmax(logits)
     return -jnp.take_along_axis(scores, y[:, None], axis=1).mean()
 
 

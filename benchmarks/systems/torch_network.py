@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks import cases
+from benchmarks.systems import resnet12
 
 Weights = Sequence[torch.Tensor]
 BatchNorm = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -71,6 +72,15 @@ def loss_function(
     """
     if case.kind == "regression":
         return lambda weights, x, y: F.mse_loss(_predict_curve(weights, x), y)
+    if case.name == "resnet12":
+        by = resnet12.Operations(
+            convolve=lambda x, filters: F.conv2d(x, filters, padding="same"),
+            normalise=batch_norm,
+            leaky_relu=lambda x: F.leaky_relu(x, 0.1),
+            pool=lambda x: F.max_pool2d(x, 2),
+            mean=lambda x: x.mean((2, 3)),
+        )
+        return lambda weights, x, y: F.cross_entropy(resnet12.logits(weights, x, by), y)
     pooling = case.pooling
     return lambda weights, x, y: F.cross_entropy(predict_class(weights, x, pooling, batch_norm), y)
 

@@ -9,8 +9,6 @@ from metasgd_tf.reproduction.published import CELLS, figure, words
 
 SEEDS = (0, 1, 2)
 """Of the test tasks; the first is that of all other results."""
-TRAINED = ("5way1shot", "20way1shot")
-"""The cells that it was trained for."""
 
 
 def name(cell: str, seed: int) -> str:
@@ -32,7 +30,7 @@ def accuracies(read: Read) -> str:
         "paper, %",
     )
     rows = []
-    for cell in TRAINED:
+    for cell in CELLS:
         usual = _adapted(read(f"omniglot_{cell}_meta_sgd"))
         rows.append(
             [
@@ -59,7 +57,7 @@ def runs(read: Read) -> str:
         "machine",
     )
     rows = []
-    for cell in TRAINED:
+    for cell in CELLS:
         report = read(name(cell, 0))
         settings = run_flags.of_config(flagfile(cell))
         seconds = report["training_seconds"]

@@ -32,14 +32,20 @@ def test_each_row_has_all_seeds_of_test_tasks_beside_the_usual_training_and_the_
     one = ["90.00 ± 0.10", "91.00 ± 0.10", "92.00 ± 0.10", "80.00 ± 0.10"]
     assert rows == {
         "5-way 1-shot": [*one, "99.53 ± 0.26"],
+        "5-way 5-shot": [*one, "99.93 ± 0.09"],
         "20-way 1-shot": [*one, "95.93 ± 0.38"],
+        "20-way 5-shot": [*one, "98.97 ± 0.19"],
     }
 
 
 def test_cells_of_any_ways_are_of_one_training():
     rows = cells(recipe.runs(read))
     assert [row[1] for row in rows] == [
-        *2 * ["`configs/omniglot_1shot_meta_sgd_recipe.flags`"],
+        *2
+        * [
+            "`configs/omniglot_1shot_meta_sgd_recipe.flags`",
+            "`configs/omniglot_5shot_meta_sgd_recipe.flags`",
+        ],
     ]
     assert rows[0][2:] == [
         "0",
