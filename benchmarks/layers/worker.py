@@ -22,7 +22,10 @@ def _work(connection: Connection) -> None:
     logging.getLogger("trainers").setLevel(logging.ERROR)
     connection.send(None)
     while True:
-        name, what = connection.recv()
+        try:
+            name, what = connection.recv()
+        except EOFError:
+            return  # Whoever asked has ended.
         try:
             connection.send(_checked(name) if what == CHECK else _trained(name, what))
         except Exception as error:
