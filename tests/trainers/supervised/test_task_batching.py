@@ -122,5 +122,5 @@ def test_memory_bounds_the_tasks_of_a_batch():
     )
     # 200 inputs, 400 outputs and 100 windows of 18 numbers, and 400 again; twice, 4 bytes each.
     numbers = 200 + 400 + 100 * 18 + 400
-    assert tasks_at_once(model, 50) == 4 * 2**30 // (4 * 2 * 50 * numbers)
+    assert tasks_at_once(model, 50) == 8 * 2**30 // (4 * 2 * 50 * numbers)
     assert tasks_at_once(model, 10**9) == 1
