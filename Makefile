@@ -17,8 +17,8 @@ $(BIN)/python:
 	    "$$version: name another by make setup PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-$(INSTALLED): requirements.txt requirements-dev.txt requirements-no-deps.txt pyproject.toml \
-    | $(BIN)/python
+$(INSTALLED): requirements.txt requirements-demo.txt requirements-dev.txt \
+    requirements-no-deps.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-no-deps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
