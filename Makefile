@@ -4,8 +4,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 RUN := runs/sinusoid_5shot_meta_sgd
+# Or the path of a buildifier: make buildifier BUILDIFIER=/usr/local/bin/buildifier
+BUILDIFIER ?= npx --yes @bazel/buildifier@8.2.1
 
-.PHONY: setup train test test-slow lint
+.PHONY: setup train test test-slow lint buildifier
 
 setup: $(INSTALLED)
 
@@ -41,3 +43,8 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+buildifier:
+	@$(BUILDIFIER) --version > /dev/null 2>&1 || { echo "error: $(BUILDIFIER): does not run here;" \
+	  "install Node.js with npx, or name a buildifier by make buildifier BUILDIFIER=..." >&2; exit 1; }
+	$(BUILDIFIER) --mode=check --lint=warn --warnings=all BUILD MODULE.bazel
