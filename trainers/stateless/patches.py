@@ -100,11 +100,11 @@ def _both_ways(at: Windows) -> tuple[Linear, Linear]:
     """Returns the taking and the adding up of windows, each the other's gradient."""
 
     @tf.custom_gradient
-    def taken(x: tf.Tensor):
+    def taken(x: tf.Tensor) -> tuple[tf.Tensor, Linear]:
         return _take(x, at), added
 
     @tf.custom_gradient
-    def added(y: tf.Tensor):
+    def added(y: tf.Tensor) -> tuple[tf.Tensor, Linear]:
         return _add_up(y, at), taken
 
     return taken, added
