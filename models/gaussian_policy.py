@@ -53,8 +53,8 @@ def gaussian_mlp(
         means, instead of weights that are the same in every state.
 
     Returns:
-      A model from [N, *input_shape] to [N, output_size], float32. Log standard deviations start at
-      0, or close to it.
+      A model from `[N, *input_shape]` to [N, output_size], float32. Log standard deviations
+      start at 0, or close to it.
 
     Source: Finn et al. 2017, section 5.3.
     """

@@ -58,7 +58,7 @@ def memory_network(
       **sizes: those of `MemoryCell`.
 
     Returns:
-      A model of `inputs` [B, T, *input_shape], `previous` [B, T, output_size], the label of the
+      A model of `inputs` `[B, T, *input_shape]`, `previous` [B, T, output_size], the label of the
       step before each, and `states`, a list of [B, size], those before the first step. It gives
       outputs [B, T, output_size] and a list of the states after the last step.
     """

@@ -71,11 +71,11 @@ def take(x: tf.Tensor, at: Windows) -> tf.Tensor:
     It can be differentiated any number of times.
 
     Args:
-      x: images [N, *sizes, C].
+      x: images `[N, *sizes, C]`.
       at: the windows.
 
     Returns:
-      [N, *counts, entries, C].
+      `[N, *counts, entries, C]`.
     """
     return _both_ways(at)[0](x)
 
@@ -84,11 +84,11 @@ def add_up(y: tf.Tensor, at: Windows) -> tf.Tensor:
     """Adds windows up where they lie: the transpose of `take`, as differentiable.
 
     Args:
-      y: [N, *counts, entries, C].
+      y: `[N, *counts, entries, C]`.
       at: the windows.
 
     Returns:
-      [N, *sizes, C].
+      `[N, *sizes, C]`.
     """
     return _both_ways(at)[1](y)
 

@@ -1,11 +1,11 @@
 """Second derivatives that TensorFlow leaves out or lacks, supplied while a model is called.
 
-| function          | what TensorFlow does                            | instead                |
-|-------------------|-------------------------------------------------|------------------------|
-| `tf.nn.moments`   | takes the mean in the variance for a constant   | the sums without that  |
-| `tf.image.resize` | bilinear: takes its second derivative for 0;    | a linear map and its   |
-|                   | nearest and bicubic: raises an error            | transpose, by `linear` |
-| `tf.nn.softsign`  | raises an error                                 | x / (1 + |x|)          |
+    | function          | what TensorFlow does                            | instead                |
+    |-------------------|-------------------------------------------------|------------------------|
+    | `tf.nn.moments`   | takes the mean in the variance for a constant   | the sums without that  |
+    | `tf.image.resize` | bilinear: takes its second derivative for 0;    | a linear map and its   |
+    |                   | nearest and bicubic: raises an error            | transpose, by `linear` |
+    | `tf.nn.softsign`  | raises an error                                 | x / (1 + |x|)          |
 
 A mean that is taken for a constant does not change a gradient, as Σ (x − mean) = 0, but it changes
 what that gradient is differentiated to. Keras looks these functions up by name at each call, so
