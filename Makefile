@@ -2,10 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+DOCS_INSTALLED := .venv/docs_installed
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 RUN := runs/sinusoid_5shot_meta_sgd
+# Or the path of a buildifier: make buildifier BUILDIFIER=/usr/local/bin/buildifier
+BUILDIFIER ?= npx --yes @bazel/buildifier@8.2.1
 
-.PHONY: setup train test test-slow lint
+.PHONY: setup train test test-slow lint site notebook buildifier
 
 setup: $(INSTALLED)
 
@@ -17,8 +20,8 @@ $(BIN)/python:
 	    "$$version: name another by make setup PYTHON=..." >&2; exit 1; }
 	$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
-$(INSTALLED): requirements.txt requirements-dev.txt requirements-no-deps.txt pyproject.toml \
-    | $(BIN)/python
+$(INSTALLED): requirements.txt requirements-demo.txt requirements-dev.txt \
+    requirements-no-deps.txt pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --requirement requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --no-deps --requirement requirements-no-deps.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
@@ -41,3 +44,22 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+$(DOCS_INSTALLED): requirements-docs.txt $(INSTALLED)
+	$(BIN)/python -m pip install --quiet --requirement requirements-docs.txt
+	@touch $@
+
+# The pages and the docstrings as one site, build/site/index.html. A warning fails, and so does a
+# page that names what is not there.
+site: $(DOCS_INSTALLED)
+	rm -rf api build/site
+	$(BIN)/sphinx-build -q -W --keep-going -c docs/site . build/site
+
+# Runs it, and keeps its new outputs.
+notebook: $(DOCS_INSTALLED)
+	$(BIN)/python docs/site/run_notebook.py examples/meta_sgd.ipynb
+
+buildifier:
+	@$(BUILDIFIER) --version > /dev/null 2>&1 || { echo "error: $(BUILDIFIER): does not run here;" \
+	  "install Node.js with npx, or name a buildifier by make buildifier BUILDIFIER=..." >&2; exit 1; }
+	$(BUILDIFIER) --mode=check --lint=warn --warnings=all BUILD MODULE.bazel

@@ -1,6 +1,7 @@
 """What the commands share: errors end them with one sentence and a non-zero exit code."""
 
 import contextlib
+import importlib.metadata
 import io
 import os
 import shutil
@@ -36,12 +37,29 @@ SHOWN = 64 * 1024
 """How many of the last bytes that native code wrote are shown after a crash."""
 
 
+class _VersionFlag(flags.BooleanFlag):
+    """Ends the program where it is met, before flags that are missing are found to be so."""
+
+    def parse(self, argument: object) -> None:
+        super().parse(argument)
+        if not self.value:
+            return
+        try:
+            print("metasgd_tf", importlib.metadata.version("metasgd_tf"))
+        except importlib.metadata.PackageNotFoundError:
+            refuse("version: metasgd_tf is not installed; pip install -e . in the checkout does it")
+        sys.exit()
+
+
 def run(main: Callable[[], None]) -> None:
     """Runs a command: parses its flags, then calls `main`.
 
     TensorFlow must not have been imported yet; that is done once the flags are known to be valid.
     """
     prepare_process()
+    flags.DEFINE_flag(_VersionFlag("version", False, "Whether to print the version and end."))
+    # As one of the command's own, which --help lists.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["version"])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # It may be closed, or another's.
             stream.reconfigure(errors=UNWRITABLE)

@@ -1,7 +1,7 @@
 """Opens a page to try trained learners on: `python -m metasgd_tf.demo --export_dir=DIR`.
 
-Prints the page's address on the loopback interface and serves it until it is interrupted. It needs
-Flask: pip install -r requirements-demo.txt.
+Prints the page's address on the loopback interface and serves it until Ctrl-C, on which it exits
+with 130 as the other commands do. It needs Flask: pip install -r requirements-demo.txt.
 """
 
 from absl import flags
@@ -53,7 +53,7 @@ def main() -> None:
     about = {"tabs": tabs, "ways": draw.ways}
     serving = server.listen(server.create_app(answers, about), PORT.value)
     print(f"http://{server.HOST}:{serving.port}/", flush=True)
-    serving.serve_forever()
+    server.serve(serving)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def conv4(
         so that products of two images' features tell how alike these are.
 
     Returns:
-      A model from [N, *input_shape] to logits [N, output_size], float32.
+      A model from `[N, *input_shape]` to logits [N, output_size], float32.
 
     Source: Vinyals et al. 2016, section 4.1.1; Finn et al. 2017, section 5.2.
     """

@@ -1,6 +1,7 @@
 """Policies of continuous actions: a normal distribution for each state."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -8,7 +9,7 @@ import keras
 class LogStandardDeviation(keras.layers.Layer):
     """Appends a learned log standard deviation, the same in every state, to the means."""
 
-    def __init__(self, initial_value: float = 0.0, **kwargs):
+    def __init__(self, initial_value: float = 0.0, **kwargs: Any):
         """Sets the initial log standard deviation; at 0 the standard deviation is 1."""
         super().__init__(**kwargs)
         self.initial_value = initial_value
@@ -21,13 +22,13 @@ class LogStandardDeviation(keras.layers.Layer):
             name="log_std",
         )
 
-    def call(self, means):
+    def call(self, means: Any) -> Any:
         """Maps means [N, A] to means and log standard deviations, [N, 2 A]."""
         return keras.ops.concatenate(
             [means, keras.ops.broadcast_to(self.log_std, keras.ops.shape(means))], axis=-1
         )
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that recreate the layer."""
         return super().get_config() | {"initial_value": self.initial_value}
 
@@ -52,8 +53,8 @@ def gaussian_mlp(
         means, instead of weights that are the same in every state.
 
     Returns:
-      A model from [N, *input_shape] to [N, output_size], float32. Log standard deviations start at
-      0, or close to it.
+      A model from `[N, *input_shape]` to [N, output_size], float32. Log standard deviations
+      start at 0, or close to it.
 
     Source: Finn et al. 2017, section 5.3.
     """

@@ -49,7 +49,7 @@ class MemoryCell(keras.layers.Layer):
         heads: int = 4,
         decay: float = 0.95,
         seed: int = 0,
-        **kwargs,
+        **kwargs: Any,
     ):
         """Sets the sizes.
 
@@ -131,7 +131,7 @@ class MemoryCell(keras.layers.Layer):
         keys = ops.tanh(ops.reshape(made[:, :size], (-1, self.heads, self.width)))
         return keys, ops.sigmoid(made[:, size:, None])
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that recreate the layer."""
         names = ("units", "slots", "width", "heads", "decay", "seed")
         return super().get_config() | {name: getattr(self, name) for name in names}

@@ -19,12 +19,12 @@ SIDE = 20
 class Shrink(keras.layers.Layer):
     """Shrinks images to at most `side` × `side` by means over equal areas."""
 
-    def __init__(self, side: int = SIDE, **kwargs):
+    def __init__(self, side: int = SIDE, **kwargs: Any):
         """Sets the size."""
         super().__init__(**kwargs)
         self.side = side
 
-    def call(self, images):
+    def call(self, images: Any) -> Any:
         """Maps [..., height, width, channels] to [..., side, side, channels]."""
         rows, columns = (
             ops.cast(areas(size, min(size, self.side)), images.dtype)
@@ -32,7 +32,7 @@ class Shrink(keras.layers.Layer):
         )
         return ops.einsum("...ijc,ki,lj->...klc", images, rows, columns)
 
-    def get_config(self) -> dict:
+    def get_config(self) -> dict[str, Any]:
         """Returns the arguments that recreate the layer."""
         return super().get_config() | {"side": self.side}
 
@@ -58,7 +58,7 @@ def memory_network(
       **sizes: those of `MemoryCell`.
 
     Returns:
-      A model of `inputs` [B, T, *input_shape], `previous` [B, T, output_size], the label of the
+      A model of `inputs` `[B, T, *input_shape]`, `previous` [B, T, output_size], the label of the
       step before each, and `states`, a list of [B, size], those before the first step. It gives
       outputs [B, T, output_size] and a list of the states after the last step.
     """

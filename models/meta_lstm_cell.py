@@ -35,7 +35,7 @@ class MetaLSTMCell(keras.layers.Layer):
       input_bias: b_i, [1].
     """
 
-    def __init__(self, units: int, seed: int, **options):
+    def __init__(self, units: int, seed: int, **options: Any):
         """Makes a cell with its variables.
 
         Args:

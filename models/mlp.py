@@ -23,7 +23,7 @@ def mlp(
       stddev: standard deviation of the weights' truncated normal; biases start at 0.
 
     Returns:
-      A model from [N, *input_shape] to [N, output_size], float32.
+      A model from `[N, *input_shape]` to [N, output_size], float32.
 
     Source: Li et al. 2017, the network of Table 1.
     """

@@ -18,7 +18,7 @@ def resnet12(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras
       seed: the seed of the initial weights.
 
     Returns:
-      A model from [N, *input_shape] to logits [N, output_size], float32.
+      A model from `[N, *input_shape]` to logits [N, output_size], float32.
 
     Source: Oreshkin et al. 2018 (TADAM), supplementary material, whose widths these are.
     """

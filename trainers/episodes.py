@@ -55,7 +55,7 @@ def examples_of(episode: Episode) -> int:
     """Returns how many support and query examples a task has; a number not known counts as 1.
 
     Args:
-      episode: the task, or the `tf.TensorSpec`s of one.
+      episode: the task, or its specs (`tf.TensorSpec`).
     """
     parts = episode.support_inputs, episode.query_inputs
     return sum(tf.nest.flatten(part)[0].shape[0] or 1 for part in parts)

@@ -180,7 +180,7 @@ class ImageClassification(TaskFamily):
           encoded: a PNG or JPEG file, scalar string.
 
         Returns:
-          [*input_shape], uint8.
+          Shape `input_shape`, uint8.
         """
         size, _, channels = self.input_shape
         return square(encoded_images.decode(encoded, enough=2 * size), size, channels)

@@ -15,7 +15,7 @@ def build(model: str | None, family: Family, seed: int) -> keras.Model:
 
     Args:
       model: `package.module:function`, a function of (input_shape, output_size, seed) that returns
-        a Keras 3 model from [N, *input_shape] to [N, output_size]; the family's default if None.
+        a Keras 3 model from `[N, *input_shape]` to [N, output_size]; the family's default if None.
         The package is looked up on Python's import path, which includes the current directory.
       family: the tasks.
       seed: the seed of the initial weights.

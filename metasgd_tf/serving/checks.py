@@ -35,7 +35,7 @@ def inputs(name: str, value: tf.Tensor, shape: Sequence[int | None]) -> tf.Tenso
       shape: of one input; None for a size that is free.
 
     Returns:
-      [B, N, *shape].
+      `[B, N, *shape]`.
     """
     return _finite(name, examples(name, value, shape))
 
@@ -96,7 +96,7 @@ def trajectories(given: Trajectories, state_shape: Sequence[int], action_size: i
       action_size: A, numbers of an action.
 
     Returns:
-      Observations [B, N, H, *state_shape], actions [B, N, H, A], rewards and mask [B, N, H].
+      Observations `[B, N, H, *state_shape]`, actions [B, N, H, A], rewards and mask [B, N, H].
     """
     shapes = Trajectories(tuple(state_shape), (action_size,), (), ())
     checked: list[tf.Tensor] = []

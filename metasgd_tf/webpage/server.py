@@ -14,6 +14,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Mapping
+from http.server import HTTPServer
 from typing import Any
 
 import flask
@@ -97,3 +98,16 @@ def listen(app: flask.Flask, port: int) -> BaseWSGIServer:
         ) from error
     with listening:
         return make_server(HOST, port, app, threaded=True, fd=listening.fileno())
+
+
+def serve(serving: BaseWSGIServer) -> None:
+    """Answers requests until the process is interrupted, which it passes on, and closes the server.
+
+    Raises:
+      KeyboardInterrupt: on Ctrl-C.
+    """
+    try:
+        # Werkzeug's own `serve_forever` keeps Ctrl-C to itself: the command would exit with 0.
+        HTTPServer.serve_forever(serving)
+    finally:
+        serving.server_close()

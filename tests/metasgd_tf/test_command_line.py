@@ -1,5 +1,6 @@
 """What reaches standard error: what Python writes there, and native code only after a crash."""
 
+import importlib.metadata
 import json
 import os
 import pty
@@ -81,6 +82,13 @@ def test_native_code_is_not_heard_where_a_command_ends_as_it_should(program):
 def test_nor_where_it_ends_with_a_sentence(program, line, code, said):
     done = program("native(b'native: slow\\n')", line)
     assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_the_version_is_told_without_the_flags_that_a_command_needs():
+    done = command("train", "--version")
+    assert done.returncode == 0
+    assert done.stdout == f"metasgd_tf {importlib.metadata.version('metasgd_tf')}\n"
+    assert "--[no]version" in command("train", "--help").stdout
 
 
 def test_what_python_writes_comes_out_in_its_order(program):

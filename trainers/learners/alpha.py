@@ -1,11 +1,13 @@
 """The rates α: how they are shared between weights, and whether they are learned.
 
-| kind         | variables                     | name of the learner       |
-|--------------|-------------------------------|---------------------------|
-| `per_weight` | one shaped like each weight   | Meta-SGD                  |
-| `per_layer`  | one scalar a layer            | a learned rate per layer  |
-| `scalar`     | one scalar                    | one learned rate          |
-| `fixed`      | one scalar that is not learned| MAML                      |
+The kinds:
+
+    | kind         | variables                     | name of the learner       |
+    |--------------|-------------------------------|---------------------------|
+    | `per_weight` | one shaped like each weight   | Meta-SGD                  |
+    | `per_layer`  | one scalar a layer            | a learned rate per layer  |
+    | `scalar`     | one scalar                    | one learned rate          |
+    | `fixed`      | one scalar that is not learned| MAML                      |
 """
 
 from collections.abc import Mapping, Sequence

@@ -156,7 +156,9 @@ class MamlPlusPlus(FastWeightsLearner):
             own = min(step, self.inner_steps - 1)
             weights = self._normalising_as_in(own, made[-1], later)
 
-            def own_loss(changed: Tensors, _: int, weights=weights, step=step) -> tf.Tensor:
+            def own_loss(
+                changed: Tensors, _: int, weights: Tensors = weights, step: int = step
+            ) -> tf.Tensor:
                 return loss(self._with_adapted(weights, changed), step)
 
             changed = adapt(

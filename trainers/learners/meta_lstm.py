@@ -115,7 +115,7 @@ def _flat(weights: Tensors) -> tf.Tensor:
 def preprocessed(x: tf.Tensor) -> tf.Tensor:
     """Splits numbers into their size and their sign, [..., 2].
 
-    These are (log|x| / p, sign x) where |x| ≥ e^−p, and (−1, e^p x) for smaller ones.
+    These are `(log|x| / p, sign x)` where `|x| ≥ e^−p`, and `(−1, e^p x)` for smaller ones.
 
     Source: Andrychowicz et al. 2016, appendix A, which Ravi and Larochelle take with p = 10.
     """

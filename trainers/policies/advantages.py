@@ -107,7 +107,7 @@ def generalised_advantages(
 
 
 def reward_size(trajectories: Trajectories) -> tf.Tensor:
-    """Returns each task's mean of |r| over all N H steps, 0 after an episode's end, [T, 1, 1].
+    """Returns each task's mean of `|r|` over all N H steps, 0 after an episode's end, [T, 1, 1].
 
     Advantages do not contain this scale: the baseline removes what all trajectories of a task have
     in common, and normalisation the size of the rest. If rewards are minus the distance to a goal,

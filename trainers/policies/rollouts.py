@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 from tf_agents.drivers.dynamic_step_driver import DynamicStepDriver
@@ -26,7 +27,14 @@ class TaskEnvironment(TFEnvironment, abc.ABC):
       horizon: H, the maximum steps per episode.
     """
 
-    def __init__(self, time_step_spec, action_spec, tasks: int, trajectories: int, horizon: int):
+    def __init__(
+        self,
+        time_step_spec: ts.TimeStep,
+        action_spec: Any,
+        tasks: int,
+        trajectories: int,
+        horizon: int,
+    ):
         """Sets the specs and the sizes of a batch."""
         super().__init__(time_step_spec, action_spec, batch_size=tasks * trajectories)
         self.tasks = tasks
@@ -52,7 +60,7 @@ class FastWeightsPolicy(TFPolicy):
     def __init__(
         self,
         time_step_spec: ts.TimeStep,
-        action_spec,
+        action_spec: Any,
         model: PureModel,
         weights: Sequence[tf.Tensor | tf.Variable],
         noise: tf.Tensor | None = None,
@@ -78,7 +86,9 @@ class FastWeightsPolicy(TFPolicy):
         self._weights = list(weights)
         self._noise = noise
 
-    def _distribution(self, time_step, policy_state):
+    def _distribution(
+        self, time_step: ts.TimeStep, policy_state: tf.Tensor
+    ) -> policy_step.PolicyStep:
         observations = time_step.observation
         tasks = self._weights[0].shape[0]
         shape = tf.concat([[tasks, -1], tf.shape(observations)[1:]], axis=0)
@@ -86,7 +96,9 @@ class FastWeightsPolicy(TFPolicy):
         flat = tf.reshape(outputs, [-1, outputs.shape[-1]])
         return policy_step.PolicyStep(normal(flat), policy_state + 1, ())
 
-    def _action(self, time_step, policy_state, seed):
+    def _action(
+        self, time_step: ts.TimeStep, policy_state: tf.Tensor, seed: Any
+    ) -> policy_step.PolicyStep:
         del seed
         step = self._distribution(time_step, policy_state)
         if self._noise is None:

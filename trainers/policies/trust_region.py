@@ -82,7 +82,9 @@ def trust_region_step(
         del divergence
         return tf.logical_and(~good, number <= region.backtracks)
 
-    def shorten(number: tf.Tensor, good: tf.Tensor, divergence: tf.Tensor):
+    def shorten(
+        number: tf.Tensor, good: tf.Tensor, divergence: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         del good, divergence
         loss, divergence = evaluate(_like(values, tried(number)))
         good = tf.logical_and(loss < loss_before, divergence <= region.radius)
@@ -111,17 +113,19 @@ def conjugate_gradients(
     size = right.shape[0]
 
     class Products(tf.linalg.LinearOperator):
-        def _shape(self):
+        def _shape(self) -> tf.TensorShape:
             return tf.TensorShape([size, size])
 
-        def _shape_tensor(self):
+        def _shape_tensor(self) -> tf.Tensor:
             return tf.constant([size, size])
 
-        def _matvec(self, x, adjoint=False):
+        def _matvec(self, x: tf.Tensor, adjoint: bool = False) -> tf.Tensor:
             del adjoint
             return product(x)
 
-        def _matmul(self, x, adjoint=False, adjoint_arg=False):
+        def _matmul(
+            self, x: tf.Tensor, adjoint: bool = False, adjoint_arg: bool = False
+        ) -> tf.Tensor:
             del adjoint, adjoint_arg
             return product(x[:, 0])[:, tf.newaxis]
 

@@ -53,7 +53,7 @@ def convolution(
     dilations: Any = None,
     name: str | None = None,
 ) -> tf.Tensor:
-    """Replaces `tf.nn.convolution` for filters [*kernel, C / groups, F]."""
+    """Replaces `tf.nn.convolution` for filters `[*kernel, C / groups, F]`."""
     del name
     x, filters = _last(input, data_format), tf.convert_to_tensor(filters)
     rank = len(x.shape) - 2
@@ -82,7 +82,7 @@ def _depthwise(
     dilations: Any = None,
     name: str | None = None,
 ) -> tf.Tensor:
-    """Replaces `tf.nn.depthwise_conv2d` for a filter [*kernel, C, multiplier]."""
+    """Replaces `tf.nn.depthwise_conv2d` for a filter `[*kernel, C, multiplier]`."""
     del name
     x, weights = _last(input, data_format), tf.convert_to_tensor(filter)
     steps = strides[2:] if _channels_first(data_format) else strides[1:-1]
@@ -123,7 +123,7 @@ def _transposed(
     dilations: Any = None,
     name: str | None = None,
 ) -> tf.Tensor:
-    """Replaces `tf.nn.conv_transpose` for filters [*kernel, F, C]."""
+    """Replaces `tf.nn.conv_transpose` for filters `[*kernel, F, C]`."""
     del name
     x, filters = _last(input, data_format), tf.convert_to_tensor(filters)
     rank = len(x.shape) - 2

@@ -11,8 +11,8 @@ separate operations are. What TensorFlow puts together for the derivatives of ei
 longer than what is written out here (Ioffe and Szegedy 2015 have the first derivatives).
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -20,6 +20,9 @@ from trainers.stateless import as_products
 
 LARGE = 2**16
 """Entries from which on a kernel is faster than separate operations, measured on a CPU."""
+
+WithGradient: TypeAlias = tuple[tuple[tf.Tensor, ...], Callable[..., tuple[tf.Tensor | None, ...]]]
+"""What `tf.custom_gradient` takes: results, and the function that gives the gradients of inputs."""
 
 
 def fits(x: tf.Tensor, axis: int) -> bool:
@@ -48,16 +51,18 @@ def image_norm(
     return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
-def _forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float):
+def _forward(
+    x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     # A number of images that is not known is taken for a small one. Kernels cannot be batched.
     large = (x.shape.num_elements() or 0) >= LARGE and not as_products.active()
     way = _kernels(epsilon) if large else _operations(epsilon)
 
     @tf.custom_gradient
-    def forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor):
+    def forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> WithGradient:
         y, mean, variance, kept = way.forward(x, gamma, beta)
 
-        def gradient(dy: tf.Tensor, *_):
+        def gradient(dy: tf.Tensor, *_: tf.Tensor) -> tuple[tf.Tensor, ...]:
             return _backward(way, epsilon)(dy, x, gamma, mean, variance, *kept)
 
         return (y, mean, variance), gradient
@@ -65,14 +70,21 @@ def _forward(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, epsilon: float):
     return forward(x, gamma, beta)
 
 
-def _backward(way: "_Way", epsilon: float):
+def _backward(way: "_Way", epsilon: float) -> Callable[..., tuple[tf.Tensor, ...]]:
     # All that it uses is handed over: a closure could not be differentiated from another graph.
     @tf.custom_gradient
-    def backward(dy, x, gamma, mean, variance, *kept):
+    def backward(
+        dy: tf.Tensor,
+        x: tf.Tensor,
+        gamma: tf.Tensor,
+        mean: tf.Tensor,
+        variance: tf.Tensor,
+        *kept: tf.Tensor,
+    ) -> WithGradient:
         r = tf.math.rsqrt(variance + epsilon)
         dx, dgamma, dbeta = way.backward(dy, x, gamma, mean, r, kept)
 
-        def gradient(u: tf.Tensor, p: tf.Tensor, q: tf.Tensor):
+        def gradient(u: tf.Tensor, p: tf.Tensor, q: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
             """Returns the derivatives of Σ u dx + Σ p dγ + Σ q dβ by dy, x and γ."""
             count = _count(x)
             projected, u_normalised, u_sum = way.backward(u, x, gamma, mean, r, kept)
@@ -111,7 +123,9 @@ class _Way(NamedTuple):
 
 
 def _kernels(epsilon: float) -> _Way:
-    def forward(x, gamma, beta):
+    def forward(
+        x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         nothing = tf.zeros([0])
         y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=epsilon
@@ -119,7 +133,14 @@ def _kernels(epsilon: float) -> _Way:
         count = _count(x)
         return y, mean, unbiased * (tf.maximum(count - 1.0, 1.0) / count), reserved[:3]
 
-    def backward(dy, x, gamma, mean, r, kept):
+    def backward(
+        dy: tf.Tensor,
+        x: tf.Tensor,
+        gamma: tf.Tensor,
+        mean: tf.Tensor,
+        r: tf.Tensor,
+        kept: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         del mean, r
         names = [f"reserve_space_{number}" for number in (1, 2, 3)]
         spaces = dict(zip(names, kept, strict=True))
@@ -133,7 +154,9 @@ def _kernels(epsilon: float) -> _Way:
 def _operations(epsilon: float) -> _Way:
     axes = [0, 1, 2]
 
-    def forward(x, gamma, beta):
+    def forward(
+        x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
         mean = tf.reduce_mean(x, axes)
         centred = x - mean
         variance = tf.reduce_mean(tf.square(centred), axes)
@@ -144,7 +167,14 @@ def _operations(epsilon: float) -> _Way:
             [centred],
         )
 
-    def backward(dy, x, gamma, mean, r, kept):
+    def backward(
+        dy: tf.Tensor,
+        x: tf.Tensor,
+        gamma: tf.Tensor,
+        mean: tf.Tensor,
+        r: tf.Tensor,
+        kept: Sequence[tf.Tensor],
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         del x, mean
         (centred,) = kept
         count = _count(centred)

@@ -47,7 +47,7 @@ class _AsInTraining(keras.layers.SpectralNormalization):
     not afterwards.
     """
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool = False) -> Any:
         del training
         return super().call(inputs, training=True)
 

@@ -71,11 +71,11 @@ def take(x: tf.Tensor, at: Windows) -> tf.Tensor:
     It can be differentiated any number of times.
 
     Args:
-      x: images [N, *sizes, C].
+      x: images `[N, *sizes, C]`.
       at: the windows.
 
     Returns:
-      [N, *counts, entries, C].
+      `[N, *counts, entries, C]`.
     """
     return _both_ways(at)[0](x)
 
@@ -84,11 +84,11 @@ def add_up(y: tf.Tensor, at: Windows) -> tf.Tensor:
     """Adds windows up where they lie: the transpose of `take`, as differentiable.
 
     Args:
-      y: [N, *counts, entries, C].
+      y: `[N, *counts, entries, C]`.
       at: the windows.
 
     Returns:
-      [N, *sizes, C].
+      `[N, *sizes, C]`.
     """
     return _both_ways(at)[1](y)
 
@@ -100,11 +100,11 @@ def _both_ways(at: Windows) -> tuple[Linear, Linear]:
     """Returns the taking and the adding up of windows, each the other's gradient."""
 
     @tf.custom_gradient
-    def taken(x: tf.Tensor):
+    def taken(x: tf.Tensor) -> tuple[tf.Tensor, Linear]:
         return _take(x, at), added
 
     @tf.custom_gradient
-    def added(y: tf.Tensor):
+    def added(y: tf.Tensor) -> tuple[tf.Tensor, Linear]:
         return _add_up(y, at), taken
 
     return taken, added

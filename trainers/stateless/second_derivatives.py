@@ -1,11 +1,11 @@
 """Second derivatives that TensorFlow leaves out or lacks, supplied while a model is called.
 
-| function          | what TensorFlow does                            | instead                |
-|-------------------|-------------------------------------------------|------------------------|
-| `tf.nn.moments`   | takes the mean in the variance for a constant   | the sums without that  |
-| `tf.image.resize` | bilinear: takes its second derivative for 0;    | a linear map and its   |
-|                   | nearest and bicubic: raises an error            | transpose, by `linear` |
-| `tf.nn.softsign`  | raises an error                                 | x / (1 + |x|)          |
+    | function          | what TensorFlow does                            | instead                |
+    |-------------------|-------------------------------------------------|------------------------|
+    | `tf.nn.moments`   | takes the mean in the variance for a constant   | the sums without that  |
+    | `tf.image.resize` | bilinear: takes its second derivative for 0;    | a linear map and its   |
+    |                   | nearest and bicubic: raises an error            | transpose, by `linear` |
+    | `tf.nn.softsign`  | raises an error                                 | x / (1 + |x|)          |
 
 A mean that is taken for a constant does not change a gradient, as Σ (x − mean) = 0, but it changes
 what that gradient is differentiated to. Keras looks these functions up by name at each call, so
@@ -14,9 +14,11 @@ replacing the names reaches every layer.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
+
+Linear: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 
 @contextlib.contextmanager
@@ -37,7 +39,7 @@ def exact_second_derivatives() -> Iterator[None]:
             setattr(module, name, function)
 
 
-def linear(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+def linear(function: Linear, x: tf.Tensor) -> tf.Tensor:
     """Applies a linear function so that it can be differentiated any number of times.
 
     The gradient of y = A x is x̄ = Aᵀ ȳ, which is linear too, with the gradient A of its own. So
@@ -49,11 +51,11 @@ def linear(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tenso
     """
 
     @tf.custom_gradient
-    def forward(x: tf.Tensor):
+    def forward(x: tf.Tensor) -> tuple[tf.Tensor, Linear]:
         return function(x), backward
 
     @tf.custom_gradient
-    def backward(y: tf.Tensor):
+    def backward(y: tf.Tensor) -> tuple[tf.Tensor, Linear]:
         # Where the function is differentiated does not matter; nothing is caught from outside, as
         # a gradient may be taken in another graph.
         at = tf.zeros([tf.shape(y)[0], *x.shape[1:]], x.dtype)
@@ -76,7 +78,14 @@ def _resizing(resize: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     return exact
 
 
-def _moments(x, axes, shift=None, keepdims=False, name=None, **_):
+def _moments(
+    x: tf.Tensor,
+    axes: Any,
+    shift: Any = None,
+    keepdims: bool = False,
+    name: str | None = None,
+    **_: Any,
+) -> tuple[tf.Tensor, tf.Tensor]:
     del shift, name
     mean = tf.reduce_mean(x, axes, keepdims=True)
     variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axes, keepdims=True)

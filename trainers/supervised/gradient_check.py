@@ -143,7 +143,12 @@ def _gradient(learner: Learner, values: Tensors, episode: Episode) -> Tensors:
     return tape.gradient(scores["loss"], values, unconnected_gradients="zero")
 
 
-def _error(loss, values: Tensors, gradient: Tensors, random: np.random.Generator) -> float:
+def _error(
+    loss: Callable[[Tensors], float],
+    values: Tensors,
+    gradient: Tensors,
+    random: np.random.Generator,
+) -> float:
     """Returns the smallest relative difference between the slope and a central difference."""
     noise = [tf.constant(random.standard_normal(v.shape), v.dtype) for v in values]
     size = tf.linalg.global_norm(gradient) / tf.linalg.global_norm(noise)

@@ -38,6 +38,7 @@ from trainers.supervised.meta_batch import (
     summed,
     ways_to_run,
 )
+from trainers.supervised.meta_gradient import Gradient
 from trainers.supervised.outer_step import outer_step
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
@@ -235,17 +236,23 @@ class MetaTrainer:
         return {name: tf.zeros(()) for name in [*self.learner.scores, "meta_gradient_norm"]}
 
     # Written without AutoGraph, which would take as long to convert it as to trace a small network.
-    def _trace_iterations(self, first: tf.Tensor, last: tf.Tensor, totals: dict[str, tf.Tensor]):
+    def _trace_iterations(
+        self, first: tf.Tensor, last: tf.Tensor, totals: dict[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         def to_do(step: tf.Tensor, totals: dict[str, tf.Tensor], finite: tf.Tensor) -> tf.Tensor:
             del totals
             return tf.logical_and(finite, step < last)
 
-        def iterate(step: tf.Tensor, totals: dict[str, tf.Tensor], finite: tf.Tensor):
+        def iterate(
+            step: tf.Tensor, totals: dict[str, tf.Tensor], finite: tf.Tensor
+        ) -> tuple[tf.Tensor, dict[str, tf.Tensor], tf.Tensor]:
             gradient, scores, state = self._meta_gradient(step)
             scores["meta_gradient_norm"] = tf.linalg.global_norm(gradient)
             finite = tf.math.is_finite(scores["loss"] + scores["meta_gradient_norm"])
 
-            def apply(finite: tf.Tensor | None = None):
+            def apply(
+                finite: tf.Tensor | None = None,
+            ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
                 self._update(gradient, state, finite)
                 return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
 
@@ -259,7 +266,7 @@ class MetaTrainer:
 
         return tf.while_loop(to_do, iterate, (first, totals, tf.constant(True)))[:2]
 
-    def _meta_gradient(self, step: tf.Tensor):
+    def _meta_gradient(self, step: tf.Tensor) -> Gradient:
         """Returns the means over the meta-batch of gradients, scores and the model's state."""
         per_replica = self._strategy.run(self._replica_mean, args=(step,))
         mean = tf.distribute.ReduceOp.MEAN
@@ -277,7 +284,7 @@ class MetaTrainer:
         with taken_as_they_are(self.optimizer):
             self._strategy.run(update, args=(gradient, state, finite))
 
-    def _replica_mean(self, step: tf.Tensor):
+    def _replica_mean(self, step: tf.Tensor) -> Gradient:
         replica = tf.distribute.get_replica_context()
         count = self._share
         first = replica.replica_id_in_sync_group * count

@@ -17,11 +17,19 @@ from metasgd_tf.clients import drawings
 from metasgd_tf.webpage import curve, draw, server, walk
 from tests.metasgd_tf.shell import ROOT
 
-CHROMIUM = shutil.which("chromium")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 DRIVER = shutil.which("chromedriver")
+MISSING = [
+    *([] if CHROMIUM else [f"none of {', '.join(BROWSERS)}"]),
+    *([] if DRIVER else ["no chromedriver"]),
+]
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM or not DRIVER, reason="no chromium with its chromedriver"),
+    pytest.mark.skipif(
+        bool(MISSING),
+        reason=f"{' and '.join(MISSING)} on the PATH; Debian's are in chromium and chromium-driver",
+    ),
 ]
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "

@@ -93,6 +93,19 @@ def test_a_port_in_use_is_named():
     first.server_close()
 
 
+def test_an_interrupt_is_passed_on_and_the_port_is_free_again(monkeypatch):
+    serving = server.listen(server.create_app({}, {}), 0)
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    # Called after every wait for a request, as Ctrl-C comes.
+    monkeypatch.setattr(serving, "service_actions", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        server.serve(serving)
+    server.listen(server.create_app({}, {}), serving.port).server_close()
+
+
 @pytest.mark.slow
 def test_the_command_serves_until_it_is_interrupted(tmp_path):
     (tmp_path / "stdout").touch()
@@ -107,8 +120,8 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
             assert json.load(reply) == {"tabs": ["draw"], "ways": 5}
         os.kill(running.pid, signal.SIGINT)
         running.join(60)
-        assert running.exitcode == 0
-        assert read(tmp_path, "stderr") == ""
+        assert running.exitcode == 128 + signal.SIGINT
+        assert read(tmp_path, "stderr") == "stopped by SIGINT\n"
     finally:
         running.kill()
 

@@ -11,6 +11,7 @@ is slow; a larger t lets it.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -30,7 +31,12 @@ class MatchingNets(EmbeddingLearner):
     """
 
     def __init__(
-        self, *args, temperature: float = 1.0, full_context: bool = False, seed: int = 0, **options
+        self,
+        *args: Any,
+        temperature: float = 1.0,
+        full_context: bool = False,
+        seed: int = 0,
+        **options: Any,
     ):
         """Wraps an embedding, see `EmbeddingLearner`.
 

@@ -14,6 +14,7 @@ Prototypical Networks have, so that the rule is what differs.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -33,7 +34,7 @@ class SiameseNets(EmbeddingLearner):
       bias: b, scalar.
     """
 
-    def __init__(self, model: keras.Model, ways: int, **options):
+    def __init__(self, model: keras.Model, ways: int, **options: Any):
         """Wraps an embedding, see `EmbeddingLearner`; the loss is that of pairs.
 
         Args:
