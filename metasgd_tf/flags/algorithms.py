@@ -45,6 +45,7 @@ def _by_gradients(
             "tied_head": None,
             "train_ways": None,
             "label_smoothing": None,
+            "remat": False,
         }
     )
 
@@ -69,6 +70,7 @@ ALGORITHMS = {
             "inner_steps": 5,
             "multi_step_iterations": 5000,
             "first_order_iterations": 0,
+            "remat": False,
         },
     ),
     "meta_lstm": Algorithm("Meta-LSTM", SUPERVISED, {"inner_steps": 12}),

@@ -119,6 +119,7 @@ def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues
         ways=family.output_size if settings.tied_head else None,
         train_ways=settings.train_ways,
         outer_loss=_smoothed(settings.label_smoothing) if settings.label_smoothing else None,
+        remat=settings.remat,
         seed=settings.seed,
     )
 
@@ -147,6 +148,7 @@ def _maml_plus_plus(model: keras.Model, family: Family, settings: flags.FlagValu
         alpha_init=settings.alpha_init,
         multi_step_iterations=settings.multi_step_iterations,
         first_order_iterations=settings.first_order_iterations,
+        remat=settings.remat,
     )
 
 

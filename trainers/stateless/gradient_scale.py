@@ -65,10 +65,11 @@ class GradientScale(tf.Module):
           iteration: meta-iterations done.
           last: where the caller would stop, the most that is returned.
         """
-        value = float(self.value.numpy())
-        if value < FIRST and iteration >= int(self.since.numpy()) + STEADY:
-            self._set(value * 2.0, iteration)
-        return last if value >= FIRST else min(last, int(self.since.numpy()) + STEADY)
+        due = int(self.since.numpy()) + STEADY
+        if float(self.value.numpy()) < FIRST and iteration >= due:
+            self._set(float(self.value.numpy()) * 2.0, iteration)
+            due = iteration + STEADY
+        return last if float(self.value.numpy()) >= FIRST else min(last, due)
 
     def _set(self, value: float, iteration: int) -> None:
         self.value.assign(value)
