@@ -8,17 +8,17 @@ holds at once; a perceptron with 1,000 points of 8 numbers stands for the networ
 minutes to compile ten steps of convolutions. Times are those side by side, taken in turns.
 """
 
-import ctypes
-import gc
+import functools
 import json
-import pathlib
-import re
+import os
 import statistics
 import time
 from collections.abc import Sequence
 
 from metasgd_tf.process_environment import prepare_process
 
+# With oneDNN TensorFlow keeps the memory that it had once, so that nothing could be measured.
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
 prepare_process()
 
 import keras
@@ -27,6 +27,7 @@ from absl import app, flags
 from matplotlib import figure
 
 from benchmarks import hlo
+from benchmarks.resident import raised_megabytes
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from models.conv4 import conv4
@@ -53,9 +54,6 @@ COLUMNS = (
 )
 TIMED = 3
 """Meta-iterations of each kind that are timed."""
-
-MMAP_THRESHOLD = -3
-"""The number of that setting in glibc's malloc.h."""
 
 _STEPS = flags.DEFINE_list("steps", [str(n) for n in range(1, 11)], "Numbers of inner steps.")
 _JSON = flags.DEFINE_string("json", None, "File to write the numbers to.")
@@ -105,24 +103,6 @@ def trainer_of(steps: int, remat: bool) -> MetaTrainer:
     )
 
 
-def resident_megabytes(trainer: MetaTrainer) -> float:
-    """Returns by how much an iteration that is compiled raises the resident memory at most."""
-    gc.collect()
-    libc = ctypes.CDLL(None)
-    # Tensors are given back to the system as soon as they are freed.
-    libc.mallopt(MMAP_THRESHOLD, 2**15)
-    libc.malloc_trim(0)
-    before = _status("VmRSS")
-    pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    trainer.train(1)
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(name: str) -> int:
-    text = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.findall(rf"{name}:\s+(\d+) kB", text)[0])
-
-
 def program_megabytes(learner: MetaLearner) -> float:
     """Returns what the compiled meta-gradient of a batch of tasks holds at once."""
 
@@ -150,7 +130,7 @@ def measure(steps: int) -> list[float]:
     pair = [trainer_of(steps, remat) for remat in (False, True)]
     for trainer in pair:
         trainer.train(1)
-    beside = [resident_megabytes(trainer) for trainer in pair]
+    beside = [raised_megabytes(functools.partial(trainer.train, 1)) for trainer in pair]
     times: list[list[float]] = [[], []]
     for _ in range(TIMED):
         for taken, trainer in zip(times, pair, strict=True):
@@ -182,10 +162,10 @@ def main(_: Sequence[str]) -> None:
     for steps in map(int, _STEPS.value):
         rows.append(measure(steps))
         print(*rows[-1], sep="\t", flush=True)
-    if _JSON.value:
-        told = {"command": "python -m benchmarks.remat", "columns": COLUMNS, "rows": rows}
-        with replaced(_JSON.value) as file:
-            file.write(json.dumps(told | provenance(), indent=2) + "\n")
+        if _JSON.value:
+            told = {"command": "python -m benchmarks.remat", "columns": COLUMNS, "rows": rows}
+            with replaced(_JSON.value) as file:
+                file.write(json.dumps(told | provenance(), indent=2) + "\n")
     if _FIGURE.value:
         draw(rows).savefig(_FIGURE.value, dpi=150)
 
