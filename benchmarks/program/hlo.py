@@ -137,9 +137,13 @@ class Program:
         """Floating-point operations of all products."""
         return sum(kernel.flops for kernel in self.kernels())
 
-    def peak_bytes(self) -> int:
-        """Returns the most that is held at once: arguments, and results until their last use."""
-        held = self.computations[self.entry]
+    def peak_bytes(self, computation: str | None = None) -> int:
+        """Returns the most that is held at once: arguments, and results until their last use.
+
+        Args:
+          computation: whose; the entry's if not given.
+        """
+        held = self.computations[computation or self.entry]
         last = {name: place for place, one in enumerate(held.values()) for name in one.operands}
         end = len(held)
         live = peak = 0

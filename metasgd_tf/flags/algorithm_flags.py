@@ -56,6 +56,13 @@ def _define_inner_updates(values: flags.FlagValues) -> None:
     flags.DEFINE_bool(
         "first_order", None, "Whether to ignore second derivatives.", flag_values=values
     )
+    flags.DEFINE_bool(
+        "remat",
+        None,
+        "Whether the outer gradient computes each inner step again in place of keeping it, which "
+        "takes longer and less memory.",
+        flag_values=values,
+    )
     flag_kinds.integer(
         "inner_steps", None, 1, "Inner steps per task; by default the algorithm's own.", values
     )

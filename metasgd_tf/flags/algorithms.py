@@ -9,6 +9,8 @@ from absl import flags
 CLASSIFICATION = ("classification",)
 SUPERVISED = ("classification", "regression")
 EVERY_KIND = ("classification", "regression", "navigation")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+"""The values of `--precision`, names of Keras's dtype policies."""
 
 
 class Algorithm(NamedTuple):
@@ -43,6 +45,7 @@ def _by_gradients(
             "tied_head": None,
             "train_ways": None,
             "label_smoothing": None,
+            "remat": False,
         }
     )
 
@@ -67,6 +70,7 @@ ALGORITHMS = {
             "inner_steps": 5,
             "multi_step_iterations": 5000,
             "first_order_iterations": 0,
+            "remat": False,
         },
     ),
     "meta_lstm": Algorithm("Meta-LSTM", SUPERVISED, {"inner_steps": 12}),
@@ -109,6 +113,30 @@ def refuse_other_kinds(algorithm: str, task: str, kind: str) -> None:
         raise flags.IllegalFlagValueError(
             f"algorithm={algorithm}: learns {' and '.join(ALGORITHMS[algorithm].kinds)}, and "
             f"task={task} is {kind}; should be one of {', '.join(able)}"
+        )
+
+
+def refuse_half_precision(values: flags.FlagValues, kind: str | None) -> None:
+    """Checks that a run can be made in its precision.
+
+    Args:
+      values: the run's flags.
+      kind: of its tasks, one of `EVERY_KIND`; None where it is not known yet.
+
+    Raises:
+      flags.Error: if it cannot.
+    """
+    if values.precision == PRECISIONS[0]:
+        return
+    if kind == "navigation":
+        raise flags.IllegalFlagValueError(
+            f"precision={values.precision}: task={values.task} compares policies that are more "
+            f"alike than half precision can tell; should be {PRECISIONS[0]}"
+        )
+    if ALGORITHMS[values.algorithm].own_network:
+        raise flags.IllegalFlagValueError(
+            f"precision={values.precision}: algorithm={values.algorithm} keeps what it is shown in "
+            f"a memory that has no half precision; should be {PRECISIONS[0]}"
         )
 
 

@@ -72,6 +72,14 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "the support set's.",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "precision",
+        "float32",
+        algorithms.PRECISIONS,
+        "In what the network's layers compute, as a dtype policy of Keras: θ, α, updates, batch "
+        "statistics and losses are float32 with each.",
+        flag_values=values,
+    )
     flag_kinds.integer("ways", 5, 1, "Classes per task (classification).", values)
     flag_kinds.integer("shots", 5, 1, "Support examples (per class).", values)
     flag_kinds.integer("queries", 5, 1, "Query examples (per class) in training.", values)
@@ -104,6 +112,7 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     kind = algorithms.kind_of(resolved.task)
     if kind is not None:
         algorithms.refuse_other_kinds(resolved.algorithm, resolved.task, kind)
+    algorithms.refuse_half_precision(resolved, kind)
     algorithms.fill_in(resolved)
     training_flags.fill_in(resolved)
     return resolved

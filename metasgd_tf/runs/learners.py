@@ -45,6 +45,7 @@ def build_learner(
     """
     kind = algorithms.kind_of(settings.task) or kind_of(family)
     algorithms.refuse_other_kinds(settings.algorithm, settings.task, kind)
+    algorithms.refuse_half_precision(settings, kind)
     model = _network(of_network or family, settings)
     return BUILDERS[settings.algorithm](model, family, settings)
 
@@ -52,7 +53,8 @@ def build_learner(
 def _network(family: Family, settings: flags.FlagValues) -> keras.Model:
     """Builds the network of the task, of `--model`, or the one that an algorithm has of its own."""
     if not algorithms.ALGORITHMS[settings.algorithm].own_network:
-        return networks.build(settings.model, family, settings.seed)
+        with networks.computing_in(settings.precision):
+            return networks.build(settings.model, family, settings.seed)
     assert isinstance(family, TaskFamily), family
     for kind, spec in (("inputs", family.input_spec), ("targets", family.target_spec)):
         if not isinstance(spec, tf.TensorSpec):
@@ -117,6 +119,7 @@ def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues
         ways=family.output_size if settings.tied_head else None,
         train_ways=settings.train_ways,
         outer_loss=_smoothed(settings.label_smoothing) if settings.label_smoothing else None,
+        remat=settings.remat,
         seed=settings.seed,
     )
 
@@ -145,6 +148,7 @@ def _maml_plus_plus(model: keras.Model, family: Family, settings: flags.FlagValu
         alpha_init=settings.alpha_init,
         multi_step_iterations=settings.multi_step_iterations,
         first_order_iterations=settings.first_order_iterations,
+        remat=settings.remat,
     )
 
 

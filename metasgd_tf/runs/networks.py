@@ -1,5 +1,8 @@
 """The network of a run: the task family's default, or one that a function of the user builds."""
 
+import contextlib
+from collections.abc import Iterator
+
 import keras
 import tensorflow as tf
 
@@ -33,6 +36,17 @@ def build(model: str | None, family: Family, seed: int) -> keras.Model:
         seed=seed,
     )
     return _fitting(built, model, family)
+
+
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Gives layers that are made in the context a dtype policy of Keras, by its name."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _fitting(built: object, model: str, family: Family) -> keras.Model:

@@ -47,6 +47,7 @@ def no_tensorflow(tmp_path_factory):
         ("train", ["--model_dir=x", "--inner_discount=1.5"], "--inner_discount=1.5"),
         ("train", ["--model_dir=x", "--trust_region=0"], "--trust_region=0.*positive"),
         ("train", ["--model_dir=x", "--distribution=all"], "--distribution=all.*mirrored.*multi_w"),
+        ("train", ["--model_dir=x", "--precision=half"], "--precision=half.*mixed_bfloat16"),
         ("train", ["--model_dir=x", "sinusoid"], "sinusoid"),
         ("train", ["--model_dir=x", "--iteration=5"], "iteration.*iterations"),
         ("train", [], "model_dir"),

@@ -68,6 +68,7 @@ class FastWeightsLearner(Learner):
         self.model = model
         self.inner_steps = inner_steps
         self.pure_model = PureModel(model)
+        self.scale = self.pure_model.scale
         self.adapted = list(range(len(self.theta)) if adapted is None else adapted)
         self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
         self._refuse_keras_losses_of_several_outputs(loss)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from trainers.episodes import Episode
 from trainers.learners.alpha import Alpha
 from trainers.seeds import fold_in
+from trainers.stateless.gradient_scale import GradientScale
 
 State: TypeAlias = Any
 """What a learner keeps of a support set, such as fast weights: nested tensors of fixed shapes."""
@@ -32,6 +33,8 @@ class Learner(tf.Module, abc.ABC):
       differentiates_twice: whether the meta-gradient takes second derivatives of the model.
       alpha: the rates of inner steps, for learners that have such.
       batches_tasks: whether its `mean_objective` takes all tasks as one batch.
+      scale: what gradients are multiplied by within a float16 model, which training lowers where
+        they overflow; None for other models.
     """
 
     model: keras.Model
@@ -41,6 +44,7 @@ class Learner(tf.Module, abc.ABC):
     differentiates_twice: bool = False
     alpha: Alpha | None = None
     batches_tasks: bool = False
+    scale: GradientScale | None = None
 
     @property
     @abc.abstractmethod

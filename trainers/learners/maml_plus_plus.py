@@ -32,6 +32,7 @@ from trainers.learners.learner import Score
 from trainers.learners.multi_step_loss import if_true, loss_weights
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import all_but_norms
+from trainers.stateless.recomputing import recomputed
 from trainers.update_rule import Tensors, adapt
 
 
@@ -44,6 +45,7 @@ class MamlPlusPlus(FastWeightsLearner):
         [inner_steps − 1, ...]; empty where there is one step.
       multi_step_iterations: meta-iterations until only the last step's loss counts.
       first_order_iterations: meta-iterations without second derivatives.
+      remat: as `MetaLearner` has it.
     """
 
     alpha: Alpha
@@ -60,6 +62,7 @@ class MamlPlusPlus(FastWeightsLearner):
         multi_step_iterations: int = 0,
         first_order_iterations: int = 0,
         batch_norm: str = "transductive",
+        remat: bool = False,
     ):
         """Wraps a model, see `FastWeightsLearner`.
 
@@ -72,6 +75,7 @@ class MamlPlusPlus(FastWeightsLearner):
           multi_step_iterations: see the class; 0 for the last step's loss from the beginning.
           first_order_iterations: see the class; 0 for second derivatives from the beginning.
           batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`.
+          remat: as `MetaLearner` has it.
 
         Raises:
           InputError: as `FastWeightsLearner` does, or for a model that only normalises.
@@ -88,6 +92,7 @@ class MamlPlusPlus(FastWeightsLearner):
             )
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
+        self.remat = remat
         adapted = self._of_adapted(self.theta)
         self.alpha = Alpha("per_layer", adapted, alpha_init, steps=inner_steps)
         several = self._normalising if inner_steps > 1 else []
@@ -156,19 +161,18 @@ class MamlPlusPlus(FastWeightsLearner):
             own = min(step, self.inner_steps - 1)
             weights = self._normalising_as_in(own, made[-1], later)
 
-            def own_loss(
-                changed: Tensors, _: int, weights: Tensors = weights, step: int = step
-            ) -> tf.Tensor:
-                return loss(self._with_adapted(weights, changed), step)
+            def updated(weights: Tensors, rates: Tensors, step: int = step) -> Tensors:
+                changed = adapt(
+                    lambda some, _: loss(self._with_adapted(weights, some), step),
+                    self._of_adapted(weights),
+                    rates,
+                    first_order=first_order,
+                    names=self._of_adapted(self.pure_model.names),
+                )
+                return self._with_adapted(weights, changed)
 
-            changed = adapt(
-                own_loss,
-                self._of_adapted(weights),
-                [rate[own] for rate in rates],
-                first_order=first_order,
-                names=self._of_adapted(self.pure_model.names),
-            )
-            made.append(self._with_adapted(weights, changed))
+            own_rates = [rate[own] for rate in rates]
+            made.append((recomputed(updated) if self.remat else updated)(weights, own_rates))
         return made
 
     def _normalising_as_in(self, step: int, weights: Tensors, later: Tensors) -> Tensors:

@@ -7,13 +7,13 @@ import keras
 import tensorflow as tf
 
 from trainers.episodes import Episode
-from trainers.errors import InputError
 from trainers.learners.alpha import Alpha, draw_initial_value
 from trainers.learners.anil import last_layer
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Score
-from trainers.learners.tied_head import alike, refuse_unlike_classes
+from trainers.learners.tied_head import alike, ways_of_head
 from trainers.seeds import fold_in
+from trainers.stateless.recomputing import recomputed
 from trainers.update_rule import Tensors, adapt, gradients
 
 
@@ -27,6 +27,7 @@ class MetaLearner(FastWeightsLearner):
       alpha: the rates α.
       outer_loss: what the outer loop minimises, of (targets, outputs); None for the loss itself.
       first_order: whether the outer gradient ignores the second derivatives.
+      remat: whether it computes inner steps again. By the support inputs it is then 0.
     """
 
     alpha: Alpha
@@ -48,6 +49,7 @@ class MetaLearner(FastWeightsLearner):
         ways: int | None = None,
         train_ways: int | None = None,
         outer_loss: Score | None = None,
+        remat: bool = False,
         seed: int = 0,
     ):
         """Wraps a model.
@@ -74,6 +76,7 @@ class MetaLearner(FastWeightsLearner):
           train_ways: classes of a task in training, if not `ways`; for a `tied_head`.
           outer_loss: one number an example of (targets, outputs) that the outer loop minimises in
             place of `loss`, which scores and inner steps keep.
+          remat: whether the outer gradient computes each inner step again in place of keeping it.
           seed: the seed of `alpha_init`.
 
         Raises:
@@ -89,6 +92,7 @@ class MetaLearner(FastWeightsLearner):
             adapted=adapted,
         )
         self.first_order = first_order
+        self.remat = remat
         self.differentiates_twice = not first_order
         if alpha_init is None:
             alpha_init = draw_initial_value(seed)
@@ -99,20 +103,8 @@ class MetaLearner(FastWeightsLearner):
             initial_values=self._of_the_body(body_alpha_init),
         )
         self.outer_loss = outer_loss
-        self._tied: Sequence[int] = ()
-        self._ways: dict[bool, int] = {}
-        if tied_head:
-            refuse_unlike_classes(model)
-            self._tied = last_layer(model)
-            ways = ways or model.output_shape[-1]
-            self._ways = {True: train_ways or ways, False: ways}
-            return
-        for name, value in (("ways", ways), ("train_ways", train_ways)):
-            if value is not None:
-                raise InputError(
-                    f"{name}={value}: the last layer has weights for each class; tie them by "
-                    f"tied_head, or leave {name} out"
-                )
+        self._ways = ways_of_head(model, tied_head, ways, train_ways)
+        self._tied = last_layer(model) if tied_head else []
 
     @property
     def has_other_train_ways(self) -> bool:
@@ -178,14 +170,18 @@ class MetaLearner(FastWeightsLearner):
         of_weights = self._with_tied(self.alpha.per_weight(rates), self.adapted, training)
         made = [start]
         for step in range(steps):
-            changed = adapt(
-                lambda weights, _, step=step: loss(self._with_adapted(start, weights), step),  # type: ignore[misc]
-                self._of_adapted(made[-1]),
-                of_weights,
-                first_order=self.first_order,
-                names=self._of_adapted(self.pure_model.names),
-            )
-            made.append(self._with_adapted(start, changed))
+
+            def updated(weights: Tensors, rates: Tensors, step: int = step) -> Tensors:
+                changed = adapt(
+                    lambda some, _: loss(self._with_adapted(weights, some), step),
+                    self._of_adapted(weights),
+                    rates,
+                    first_order=self.first_order,
+                    names=self._of_adapted(self.pure_model.names),
+                )
+                return self._with_adapted(weights, changed)
+
+            made.append((recomputed(updated) if self.remat else updated)(made[-1], of_weights))
         return made
 
     def objective(

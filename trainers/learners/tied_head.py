@@ -39,6 +39,33 @@ def refuse_unlike_classes(model: keras.Model) -> None:
             )
 
 
+def ways_of_head(
+    model: keras.Model, tied_head: bool, ways: int | None, train_ways: int | None
+) -> dict[bool, int]:
+    """Returns how many classes a task has in training (`True`) and elsewhere; none if not tied.
+
+    Args:
+      model: a built model.
+      tied_head: whether its last layer starts alike for every class.
+      ways: classes of a task, if not as many as the model has outputs.
+      train_ways: classes of a task in training, if not `ways`.
+
+    Raises:
+      InputError: if the last layer cannot be tied, or it is not and one of the two is given.
+    """
+    if tied_head:
+        refuse_unlike_classes(model)
+        ways = ways or model.output_shape[-1]
+        return {True: train_ways or ways, False: ways}
+    for name, value in (("ways", ways), ("train_ways", train_ways)):
+        if value is not None:
+            raise InputError(
+                f"{name}={value}: the last layer has weights for each class; tie them by "
+                f"tied_head, or leave {name} out"
+            )
+    return {}
+
+
 def alike(weight: tf.Tensor, ways: int) -> tf.Tensor:
     """Returns the mean over the classes for each of `ways` classes, [..., ways].
 

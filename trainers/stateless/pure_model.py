@@ -7,6 +7,7 @@ This is `keras.Model.stateless_call` with what meta-learning needs beyond it:
 * Batch normalisation that uses the statistics of its batch outside training too
   (`trainers.stateless.batch_norm`).
 * Second derivatives that TensorFlow leaves out (`trainers.stateless.second_derivatives`).
+* Gradients that float16 can hold (`trainers.stateless.gradient_scale`).
 * A model whose `call` takes no `training`.
 """
 
@@ -19,6 +20,7 @@ import tensorflow as tf
 
 from trainers.errors import InputError
 from trainers.seeds import fold_in
+from trainers.stateless import gradient_scale
 from trainers.stateless.batch_norm import Statistics, batch_statistics
 from trainers.stateless.layer_classes import normalising
 from trainers.stateless.second_derivatives import exact_second_derivatives
@@ -52,6 +54,7 @@ class PureModel:
       names: what to call the weights.
       state: its other floating variables, such as the moving averages of batch normalisation.
       batch_norms: its batch-normalising layers.
+      scale: by what gradients are multiplied within it; None unless a layer computes in float16.
     """
 
     def __init__(self, model: keras.Model):
@@ -76,6 +79,7 @@ class PureModel:
         layers = list(model._flatten_layers())
         self.batch_norms = _of_kind(layers, keras.layers.BatchNormalization)
         self._spectral_norms = _of_kind(layers, keras.layers.SpectralNormalization)
+        self.scale = gradient_scale.scale_for(model)
         self._rematerialised = [layer for layer in layers if layer._remat_mode is not None]
 
     def __call__(
@@ -104,7 +108,9 @@ class PureModel:
             assigns to its trainable variables.
         """
         self._refuse_other_weights()
-        weights = [tf.convert_to_tensor(weight) for weight in weights]
+        weights, inputs, statistics = gradient_scale.into(
+            self.scale, ([tf.convert_to_tensor(weight) for weight in weights], inputs, statistics)
+        )
         replaced = list(zip(self.weights, weights, strict=True))
         if training and seed is not None:
             for number, variable in enumerate(self._seeds):
@@ -128,12 +134,8 @@ class PureModel:
             penalty = tf.add_n([tf.zeros((), kind), *(tf.cast(v, kind) for v in self.model.losses)])
         self._refuse_assignments(scope, weights)
         state = [scope.get_current_value(v) for v in self.state]
-        return Output(
-            outputs,
-            penalty,
-            [v.value if s is None else s for v, s in zip(self.state, state, strict=True)],
-            used,
-        )
+        state = [v.value if s is None else s for v, s in zip(self.state, state, strict=True)]
+        return Output(*gradient_scale.out_of(self.scale, (outputs, penalty, state, used)))
 
     def _refuse_other_weights(self) -> None:
         now = {variable.path: variable for variable in self.model.trainable_variables}

@@ -20,6 +20,7 @@ from trainers.errors import InputError
 from trainers.learners.learner import Learner
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.reptile import Reptile
+from trainers.stateless.gradient_scale import precisions
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.stateless.tested_layers import untested_layers
 from trainers.update_rule import Tensors
@@ -77,7 +78,7 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
 
     Raises:
       InputError: if the loss does not depend on one of the weights, the outer step is no
-        derivative of it, or training has other ways.
+        derivative of it, training has other ways, or the model computes in half precision.
     """
     if isinstance(learner, Reptile):
         raise InputError(
@@ -87,6 +88,12 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
         raise InputError(
             "check_gradients: tasks of training have other ways than the model has outputs; leave "
             "check_gradients or train_ways out"
+        )
+    half = precisions(learner.model) & {"float16", "bfloat16"}
+    if half:
+        raise InputError(
+            f"check_gradients: the model computes in {', '.join(sorted(half))}, whose rounding is "
+            "larger than the differences; check it in float32"
         )
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
 

@@ -168,12 +168,16 @@ class MetaTrainer:
     def _burst(
         self, done: int, upto: int, totals: dict[str, tf.Tensor]
     ) -> tuple[int, dict[str, tf.Tensor]]:
-        """Makes the iterations from `done` to `upto`, and adds their scores to `totals`."""
+        """Makes iterations from `done` to `upto` at most, and adds their scores to `totals`."""
+        scale = self.learner.scale
+        upto = upto if scale is None else scale.raised(done, upto)
         with self._pace.timed(upto - done):
             reached, totals = self.prepare()(tf.constant(done), tf.constant(upto), totals)
             done = int(reached)
         self.iteration.assign(done)
         if done < upto:
+            if scale is not None and scale.lowered(done):
+                return self._burst(done, upto, totals)
             # XLA may draw other numbers from the same seeds.
             drawn = tf.function(self._tasks, jit_compile=self.way != WAYS[-1])
             cause = explain_divergence(self.learner, drawn, self._task_seeds(reached))

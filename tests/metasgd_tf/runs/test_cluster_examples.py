@@ -5,7 +5,10 @@ import re
 import subprocess
 import textwrap
 
+import jsonschema
+import kubernetes_validate
 import pytest
+import yaml
 
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import clusters
@@ -53,3 +56,93 @@ def test_an_example_has_the_flags_of_train(monkeypatch, path):
     monkeypatch.chdir(EXAMPLES.parents[1])
     settings = run_flags.resolve(run_flags.parse(of_the_run))
     assert settings.task == "omniglot" and settings.data_dir == "/shared/tensorflow_datasets"
+
+
+KUBERNETES = "1.34"
+"""The version whose schemas the examples have to fit."""
+
+INTEGER, WORD = {"type": "integer"}, {"type": "string"}
+POD_TEMPLATE = {"type": "object", "required": ["spec"]}  # Kubernetes has a schema of it.
+REPLICAS = {
+    "type": "object",
+    "properties": {
+        "replicas": INTEGER,
+        "restartPolicy": {"enum": ["Always", "OnFailure", "Never", "ExitCode"]},
+        "template": POD_TEMPLATE,
+    },
+    "additionalProperties": False,
+}
+RUN_POLICY = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("activeDeadlineSeconds", "backoffLimit"), INTEGER),
+        "ttlSecondsAfterFinished": INTEGER,
+        "cleanPodPolicy": WORD,
+        "suspend": {"type": "boolean"},
+        "schedulingPolicy": {"type": "object"},
+    },
+    "additionalProperties": False,
+}
+TF_JOB = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "apiVersion": {"const": "kubeflow.org/v1"},
+        "kind": {"const": "TFJob"},
+        "metadata": {"type": "object", "required": ["name"]},
+        "spec": {
+            "type": "object",
+            "required": ["tfReplicaSpecs"],
+            "properties": {
+                "tfReplicaSpecs": {
+                    "type": "object",
+                    "propertyNames": {"enum": ["Chief", "Master", "Worker", "PS", "Evaluator"]},
+                    "additionalProperties": REPLICAS,
+                },
+                "runPolicy": RUN_POLICY,
+                "successPolicy": WORD,
+                "enableDynamicWorker": {"type": "boolean"},
+            },
+            "additionalProperties": False,
+        },
+    },
+    "additionalProperties": False,
+}
+"""A TFJob, by `manifests/base/crds/kubeflow.org_tfjobs.yaml` of kubeflow/training-operator."""
+
+
+def documents(name):
+    return list(yaml.safe_load_all((EXAMPLES / name).read_text(encoding="utf-8")))
+
+
+def refused(check, *given):
+    """Returns whether a check by a schema refuses something."""
+    try:
+        check(*given)
+    except (kubernetes_validate.ValidationError, jsonschema.ValidationError):
+        return True
+    return False
+
+
+def fits_kubernetes(document):
+    kubernetes_validate.validate(document, KUBERNETES, strict=True)
+
+
+def test_the_job_and_its_service_fit_the_schemas_of_kubernetes():
+    service, job = documents("kubernetes_job.yaml")
+    for document in (service, job):
+        fits_kubernetes(document)
+    job["spec"]["completion"] = 2
+    assert refused(fits_kubernetes, job)
+
+
+def test_the_tf_job_has_the_fields_of_one_and_pods_that_fit_kubernetes():
+    (job,) = documents("kubeflow_tfjob.yaml")
+    jsonschema.validate(job, TF_JOB)
+    (worker,) = job["spec"]["tfReplicaSpecs"].values()
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, **worker["template"]}
+    fits_kubernetes(pod)
+    pod["spec"]["containers"][0]["images"] = "b"
+    assert refused(fits_kubernetes, pod)
+    worker["replica"] = 3
+    assert refused(jsonschema.validate, job, TF_JOB)

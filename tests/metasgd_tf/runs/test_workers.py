@@ -48,11 +48,11 @@ IMAGES = [
 
 
 @contextlib.contextmanager
-def started(said, model_dir, *arguments, of_second=()):
-    """Starts two workers, and ends those that are still there afterwards."""
+def started(said, model_dir, *arguments, of_second=(), count=2):
+    """Starts two workers, or more, and ends those that are still there afterwards."""
     workers = []
     try:
-        for number, config in enumerate(tf_configs(2)):
+        for number, config in enumerate(tf_configs(count)):
             (said / str(number)).mkdir(parents=True)
             given = [*arguments, *(of_second if number else ())]
             workers.append(
@@ -76,7 +76,7 @@ def ended(workers, said):
     """Waits until all have ended; returns their exit codes and what each said."""
     for worker in workers:
         worker.join(LIMIT)
-    told = [read(said / str(number), "stderr") for number in range(2)]
+    told = [read(said / str(number), "stderr") for number in range(len(workers))]
     assert all(worker.exitcode is not None for worker in workers), told
     return [worker.exitcode for worker in workers], told
 
@@ -157,13 +157,19 @@ def test_two_workers_share_convolutions_and_batch_normalisation(tmp_path, image_
 
 
 @pytest.mark.slow
-def test_two_devices_of_a_process_make_the_same_run(tmp_path):
-    settings = [*SINUSOID, "--iterations=20"]
+def test_200_iterations_end_alike_on_one_process_two_devices_and_two_and_four_processes(tmp_path):
+    settings = [*SINUSOID, "--iterations=200", "--checkpoint_interval=200"]
+    train_run(run_flags.parse(settings), str(tmp_path / "alone"))
     strategy = strategy_for("mirrored", "tf_config")
     assert strategy.num_replicas_in_sync == 2
     train_run(run_flags.parse(settings), str(tmp_path / "mirrored"), strategy=strategy)
-    train_run(run_flags.parse(settings), str(tmp_path / "alone"))
-    assert_same_end(tmp_path / "mirrored", tmp_path / "alone", rtol=1e-4, atol=1e-6)
+    assert_same_end(tmp_path / "mirrored", tmp_path / "alone", rtol=1e-3, atol=1e-5)
+    for count in (2, 4):
+        said = tmp_path / f"said_{count}"
+        with started(said, tmp_path / f"{count}", *settings, count=count) as workers:
+            codes, told = ended(workers, said)
+        assert codes == [0] * count, told
+        assert_same_end(tmp_path / f"{count}", tmp_path / "alone", rtol=1e-3, atol=1e-5)
 
 
 def test_workers_that_differ_are_refused_by_all_and_write_nothing(tmp_path):

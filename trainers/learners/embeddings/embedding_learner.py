@@ -70,6 +70,7 @@ class EmbeddingLearner(Learner):
         self.ways = ways
         self.batch_norm = batch_norm
         self.pure_model = PureModel(model)
+        self.scale = self.pure_model.scale
         self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
         self.own_variables: list[keras.Variable | tf.Variable] = []
         self._train_ways = train_ways or ways
