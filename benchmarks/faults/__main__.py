@@ -11,10 +11,11 @@ than promised.
 
 import json
 import pathlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from benchmarks.faults import namespace
 from metasgd_tf.process_environment import prepare_process
@@ -40,9 +41,11 @@ def _kills(name: str, folder: pathlib.Path) -> Iterator:
     if name == "omniglot" and not workloads.has_omniglot():
         print("kills_omniglot: left out, as TFDS_DATA_DIR has no omniglot/3.0.0", flush=True)
     elif name == "evaluate":
+        trained = folder / "trained"
+        commands.run(workloads.training("sinusoid").command(trained))
 
         def prepare(run: pathlib.Path) -> None:
-            commands.run(workloads.training("sinusoid").command(run))
+            shutil.copytree(trained, run)
 
         yield killed(name, workloads.evaluation(), times, folder, seed=seed, prepare=prepare)
     elif name == "export":
@@ -80,6 +83,7 @@ def main(argv: list[str]) -> int | str:
     # Before anything starts a thread.
     refused = namespace.enter()
     prepare_process()
+    logging.set_verbosity(logging.ERROR)  # TensorBoard's reader tells of every look.
     from benchmarks.faults import commands
     from metasgd_tf.output.provenance import provenance
 
