@@ -5,8 +5,8 @@
 Kills commands at random moments, fills and locks disks, damages checkpoints, removes directories
 and data, and sets the clock back; then gives the same command again and compares its end, bit by
 bit, with that of an undisturbed run. Omniglot is the real one where TFDS_DATA_DIR has it. Faults
-whose rows the file has already are not repeated. The exit code is 1 if something came out otherwise
-than promised.
+whose rows of this --seed the file has already are not repeated; rows of another seed are added to
+them. The exit code is 1 if something came out otherwise than promised.
 """
 
 import json
@@ -14,6 +14,7 @@ import pathlib
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -22,7 +23,8 @@ from metasgd_tf.process_environment import prepare_process
 
 _JSON = flags.DEFINE_string("json", None, "A file for the results.")
 _FAULTS = flags.DEFINE_list("faults", None, "Which faults; all if not given.")
-_SHORT = flags.DEFINE_bool("short", False, "Whether two kills of a kind are enough.")
+_KILLS = flags.DEFINE_integer("kills", None, "Kills of each command; by default as in KILLS.")
+_DAMAGES = flags.DEFINE_integer("damages", 4, "How often each file of a checkpoint is damaged.")
 _SEED = flags.DEFINE_integer("seed", 0, "What moments and places are drawn by.")
 
 KILLS = {"sinusoid": 50, "omniglot": 30, "navigation": 20, "evaluate": 10, "export": 10}
@@ -36,7 +38,7 @@ def _kills(name: str, folder: pathlib.Path) -> Iterator:
     from benchmarks.faults import commands, workloads
     from benchmarks.faults.kills import killed
 
-    times = 2 if _SHORT.value else KILLS[name]
+    times = _KILLS.value or KILLS[name]
     seed = _SEED.value
     if name == "omniglot" and not workloads.has_omniglot():
         print("kills_omniglot: left out, as TFDS_DATA_DIR has no omniglot/3.0.0", flush=True)
@@ -47,19 +49,17 @@ def _kills(name: str, folder: pathlib.Path) -> Iterator:
         def prepare(run: pathlib.Path) -> None:
             shutil.copytree(trained, run)
 
-        yield killed(name, workloads.evaluation(), times, folder, seed=seed, prepare=prepare)
+        yield from killed(name, workloads.evaluation(), times, folder, seed=seed, prepare=prepare)
     elif name == "export":
         run = folder / "trained"
         commands.run(workloads.training("sinusoid").command(run))
-        yield killed(name, workloads.export(run), times, folder, seed=seed)
+        yield from killed(name, workloads.export(run), times, folder, seed=seed)
     else:
-        yield killed(f"train, {name}", workloads.training(name), times, folder, seed=seed)
+        yield from killed(f"train, {name}", workloads.training(name), times, folder, seed=seed)
 
 
 def _faults() -> dict[str, Callable[[pathlib.Path], Iterator]]:
     from benchmarks.faults import beside, damage, storage
-
-    times = 1 if _SHORT.value else 4
 
     def of(name: str) -> Callable[[pathlib.Path], Iterator]:
         return lambda folder: _kills(name, folder)
@@ -69,7 +69,7 @@ def _faults() -> dict[str, Callable[[pathlib.Path], Iterator]]:
         "full_disks": storage.full_disks,
         "read_only": storage.read_only,
         "removed": storage.removed,
-        "checkpoints": lambda folder: damage.checkpoints(folder, times, _SEED.value),
+        "checkpoints": lambda folder: damage.checkpoints(folder, _DAMAGES.value, _SEED.value),
         "two_trainings": beside.two_trainings,
         "reader": beside.reader,
         "lost_data": beside.lost_data,
@@ -99,15 +99,19 @@ def main(argv: list[str]) -> int | str:
             if name in DISKS and refused:
                 print(f"{name}: left out, as {refused}", flush=True)
                 continue
-            if any(row["of"] == name for row in rows):
+            if any((row["of"], row["seed"]) == (name, _SEED.value) for row in rows):
                 continue
-            found = [{"of": name, **one.row()} for one in faults[name](pathlib.Path(folder) / name)]
-            for row in found:
-                print(*list(row.values())[1:], sep=" | ", flush=True)
-            rows += found
-            if file:
-                text = json.dumps({"rows": rows, **provenance()}, indent=2, ensure_ascii=False)
-                file.write_text(text + "\n", encoding="utf-8")
+            found: dict[tuple[str, str], dict[str, Any]] = {}
+            for one in faults[name](pathlib.Path(folder) / name):
+                row = {"of": name, "seed": _SEED.value, **one.row()}
+                print(*row.values(), sep=" | ", flush=True)
+                # Kills are told of after each run, the last time of all of them.
+                found[one.fault, one.command] = row
+                if file:
+                    held = {"rows": [*rows, *found.values()], **provenance()}
+                    text = json.dumps(held, indent=2, ensure_ascii=False)
+                    file.write_text(text + "\n", encoding="utf-8")
+            rows += found.values()
     return int(any(row["as_promised"] < row["times"] for row in rows))
 
 

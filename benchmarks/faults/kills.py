@@ -3,7 +3,7 @@
 import pathlib
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from benchmarks.faults import commands, endings
 from benchmarks.faults.outcome import Outcome
@@ -24,7 +24,7 @@ def killed(
     *,
     seed: int,
     prepare: Callable[[pathlib.Path], object] = lambda folder: None,
-) -> Outcome:
+) -> Iterator[Outcome]:
     """Kills a command at random moments, and gives it again after each, until it comes to its end.
 
     Args:
@@ -34,13 +34,17 @@ def killed(
       folder: where to work, a folder for each run.
       seed: what the moments are drawn by, as fractions of the time that it takes undisturbed.
       prepare: makes a folder ready for the command.
+
+    Yields:
+      After each run that came to its end, what has come of all of them so far.
     """
     chance = random.Random(seed)
     whole = folder / "whole"
     prepare(whole)
     undisturbed = commands.run(workload.command(whole))
     if undisturbed.code:
-        return Outcome("SIGKILL", name, 0, 0, f"undisturbed it ended with {undisturbed.said[-1:]}")
+        yield Outcome("SIGKILL", name, 0, 0, f"undisturbed it ended with {undisturbed.said[-1:]}")
+        return
     expected = workload.ending(whole)
     wrong: list[str] = []
     kills = saved = runs = lost = 0
@@ -62,13 +66,14 @@ def killed(
             lost += of_run * bool(differing)
             wrong += [f"run {runs}: {differing[0]}"] if differing else []
         shutil.rmtree(disturbed, ignore_errors=True)
-    found = (
-        f"{runs} runs, each killed up to {MOST} times: {runs - len(wrong)} ended bit for bit like "
-        f"an undisturbed one ({len(expected)} items compared)"
-    )
-    if name.startswith("train"):
-        found += f"; {saved} kills came after a checkpoint"
-    return Outcome("SIGKILL", name, times, times - lost, "; ".join([found, *wrong][:4]))
+        if of_run:
+            found = (
+                f"{runs} runs, each killed up to {MOST} times; {runs - len(wrong)} ended bit for "
+                f"bit like an undisturbed one, {len(expected)} items compared"
+            )
+            if name.startswith("train"):
+                found += f"; {saved} kills came after a checkpoint"
+            yield Outcome("SIGKILL", name, kills, kills - lost, "; ".join([found, *wrong][:4]))
 
 
 def _killed_at(moment: float | None, command: commands.Command) -> commands.Done | None:
