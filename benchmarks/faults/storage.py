@@ -97,7 +97,10 @@ def read_only(folder: pathlib.Path) -> Iterator[Outcome]:
             differing = []
             if name == "train" and not again.code:
                 differing = endings.differences(training.ending(run), expected)
-            yield _judged("the run's disk is read-only", name, done, again, differing, "", [disk])
+            compared = name == "train"
+            yield _judged(
+                "the run's disk is read-only", name, done, again, differing, "", [disk], compared
+            )
 
 
 def removed(folder: pathlib.Path) -> Iterator[Outcome]:
@@ -141,6 +144,7 @@ def _judged(
     differing: list[str],
     kept: str,
     folders: list[pathlib.Path],
+    compared: bool = True,
 ) -> Outcome:
     """Judges what is promised: one sentence, and then the same command ends as if undisturbed."""
     words = done.refused or f"no sentence: code {done.code}, {done.said[-1:]}"
@@ -148,7 +152,9 @@ def _judged(
     if again.code:
         found.append(f"the same command then ended with {again.said[-1:]}")
     else:
-        found.append("the same command then came to its end" + ", bit for bit" * (not differing))
+        found.append(
+            "the same command then came to its end" + ", bit for bit" * (compared and not differing)
+        )
     found += differing[:3]
     good = done.refused is not None and not again.code and not differing
     return Outcome(fault, command, 1, int(good), without_folders("; ".join(found), folders))
