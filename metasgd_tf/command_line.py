@@ -114,8 +114,9 @@ def _run(main: Callable[[], None]) -> None:
 
 
 def _guarded(main: Callable[[], None]) -> None:
-    import tensorflow as _  # noqa: F401
+    import tensorflow as tf
 
+    from metasgd_tf.output import storage
     from trainers.errors import DivergedError, InputError, LostWorkerError
 
     show_log_as_notes()
@@ -124,6 +125,11 @@ def _guarded(main: Callable[[], None]) -> None:
         main()
     except (InputError, DivergedError, LostWorkerError, flags.Error) as error:
         refuse(str(error))
+    except (OSError, tf.errors.OpError) as error:
+        sentence = storage.told(error)
+        if sentence is None:
+            raise
+        refuse(sentence)
     except Stopped as stopped:
         _leave_by(stopped.signal, str(stopped))
 

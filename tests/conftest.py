@@ -30,6 +30,7 @@ if "TF_XLA_FLAGS" not in os.environ:  # Workers have it from the process that st
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import HealthCheck, settings
 from tensorflow.python.framework import ops
 
 from tests.quick_graphs import use_quick_graphs
@@ -37,6 +38,15 @@ from trainers.devices import use_cores_for_tasks
 
 use_cores_for_tasks()
 use_quick_graphs()
+# The same examples each time, on however busy a machine.
+settings.register_profile(
+    "project",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("project")
 _cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(_cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 

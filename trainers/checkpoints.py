@@ -122,7 +122,9 @@ class RunCheckpoints:
             # A training that was killed right after this and has come here again finds it whole.
             if is_best and not (self._best.latest_checkpoint or "").endswith(f"/ckpt-{number}"):
                 self._best.save(number)
+                _keep_newest(1, self._best.directory, number)
         self._last.save(number)
+        _keep_newest(KEPT, self._directory, number)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -181,6 +183,20 @@ def _numbered(directory: str) -> dict[int, str]:
         for path in pathlib.Path(directory).glob("ckpt-*.index")
         if (match := re.fullmatch(r"ckpt-(\d+)\.index", path.name))
     }
+
+
+def _keep_newest(count: int, directory: str, last: int) -> None:
+    """Removes the checkpoints before the newest `count` of those up to the number `last`.
+
+    TensorFlow's manager does so too, but forgets those that it finds to be of the future, after the
+    clock was set back, and those that were written right before a kill.
+    """
+    numbers = sorted(number for number in _numbered(directory) if number <= last)
+    for number in numbers[:-count]:
+        # The index first: without one, the rest is no checkpoint.
+        parts = pathlib.Path(directory).glob(f"ckpt-{number}.*")
+        for path in sorted(parts, key=lambda path: path.suffix != ".index"):
+            path.unlink(missing_ok=True)
 
 
 def _is_whole(path: str) -> bool:

@@ -2,7 +2,7 @@
 
 Protocol, one JSON object per line. At the start the worker prepares the system, has it answer and
 writes `{"probabilities"}`. For each line `{"requests"}` that it reads, it answers that many and
-writes `{"seconds"}`, a list. It ends when its input is closed.
+writes `{"seconds", "resident_mb"}`, the former a list. It ends when its input is closed.
 """
 
 import importlib
@@ -14,7 +14,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import cases
-from benchmarks.worker import protocol_output
+from benchmarks.worker import protocol_output, resident_mb
 
 _TASKS = flags.DEFINE_integer("tasks", None, "Tasks of a request.", required=True)
 _WARM_UPS = 20
@@ -66,7 +66,8 @@ def main(argv: list[str]) -> None:
             begin = time.perf_counter()
             answer()
             seconds.append(time.perf_counter() - begin)
-        print(json.dumps({"seconds": seconds}), file=output)
+        reply = {"seconds": seconds, "resident_mb": resident_mb()}
+        print(json.dumps(reply), file=output)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,10 @@ def drafted(path: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         yield draft
         os.replace(draft, path)
-    except BaseException:
+    except BaseException as error:
         # What could not be made cannot be removed either.
         with contextlib.suppress(OSError):
             draft.unlink()
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # Writing to an open file does not name it.
         raise

@@ -17,6 +17,7 @@ from metasgd_tf.reproduction import (
     algorithm_table,
     elements,
     evaluations,
+    faults,
     headline,
     markdown,
     measurements,
@@ -77,6 +78,7 @@ TABLES: dict[str, Callable[[Read], str]] = {
     "meta_step_avx2_faster": _of("meta_step_avx2_faster", measurements.steps),
     "navigation_speed": _of("navigation_speed", measurements.steps),
     "serving": _of("serving", measurements.requests),
+    "faults": _of("faults", faults.faults),
     "serving_shared_functions": _of("serving_shared_functions", measurements.requests),
 }
 """The tables by name, each a function of a reader of the files of results."""

@@ -1,6 +1,7 @@
 """What training has reached is saved whole and found again."""
 
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -160,6 +161,28 @@ def test_the_last_five_and_the_best_checkpoint_stay(tmp_path):
         path, _ = newest_whole(str(tmp_path / kind))
         assert restore_learner(other, path).iteration == number
         assert_same(state(other), states[number])
+
+
+def test_as_many_stay_after_the_clock_was_set_back(tmp_path, monkeypatch):
+    now = 2_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    saved_run(tmp_path, range(1, 6))
+    now = 1_000_000.0
+    made = trainer()
+    saved = RunCheckpoints(made, str(tmp_path))
+    saved.restore()
+    for _ in range(2):
+        advance(made)
+        saved.save(score=-float(made.iteration.numpy()))
+    kept = {
+        kind: sorted(path.name for path in (tmp_path / kind).glob("ckpt-*"))
+        for kind in ("checkpoints", "best")
+    }
+    parts = ("data-00000-of-00001", "index")
+    assert kept == {
+        "checkpoints": [f"ckpt-{number}.{part}" for number in range(3, 8) for part in parts],
+        "best": [f"ckpt-7.{part}" for part in parts],
+    }
 
 
 def test_the_best_may_be_the_smallest_and_outlasts_an_interruption(tmp_path):

@@ -15,8 +15,10 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
+from trainers.episodes import is_finite
 from trainers.errors import DivergedError, InputError
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.overflow import refuse_overflow
 from trainers.policies import policy_gradient
 from trainers.policies.advantages import Advantages
 from trainers.policies.experience import Experience, experience_of, learning
@@ -106,8 +108,9 @@ class PolicyTrainer:
 
         Raises:
           InputError: for fewer than one iteration.
-          DivergedError: at the first iteration whose gradient is not finite. That iteration changes
-            nothing.
+          DivergedError: at the first iteration whose rewards or gradient are not finite, which
+            changes nothing. Or at one whose outer step leaves a variable that is not finite;
+            nothing is to be saved then.
         """
         if iterations < 1:
             raise InputError(f"iterations={iterations}: should be at least 1")
@@ -120,19 +123,24 @@ class PolicyTrainer:
         return {name: sum(one[name] for one in told) / len(told) for name in told[0]}
 
     def _iterate(self) -> dict[str, tf.Tensor]:
+        number = int(self.iteration.numpy()) + 1
         experience, told = self._gather(tf.identity(self.iteration))
         gradient = self._gradient(experience)
         norm = tf.linalg.global_norm(gradient)
         if not bool(tf.math.is_finite(norm)):
-            raise DivergedError(
-                f"meta-iteration {int(self.iteration.numpy()) + 1} was not finite: its "
-                "meta-gradient is not; try a lower alpha_init or meta_learning_rate"
-            )
+            raise DivergedError(f"meta-iteration {number} was not finite: {self._cause(told)}")
         if isinstance(self._outer, TrustRegion):
             told |= self._step(experience, gradient)
         else:
             self._apply(self._outer, gradient)
+        refuse_overflow(self._variables, number)
         return told | {"meta_gradient_norm": norm}
+
+    def _cause(self, told: dict[str, tf.Tensor]) -> str:
+        """Names the first quantity of an iteration that is not finite."""
+        if is_finite(self._variables) and not is_finite(told["return_before"]):
+            return "the rewards of its tasks before the update are not"
+        return "its meta-gradient is not; try a lower alpha_init or meta_learning_rate"
 
     def _trace_apply(self, optimizer: keras.optimizers.Optimizer, gradient: Tensors) -> None:
         with taken_as_they_are(optimizer):

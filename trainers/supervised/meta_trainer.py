@@ -21,6 +21,7 @@ from trainers.devices import on_gpu, xla_pays
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
+from trainers.overflow import refuse_overflow
 from trainers.replicas import mean_of_workers, share, taken_as_they_are
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
@@ -138,7 +139,8 @@ class MetaTrainer:
         Raises:
           InputError: for fewer than one iteration, or a model that cannot be meta-trained.
           DivergedError: at the first iteration whose loss or gradient is not finite. Everything
-            stays as the iteration before left it.
+            stays as the iteration before left it. Or at one whose outer step leaves a variable that
+            is not finite; nothing is to be saved then.
         """
         if iterations < 1:
             raise InputError(f"iterations={iterations}: should be at least 1")
@@ -182,6 +184,8 @@ class MetaTrainer:
             drawn = tf.function(self._tasks, jit_compile=self.way != WAYS[-1])
             cause = explain_divergence(self.learner, drawn, self._task_seeds(reached))
             raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
+        # The next iteration would tell, but the last one has none.
+        refuse_overflow(self._variables, done)
         return done, totals
 
     def prepare(self) -> Callable[..., Any]:

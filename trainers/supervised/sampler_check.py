@@ -16,7 +16,8 @@ def check_sampler(tasks: Sampler, seed: tf.Tensor, other: tf.Tensor) -> None:
       other: another seed.
 
     Raises:
-      InputError: if the function raises an exception or returns no `Episode`.
+      InputError: if the function raises an exception, returns no `Episode`, or one without
+        examples.
     """
     try:
         drawn = [tasks(at) for at in (seed, seed, other)]
@@ -33,6 +34,8 @@ def check_sampler(tasks: Sampler, seed: tf.Tensor, other: tf.Tensor) -> None:
         raise InputError(
             f"tasks: returned a {type(drawn[0]).__name__}; should return a trainers.Episode"
         )
+    for one in drawn:
+        _refuse_empty(one)
     first, again, another = drawn
     if not _equal(first, again):
         log.warning(
@@ -44,6 +47,17 @@ def check_sampler(tasks: Sampler, seed: tf.Tensor, other: tf.Tensor) -> None:
             "tasks drawn by different seeds are the same; draw by the seed in TensorFlow, as "
             "trainers.uniform does: what Python or NumPy draws is drawn once and kept"
         )
+
+
+def _refuse_empty(episode: Episode) -> None:
+    """Checks that a task has examples to learn from, and others to be scored on."""
+    for name, values in episode._asdict().items():
+        sizes = [value.shape[:1] for value in tf.nest.flatten(values)]
+        if any(size == [0] for size in sizes):
+            raise InputError(
+                f"tasks: the {name} of a task that was drawn hold nothing; should be of at least "
+                "one example"
+            )
 
 
 def _equal(one: Episode, other: Episode) -> bool:

@@ -125,7 +125,8 @@ def _members(tar: Stored) -> list[Stored]:
                     for one in opened
                     if one.isfile()
                 ]
-    except (tarfile.TarError, OSError) as error:
+    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
+        # Of nonsense in an extended header it passes on what Python says of the number.
         raise InputError(
             f"manual_dir: holds {tar}, which cannot be read as an uncompressed tar ({error}); "
             "get it anew"

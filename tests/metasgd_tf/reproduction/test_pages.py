@@ -7,7 +7,14 @@ import re
 import pytest
 
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from metasgd_tf.reproduction import algorithm_table, elements, evaluations, measurements, pages
+from metasgd_tf.reproduction import (
+    algorithm_table,
+    elements,
+    evaluations,
+    faults,
+    measurements,
+    pages,
+)
 from tests.metasgd_tf.shell import assert_refused, command
 from trainers.errors import InputError
 
@@ -217,3 +224,19 @@ def test_every_algorithm_is_described_with_its_flags():
         "`--tied_head`, `--train_ways`, `--label_smoothing` |\n" in generated
     )
     assert "`--alpha=per_weight`, `--alpha_init`, `--first_order=true`" in generated
+
+
+def test_faults_of_several_seeds_are_added_up():
+    killed = {
+        "fault": "SIGKILL",
+        "command": "train",
+        "times": 5,
+        "as_promised": 4,
+        "found": "a | b",
+    }
+    rows = [killed, killed | {"times": 2, "as_promised": 2, "found": "c"}]
+    rows.append(killed | {"command": "export", "times": 1, "as_promised": 1, "found": "d"})
+    assert faults.faults({"rows": rows}).splitlines()[2:] == [
+        "| SIGKILL | `train` | 7 | 6 | a \\| b; c |",
+        "| SIGKILL | `export` | 1 | 1 | d |",
+    ]

@@ -18,7 +18,9 @@ from trainers.policies.trust_region import TrustRegion
 TOLD = {"return_before", "return", "entropy", "meta_gradient_norm"}
 
 
-def make_trainer(outer=None, *, model_seed=1, seed=0, tasks=9, **settings):
+def make_trainer(
+    outer=None, *, model_seed=1, seed=0, tasks=9, environment=Navigation2D, **settings
+):
     learner = MetaLearner(
         gaussian_mlp((2,), 4, model_seed, hidden=(4,)),
         policy_gradient.plain,
@@ -26,11 +28,11 @@ def make_trainer(outer=None, *, model_seed=1, seed=0, tasks=9, **settings):
         **settings,
     )
     # More tasks than are laid side by side.
-    environment = Navigation2D(tasks, 2, 4)
+    made = environment(tasks, 2, 4)
     # Adam's first step goes by the gradient's sign alone.
     outer = outer or keras.optimizers.Adam(0.01, epsilon=1e-12)
     estimated = {"inner_advantages": Advantages(), "outer_advantages": Advantages(0.9)}
-    return PolicyTrainer(learner, environment, outer, **estimated, seed=seed)
+    return PolicyTrainer(learner, made, outer, **estimated, seed=seed)
 
 
 def numbers(trainer):
@@ -176,3 +178,34 @@ def test_an_iteration_that_is_not_finite_leaves_everything_as_it_was(by_adam, br
     variables[-1].assign(kept)
     trainer.train(1)  # What had become of it then does not linger on.
     assert all(np.all(np.isfinite(value)) for value in numbers(trainer)["theta"])
+
+
+class Unrewarding(Navigation2D):
+    """Navigation whose rewards are no numbers, though all that is observed is."""
+
+    def _current_time_step(self):
+        met = super()._current_time_step()
+        return met._replace(reward=met.reward * np.nan)
+
+
+def test_rewards_that_are_no_numbers_are_named_as_the_cause():
+    trainer = make_trainer(tasks=1, environment=Unrewarding)
+    before = numbers(trainer)
+    with pytest.raises(DivergedError, match="meta-iteration 1 was not finite: the rewards of its"):
+        trainer.train(1)
+    assert_equal(before, numbers(trainer))
+
+
+def test_an_outer_step_that_overflows_is_refused_at_its_iteration(by_adam):
+    trainer, *_ = by_adam
+    kept = numbers(trainer)
+    rate = trainer.optimizer.learning_rate.numpy()
+    trainer.optimizer.learning_rate.assign(np.inf)
+    with pytest.raises(DivergedError, match=r"its outer step left .* so; try a lower meta_learn"):
+        trainer.train(3)
+    assert trainer.iteration.numpy() == kept["iteration"][0]  # Nothing counts it as done.
+    trainer.optimizer.learning_rate.assign(rate)
+    state = [*trainer.learner.theta, *trainer.learner.alpha.rates, *trainer.optimizer.variables]
+    values = [*kept["theta"], *kept["alpha"], *kept["optimizer"]]
+    for variable, value in zip(state, values, strict=True):
+        variable.assign(value)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.mlp import mlp
 from tests.trainers.supervised.trainers_of_curves import (
     TASKS,
     all_variables,
@@ -15,7 +16,9 @@ from tests.trainers.supervised.trainers_of_curves import (
 )
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
+from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, split_seed, stream
+from trainers.supervised.meta_trainer import MetaTrainer
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])
@@ -91,3 +94,52 @@ def test_a_divergence_is_explained_by_the_task_that_was_met():
     cause = r"the task's own support_targets are not finite \(task \d of the meta-batch\)"
     with pytest.raises(DivergedError, match=cause):
         made.train(100)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("part", ["support_inputs", "support_targets", "query_inputs"])
+def test_bad_numbers_anywhere_in_a_task_are_named(part, bad):
+    """One number, so that what it meets first, such as a maximum, may pass it over."""
+
+    def tasks(seed):
+        episode = TASKS(seed)
+        values = getattr(episode, part)
+        one = tf.one_hot(2, values.shape[0], np.float32(bad), np.float32(0))
+        return episode._replace(**{part: values + one[:, tf.newaxis]})
+
+    made = trainer(tasks=tasks, meta_batch_size=1)
+    before = state(made)
+    with pytest.raises(DivergedError, match=f"meta-iteration 1 was not finite: .*own {part} are"):
+        made.train(2)
+    assert int(made.iteration.numpy()) == 0
+    for a, b in zip(state(made), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("iterations", [1, 3])
+def test_an_outer_step_that_overflows_is_refused_at_its_iteration(iterations):
+    """Also where it is the last one, after which nothing else would find out."""
+    made = anew()
+    made.optimizer.learning_rate.assign(np.inf)
+    told = "meta-iteration [12] was not finite: (its outer step left|the variable)"
+    with pytest.raises(DivergedError, match=told):
+        made.train(iterations)
+    assert int(made.iteration.numpy()) == 1
+
+
+class Unmoved(keras.losses.Loss):
+    """A loss of 1 whatever the outputs are."""
+
+    def call(self, targets, outputs):
+        return 1.0 + 0.0 * tf.reduce_sum(targets - outputs, axis=-1)
+
+
+def test_a_gradient_of_zero_changes_nothing_and_is_no_error():
+    model = mlp((1,), 1, seed=0, hidden=(4,))
+    learner = MetaLearner(model, Unmoved(reduction="none"), alpha_init=0.1)
+    optimizer = keras.optimizers.SGD(0.1, global_clipnorm=1.0)
+    made = MetaTrainer(learner, TASKS, optimizer, meta_batch_size=1, jit_compile=False)
+    before = state(made)
+    assert made.train(2) == {"loss": 1.0, "meta_gradient_norm": 0.0}
+    for a, b in zip(state(made), before, strict=True):
+        np.testing.assert_array_equal(a, b)

@@ -70,3 +70,11 @@ def test_tasks_that_do_not_follow_the_seed_are_warned_of(tasks, warning, caplog)
 def test_tasks_that_follow_the_seed_pass_silently(caplog):
     trained(by_seed)
     assert not caplog.records
+
+
+@pytest.mark.parametrize("part", Episode._fields)
+def test_a_task_without_examples_is_refused(part):
+    """Of no examples the mean loss would be 0, and nothing would be learned without a word."""
+    tasks = lambda seed: by_seed(seed)._replace(**{part: tf.zeros([0, 1])})  # noqa: E731
+    with pytest.raises(InputError, match=f"^tasks: the {part} of a task that was drawn hold noth"):
+        trained(tasks)
