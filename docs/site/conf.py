@@ -51,6 +51,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 # As in the docstrings: `name` is code.
 default_role = "code"
+# Formulas are no Python.
+highlight_language = "none"
 add_module_names = False
 toc_object_entries = False
 
