@@ -8,6 +8,7 @@ Memory is by how much an iteration raises the process's resident memory at most.
 
 import functools
 import json
+import pathlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -107,7 +108,7 @@ def main(_: Sequence[str]) -> None:
             print(*row, sep="\t", flush=True)
     if _JSON.value:
         told = {"command": "python -m benchmarks.precision", "columns": COLUMNS, "rows": rows}
-        with replaced(_JSON.value) as file:
+        with replaced(pathlib.Path(_JSON.value)) as file:
             file.write(json.dumps(told | provenance(), indent=2) + "\n")
 
 
