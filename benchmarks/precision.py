@@ -1,13 +1,12 @@
-"""Times and weighs meta-iterations in half precision beside float32.
+"""Times meta-iterations in half precision beside float32.
 
     python -m benchmarks.precision --json=docs/results/precision_speed.json
 
 Each case is trained in every precision by this project's own trainer, in turns; medians count.
-Memory is by how much an iteration raises the process's resident memory at most.
 """
 
-import functools
 import json
+import pathlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -20,7 +19,6 @@ import keras
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks.resident import raised_megabytes
 from metasgd_tf.flags.algorithms import PRECISIONS
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
@@ -39,7 +37,7 @@ CASES = {
 }
 """Meta-iterations that are timed at once, by case."""
 
-COLUMNS = ("case", "precision", "ms a meta-iteration", "of float32", "MB at most", "of float32")
+COLUMNS = ("case", "precision", "ms a meta-iteration", "of float32")
 
 _ROUNDS = flags.DEFINE_integer("rounds", 5, "Timings of each case and precision.", 1)
 _JSON = flags.DEFINE_string("json", None, "File to write the numbers to.")
@@ -72,10 +70,6 @@ def measure(case: str, rounds: int) -> list[list[str]]:
     trainers = {precision: trainer_of(case, precision) for precision in PRECISIONS}
     for trainer in trainers.values():
         trainer.train(at_once)
-    held = {
-        precision: raised_megabytes(functools.partial(trainer.train, at_once))
-        for precision, trainer in trainers.items()
-    }
     taken: dict[str, list[float]] = {precision: [] for precision in PRECISIONS}
     for _ in range(rounds):
         for precision, trainer in trainers.items():
@@ -90,8 +84,6 @@ def measure(case: str, rounds: int) -> list[list[str]]:
             precision,
             f"{times[precision]:.3g}",
             f"{times[precision] / times[first]:.2f} ×",
-            f"{held[precision]:.1f}",
-            f"{held[precision] / held[first]:.2f} ×" if held[first] > 1 else "–",
         ]
         for precision in PRECISIONS
     ]
@@ -107,7 +99,7 @@ def main(_: Sequence[str]) -> None:
             print(*row, sep="\t", flush=True)
     if _JSON.value:
         told = {"command": "python -m benchmarks.precision", "columns": COLUMNS, "rows": rows}
-        with replaced(_JSON.value) as file:
+        with replaced(pathlib.Path(_JSON.value)) as file:
             file.write(json.dumps(told | provenance(), indent=2) + "\n")
 
 

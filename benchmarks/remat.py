@@ -11,6 +11,7 @@ minutes to compile ten steps of convolutions. Times are those side by side, take
 import functools
 import json
 import os
+import pathlib
 import statistics
 import time
 from collections.abc import Sequence
@@ -164,7 +165,7 @@ def main(_: Sequence[str]) -> None:
         print(*rows[-1], sep="\t", flush=True)
         if _JSON.value:
             told = {"command": "python -m benchmarks.remat", "columns": COLUMNS, "rows": rows}
-            with replaced(_JSON.value) as file:
+            with replaced(pathlib.Path(_JSON.value)) as file:
                 file.write(json.dumps(told | provenance(), indent=2) + "\n")
     if _FIGURE.value:
         draw(rows).savefig(_FIGURE.value, dpi=150)

@@ -221,7 +221,7 @@ def test_every_algorithm_is_described_with_its_flags():
     assert (
         "| `anil` | ANIL | classification, regression | `--alpha=fixed`, `--alpha_init=0.01`, "
         "`--first_order=false`, `--inner_steps=1`, `--body_alpha_init`, `--adapted`, "
-        "`--tied_head`, `--train_ways`, `--label_smoothing` |\n" in generated
+        "`--tied_head`, `--train_ways`, `--label_smoothing`, `--remat=false` |\n" in generated
     )
     assert "`--alpha=per_weight`, `--alpha_init`, `--first_order=true`" in generated
 
