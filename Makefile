@@ -5,7 +5,7 @@ INSTALLED := .venv/installed
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 RUN := runs/sinusoid_5shot_meta_sgd
 
-.PHONY: setup train test test-slow lint
+.PHONY: setup train test test-slow lint coverage mutate
 
 setup: $(INSTALLED)
 
@@ -41,3 +41,14 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Lines and branches that the quick tests run; functions that TensorFlow traces run once, when traced.
+coverage: setup
+	$(BIN)/python -m pip install --quiet --requirement requirements-coverage.txt
+	$(PYTEST) -m "not slow" --cov=metasgd_tf --cov=trainers --cov=models --cov-branch \
+	  --cov-report=term --cov-report=json:build/coverage.json
+
+# Hours: every mutant is tried with the tests of its module. MODULES=update_rule,alpha restricts it.
+mutate: setup
+	$(BIN)/python -m pip install --quiet --requirement requirements-mutate.txt
+	$(BIN)/python -m benchmarks.mutants $(if $(MODULES),--modules=$(MODULES))
