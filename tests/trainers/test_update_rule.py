@@ -62,6 +62,21 @@ def test_the_order_may_be_a_tensor(first_order):
     np.testing.assert_array_equal(found, compute(2, first_order)[1])
 
 
+def test_one_step_of_second_order_is_the_default():
+    theta = [tf.constant(v, tf.float64) for v in THETA]
+    with tf.GradientTape() as tape:
+        tape.watch(theta)
+        a, b = adapt(support_loss, theta, ALPHA)
+        loss = (a + b) ** 2
+    np.testing.assert_allclose(tape.gradient(loss, theta), (-3.04, 0.38), rtol=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [ALPHA[:1], [*ALPHA, 0.1]])
+def test_as_many_rates_as_weights_are_wanted(alpha):
+    with pytest.raises(ValueError, match="zip"):
+        adapt(support_loss, THETA, alpha)
+
+
 def test_no_step_returns_theta():
     np.testing.assert_array_equal(adapt(support_loss, THETA, ALPHA, 0), THETA)
 
