@@ -8,7 +8,7 @@ RUN := runs/sinusoid_5shot_meta_sgd
 # Or the path of a buildifier: make buildifier BUILDIFIER=/usr/local/bin/buildifier
 BUILDIFIER ?= npx --yes @bazel/buildifier@8.2.1
 
-.PHONY: setup train test test-slow lint site notebook buildifier
+.PHONY: setup train test test-slow lint site notebook buildifier coverage mutate
 
 setup: $(INSTALLED)
 
@@ -63,3 +63,14 @@ buildifier:
 	@$(BUILDIFIER) --version > /dev/null 2>&1 || { echo "error: $(BUILDIFIER): does not run here;" \
 	  "install Node.js with npx, or name a buildifier by make buildifier BUILDIFIER=..." >&2; exit 1; }
 	$(BUILDIFIER) --mode=check --lint=warn --warnings=all BUILD MODULE.bazel
+
+# Lines and branches that the quick tests run; functions that TensorFlow traces run once, when traced.
+coverage: setup
+	$(BIN)/python -m pip install --quiet --requirement requirements-coverage.txt
+	$(PYTEST) -m "not slow" --cov=metasgd_tf --cov=trainers --cov=models --cov-branch \
+	  --cov-report=term --cov-report=json:build/coverage.json
+
+# Hours: every mutant is tried with the tests of its module. MODULES=update_rule,alpha restricts it.
+mutate: setup
+	$(BIN)/python -m pip install --quiet --requirement requirements-mutate.txt
+	$(BIN)/python -m benchmarks.mutants $(if $(MODULES),--modules=$(MODULES))

@@ -111,7 +111,7 @@ def main(argv: list[str]) -> int | str:
                     held = {"rows": [*rows, *found.values()], **provenance()}
                     text = json.dumps(held, indent=2, ensure_ascii=False)
                     file.write_text(text + "\n", encoding="utf-8")
-            rows += found.values()
+            rows.extend(found.values())
     return int(any(row["as_promised"] < row["times"] for row in rows))
 
 

@@ -83,7 +83,16 @@ def digest(ending: Ending) -> str:
 
 
 def _files(paths: list[pathlib.Path], below: pathlib.Path) -> Ending:
-    return {str(path.relative_to(below)): _digest(path.read_bytes()) for path in paths}
+    return {str(path.relative_to(below)): _digest(_contents(path)) for path in paths}
+
+
+def _contents(path: pathlib.Path) -> bytes:
+    """Returns what a file holds; of JSON not the commit, which may be another by then."""
+    if path.suffix != ".json":
+        return path.read_bytes()
+    held = json.loads(path.read_text(encoding="utf-8"))
+    held.pop("commit", None)
+    return json.dumps(held).encode()
 
 
 def _digest(data: bytes) -> str:

@@ -57,9 +57,30 @@ def test_meta_gradient_is_the_one_worked_out_by_hand(steps, first_order, fast, g
 
 @pytest.mark.parametrize("first_order", [False, True])
 def test_the_order_may_be_a_tensor(first_order):
-    compute = tf.function(query_gradient)
+    # Also where AutoGraph does not make a condition of what Python cannot decide.
+    compute = tf.function(query_gradient, autograph=False)
     found = compute(2, tf.constant(first_order))[1]
     np.testing.assert_array_equal(found, compute(2, first_order)[1])
+
+
+def test_one_step_of_second_order_is_the_default():
+    theta = [tf.constant(v, tf.float64) for v in THETA]
+    with tf.GradientTape() as tape:
+        tape.watch(theta)
+        a, b = adapt(support_loss, theta, ALPHA)
+        loss = (a + b) ** 2
+    np.testing.assert_allclose(tape.gradient(loss, theta), (-3.04, 0.38), rtol=1e-12)
+
+
+def test_the_order_is_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        adapt(support_loss, THETA, ALPHA, 1, True)
+
+
+@pytest.mark.parametrize("alpha", [ALPHA[:1], [*ALPHA, 0.1]])
+def test_as_many_rates_as_weights_are_wanted(alpha):
+    with pytest.raises(ValueError, match="zip"):
+        adapt(support_loss, THETA, alpha)
 
 
 def test_no_step_returns_theta():
