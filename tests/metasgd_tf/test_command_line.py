@@ -36,9 +36,17 @@ command_line.run(main)
 
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
-    """A directory for PYTHONPATH with a TensorFlow that does no more than to log its import."""
+    """A directory for PYTHONPATH with a TensorFlow that logs its import and has an error class."""
     path = tmp_path_factory.mktemp("stand_in")
-    text = "import os\nos.write(2, b'native: imported\\n')\n"
+    text = """import os
+
+os.write(2, b"native: imported\\n")
+
+
+class errors:
+    class OpError(Exception):
+        pass
+"""
     (path / "tensorflow.py").write_text(text, encoding="utf-8")
     # The package itself imports Keras, which would want the real one.
     (path / "trainers").mkdir()
