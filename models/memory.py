@@ -107,10 +107,10 @@ class MemoryCell(keras.layers.Layer):
         least_used = ops.sum(least, axis=1, keepdims=True)
         write_weights = gates * read_weights + (1.0 - gates) * least_used
         memory = memory * (1.0 - least[:, 0, :, None])
-        memory = memory + ops.einsum("bhs,bhw->bsw", write_weights, keys)
+        memory = memory + ops.matmul(_swapped(write_weights), keys)
 
         read_weights = ops.softmax(cosines(keys, memory))
-        reads = ops.einsum("bhs,bsw->bhw", read_weights, memory)
+        reads = ops.matmul(read_weights, memory)
         usage = self.decay * usage + ops.sum(read_weights + write_weights, axis=1)
 
         new = [hidden, carry, reads, read_weights, usage, memory]
@@ -144,11 +144,20 @@ def cosines(keys: Any, memory: Any) -> Any:
       keys: [B, heads, width].
       memory: [B, slots, width].
     """
-    products = ops.einsum("bhw,bsw->bhs", keys, memory)
+    products = ops.matmul(keys, _swapped(memory))
     of_keys, of_slots = (
         ops.rsqrt(ops.sum(ops.square(rows), axis=-1) + EPSILON) for rows in (keys, memory)
     )
     return products * of_keys[:, :, None] * of_slots[:, None, :]
+
+
+def _swapped(matrices: Any) -> Any:
+    """Returns [B, m, n] as [B, n, m].
+
+    Products are by `ops.matmul` and not by `ops.einsum`: on CPUs with AVX-512 the einsum of
+    TensorFlow 2.21 writes past its memory where several run at once, and the process ends.
+    """
+    return ops.transpose(matrices, (0, 2, 1))
 
 
 def _remembering(shape: Sequence[int], dtype: str | None = None) -> Any:

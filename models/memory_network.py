@@ -30,7 +30,10 @@ class Shrink(keras.layers.Layer):
             ops.cast(areas(size, min(size, self.side)), images.dtype)
             for size in images.shape[-3:-1]
         )
-        return ops.einsum("...ijc,ki,lj->...klc", images, rows, columns)
+        # No einsum, see `models.memory`.
+        of_rows = ops.tensordot(images, rows, axes=((-3,), (1,)))  # [..., width, channels, k]
+        shrunk = ops.tensordot(of_rows, columns, axes=((-3,), (1,)))  # [..., channels, k, l]
+        return ops.moveaxis(shrunk, -3, -1)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments that recreate the layer."""

@@ -194,3 +194,18 @@ def test_layers_are_made_again_from_their_configs(layer):
     known = {"MemoryCell": MemoryCell, "Shrink": Shrink}
     again = keras.layers.deserialize(keras.layers.serialize(layer), known)
     assert again.get_config() == layer.get_config()
+
+
+def test_nothing_is_an_einsum_whose_kernel_may_write_past_its_memory():
+    model = memory_network((28, 28, 1), 5, seed=0)
+
+    @tf.function(autograph=False)
+    def shown(inputs, previous):
+        return model({"inputs": inputs, "previous": previous, "states": initial_states(model, 1)})
+
+    traced = shown.get_concrete_function(tf.zeros((1, 3, 28, 28, 1)), tf.zeros((1, 3, 5)))
+    definition = traced.graph.as_graph_def()
+    kinds = {node.op for part in definition.library.function for node in part.node_def}
+    kinds |= {node.op for node in definition.node}
+    assert "BatchMatMulV2" in kinds
+    assert "Einsum" not in kinds
