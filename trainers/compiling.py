@@ -116,7 +116,7 @@ def _refusal(error: Exception, model: keras.Model, blame: Callable[[], str | Non
             f"derivative of the operation {operation}; use another layer, or first_order=True"
         )
     kind = type(error).__name__
-    sentence = _last_line(text).removeprefix(f"{kind}: ")
+    sentence = _reason(text).removeprefix(f"{kind}: ")
     return f"model={model.name!r}: {about} raises {kind} in meta-training ({sentence})"
 
 
@@ -129,7 +129,11 @@ def layer_named_in(text: str, model: keras.Model) -> str | None:
     return f"{named[-1].name} ({type(named[-1]).__name__})" if named else None
 
 
-def _last_line(text: str) -> str:
-    """Returns the last line of a message; the lines before it are the trace."""
+def _reason(text: str) -> str:
+    """Returns the last line of a message; the lines before it are the trace.
+
+    Keras lists the arguments of the call after that line, and has it in bold.
+    """
+    text = re.sub(r"\x1b\[\d*m", "", text.partition("Arguments received by")[0])
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:200] if lines else "it gives no reason"

@@ -42,7 +42,7 @@ def claimed(model_dir: str) -> Iterator[pathlib.Path]:
     try:
         yield path
     except BaseException:
-        if missing and [file.name for file in path.iterdir()] == [LOCK_NAME]:
+        if missing and path.exists() and [file.name for file in path.iterdir()] == [LOCK_NAME]:
             (path / LOCK_NAME).unlink()
             path.rmdir()
         raise

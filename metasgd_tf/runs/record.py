@@ -5,9 +5,11 @@ import time
 
 from absl import flags
 
+from metasgd_tf.flags.run_flags import FILE_NAME
 from metasgd_tf.output.notes import said
 from metasgd_tf.runs.summaries import Summaries
 from trainers.checkpoints import RunCheckpoints
+from trainers.errors import InputError
 from trainers.families import Family
 from trainers.progress import Progress
 from trainers.supervised.meta_trainer import MetaTrainer
@@ -25,7 +27,7 @@ class Record:
         model_dir: pathlib.Path,
     ):
         """Opens the files; `close` is to be called in the end."""
-        self._saved, self._metric = saved, family.metric
+        self._saved, self._metric, self._model_dir = saved, family.metric, model_dir
         self._earlier, self._begin = float(saved.seconds.numpy()), time.monotonic()
         done = int(trainer.iteration.numpy())
         self._progress = Progress(said(model_dir.name), done, settings.iterations)
@@ -52,9 +54,18 @@ class Record:
             self._summaries.task(done)
 
     def save(self, score: float | None = None) -> None:
-        """Saves a checkpoint, with the validation score if there is one."""
+        """Saves a checkpoint, with the validation score if there is one.
+
+        Raises:
+          InputError: if the run's directory was removed; what is saved would be no run.
+        """
         # Curves reach as far as the checkpoint, whatever happens next.
         self._summaries.flush()
+        if not (self._model_dir / FILE_NAME).exists():
+            raise InputError(
+                f"model_dir={self._model_dir}: was removed while the training ran; bring it back "
+                "or name another directory, then give the same command again"
+            )
         self._saved.seconds.assign(self._earlier + time.monotonic() - self._begin)
         self._saved.save(score)
 

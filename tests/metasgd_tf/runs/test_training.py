@@ -1,5 +1,7 @@
 """What a training is made of, by its flags: the outer optimizer, and the trace of `--profile`."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import training
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
+from metasgd_tf.runs.summaries import Summaries
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import QUICK, SMALL, checkpoint_values
 from trainers.errors import InputError
@@ -41,6 +44,14 @@ def test_how_iterations_are_run_is_said_where_it_is_not_the_usual_way(
 ):
     train_run(run_flags.parse([*QUICK, *flags_given]), str(tmp_path))
     assert capsys.readouterr().err == said
+
+
+def test_a_directory_that_is_removed_in_mid_run_gets_no_checkpoint(tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    monkeypatch.setattr(Summaries, "flush", lambda _: shutil.rmtree(run))
+    with pytest.raises(InputError, match=r"model_dir=.*run: was removed while the training ran"):
+        train_run(run_flags.parse([*QUICK]), str(run))
+    assert not (run / "checkpoints").exists()
 
 
 def optimizer_of(*arguments):

@@ -83,6 +83,7 @@ def test_the_usual_task_is_trained_on():
 @example(USUAL | {"query": 0})
 @example(USUAL | {"inputs": "bfloat16"})
 @example(USUAL | {"features": (FEATURES + 1,)})
+@example(USUAL | {"features": ()})
 def test_any_task_is_trained_on_or_refused(drawn):
     meta_train(drawn)
 
