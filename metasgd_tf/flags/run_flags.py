@@ -144,7 +144,11 @@ def serialize(values: flags.FlagValues) -> list[str]:
 
 
 def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
-    """Returns the differing flags that make two runs distinct: `--name=new instead of old`."""
+    """Returns the differing flags that make two runs distinct: `--name=new instead of old`.
+
+    A flag that was not there when a run was begun counts as its default.
+    """
+    new, old = resolve(new), resolve(old)
     free = set(FREE_FLAGS)
     if new["decay"].value != "none":
         free.remove("iterations")  # The learning rate depends on the last iteration.

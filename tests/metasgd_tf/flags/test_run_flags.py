@@ -256,3 +256,13 @@ def test_a_folder_of_any_name_is_read_back(tmp_path):
 def test_comments_and_empty_lines_set_no_flag(tmp_path):
     (tmp_path / run_flags.FILE_NAME).write_text("# one\n\n// two\n--seed=7\n", encoding="utf-8")
     assert run_flags.read(str(tmp_path)).seed == 7
+
+
+def test_a_run_from_before_a_flag_was_there_has_its_default():
+    now = run_flags.resolve(run_flags.parse([]))
+    assert now.remat is False
+    before = run_flags.resolve(run_flags.parse([]))
+    before.remat = None
+    assert not run_flags.differences(now, before)
+    now.remat = True
+    assert run_flags.differences(now, before) == ["--remat=True instead of False"]
