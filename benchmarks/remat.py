@@ -28,6 +28,7 @@ from absl import app, flags
 from matplotlib import figure
 
 from benchmarks.program import hlo
+from benchmarks.program.step import batched
 from benchmarks.resident import raised_megabytes
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
@@ -37,9 +38,6 @@ from trainers.devices import use_cores_for_tasks
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, uniform
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
-from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
 
 TASKS = 4
@@ -106,19 +104,7 @@ def trainer_of(steps: int, remat: bool) -> MetaTrainer:
 
 def program_megabytes(learner: MetaLearner) -> float:
     """Returns what the compiled meta-gradient of a batch of tasks holds at once."""
-
-    @tf.function(jit_compile=True, autograph=False)
-    def step(values: list[tf.Tensor], tasks: Episode) -> list[tf.Tensor]:
-        seed = tf.zeros([2], tf.int32)
-        batched_operations.register()
-        with as_products():
-            gradients = tf.vectorized_map(
-                lambda task: meta_gradient(learner, values, task, seed)[0],
-                tasks,
-                fallback_to_while_loop=False,
-            )
-        return [tf.reduce_mean(gradient, axis=0) for gradient in gradients]
-
+    step = batched(learner)
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
     drawn = [numbers(tf.constant([0, number])) for number in range(TASKS)]
     tasks = tf.nest.map_structure(lambda *parts: tf.stack(parts), *drawn)

@@ -15,7 +15,7 @@ import json
 import pathlib
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from metasgd_tf.process_environment import prepare_process
@@ -28,6 +28,7 @@ from absl import app, flags
 
 from benchmarks import cases, floor
 from benchmarks.program import hlo
+from benchmarks.program.step import batched
 from benchmarks.systems import metasgd_tf as ours
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
@@ -35,9 +36,6 @@ from metasgd_tf.output.text_table import aligned
 from models.resnet12 import resnet12
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
-from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
 
 _OMNIGLOT, _IMAGENET = cases.CASES["omniglot"], cases.CASES["mini_imagenet"]
@@ -83,8 +81,6 @@ _LOOP = flags.DEFINE_bool(
     "loop", False, "Whether to measure the trainer's loop too (not resnet12)."
 )
 
-Step = Callable[[list[tf.Tensor], Episode], list[tf.Tensor]]
-
 
 def program(case: cases.Case) -> tuple[Any, list[tf.Tensor], Episode]:
     """Makes the program of a case: the mean over the tasks of the gradients by θ and α.
@@ -100,18 +96,7 @@ def program(case: cases.Case) -> tuple[Any, list[tf.Tensor], Episode]:
     else:
         learner = ours.learner_of(case, family)
 
-    @tf.function(jit_compile=True, autograph=False)
-    def step(values: list[tf.Tensor], tasks: Episode) -> list[tf.Tensor]:
-        seed = tf.zeros([2], tf.int32)
-        batched_operations.register()
-        with as_products():
-            gradients = tf.vectorized_map(
-                lambda task: meta_gradient(learner, values, task, seed)[0],
-                tasks,
-                fallback_to_while_loop=False,
-            )
-        return [tf.reduce_mean(gradient, axis=0) for gradient in gradients]
-
+    step = batched(learner)
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
     return step, values, _tasks(case, shape)
 

@@ -76,6 +76,7 @@ PAGES = {
     "Guide": [
         *(f"docs/guide/{name}" for name in ("runs", "data", "learners", "networks", "navigation")),
         *(f"docs/guide/{name}" for name in ("figures", "tensorboard", "serving", "demo")),
+        "docs/precision",
         "docs/cluster",
         "docs/extending",
     ],
@@ -85,6 +86,7 @@ PAGES = {
         "docs/results/systems",
         "docs/results/layers",
         "docs/performance",
+        "docs/reliability",
     ],
     "Reference": [f"api/{package}/{package}" for package in PACKAGES],
     "Project": ["CONTRIBUTING", "CHANGELOG"],
