@@ -22,7 +22,7 @@ from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.overflow import refuse_overflow
-from trainers.replicas import mean_of_workers, share, taken_as_they_are
+from trainers.replicas import mean_of_workers, share
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised import watching
@@ -40,10 +40,9 @@ from trainers.supervised.meta_batch import (
     ways_to_run,
 )
 from trainers.supervised.meta_gradient import Gradient
-from trainers.supervised.outer_step import outer_step
+from trainers.supervised.outer_step import outer_step_of_replicas
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
-from trainers.update_rule import Tensors
 
 
 class MetaTrainer:
@@ -261,7 +260,10 @@ class MetaTrainer:
             def apply(
                 finite: tf.Tensor | None = None,
             ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-                self._update(gradient, state, finite)
+                moving = self.learner.moving_variables
+                outer_step_of_replicas(
+                    self._strategy, self.optimizer, self._variables, gradient, moving, state, finite
+                )
                 return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
 
             if self.way != WAYS[-1] and self._branchless:
@@ -281,16 +283,6 @@ class MetaTrainer:
         return tf.nest.map_structure(
             lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
         )
-
-    def _update(self, gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
-        """Makes the outer step, and sets the model's state, the same on every replica."""
-        moving = self.learner.moving_variables
-
-        def update(gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
-            outer_step(self.optimizer, self._variables, gradient, moving, state, finite)
-
-        with taken_as_they_are(self.optimizer):
-            self._strategy.run(update, args=(gradient, state, finite))
 
     def _replica_mean(self, step: tf.Tensor) -> Gradient:
         replica = tf.distribute.get_replica_context()

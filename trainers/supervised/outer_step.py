@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from trainers.replicas import taken_as_they_are
 from trainers.update_rule import Tensors
 
 Variables = Sequence[keras.Variable | tf.Variable]
@@ -38,3 +39,21 @@ def outer_step(
         variable.assign(value)
     for variable, value in zip(changed, before, strict=finite is not None):
         variable.assign(tf.where(finite, tf.convert_to_tensor(variable), value))
+
+
+def outer_step_of_replicas(
+    strategy: tf.distribute.Strategy,
+    optimizer: keras.optimizers.Optimizer,
+    variables: Variables,
+    gradient: Tensors,
+    moving: Variables,
+    state: Tensors,
+    finite: tf.Tensor | None = None,
+) -> None:
+    """Makes the same `outer_step` on every replica of a strategy."""
+
+    def update(gradient: Tensors, state: Tensors, finite: tf.Tensor | None) -> None:
+        outer_step(optimizer, variables, gradient, moving, state, finite)
+
+    with taken_as_they_are(optimizer):
+        strategy.run(update, args=(gradient, state, finite))
