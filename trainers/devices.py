@@ -73,6 +73,16 @@ def xla_pays(model: keras.Model) -> bool:
     )
 
 
+def takes_forms_for_gpus(model: keras.Model) -> bool:
+    """Returns whether iterations are compiled in the forms that a GPU needs.
+
+    In these the episodes of a batch are drawn at once, and the outer step has no branch around it;
+    XLA fuses both with what is beside them, which rounds otherwise. Small networks gain nothing by
+    it on a CPU, and keep the numbers that they had.
+    """
+    return on_gpu() or not xla_pays(model)
+
+
 def tasks_at_once(model: keras.Model, examples: int) -> int:
     """Returns how many tasks fit into one batch: `BATCH_BYTES` over a task's bytes, at least 1.
 

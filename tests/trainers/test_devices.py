@@ -10,7 +10,13 @@ import tensorflow as tf
 from models.conv4 import conv4
 from models.memory_network import memory_network
 from models.mlp import mlp
-from trainers.devices import TASKS_IN_FLIGHT, cores, sum_in_chunks, xla_pays
+from trainers.devices import (
+    TASKS_IN_FLIGHT,
+    cores,
+    sum_in_chunks,
+    takes_forms_for_gpus,
+    xla_pays,
+)
 
 
 def work(seeds):
@@ -75,6 +81,13 @@ def test_xla_pays_for_a_perceptron_and_not_for_convolutions_or_loops_over_time()
     assert xla_pays(mlp((1,), 1, seed=0))
     assert not xla_pays(memory_network((1,), 1, seed=0, units=2, slots=5, width=2))
     assert not xla_pays(conv4((28, 28, 1), 5, seed=0))
+
+
+def test_small_networks_keep_the_forms_of_a_cpu(monkeypatch):
+    assert not takes_forms_for_gpus(mlp((1,), 1, seed=0))
+    assert takes_forms_for_gpus(conv4((28, 28, 1), 5, seed=0))
+    monkeypatch.setattr("trainers.devices.on_gpu", lambda: True)
+    assert takes_forms_for_gpus(mlp((1,), 1, seed=0))
 
 
 def test_xla_does_not_pay_where_a_convolution_lies_deep_in_a_model():

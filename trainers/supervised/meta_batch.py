@@ -15,6 +15,7 @@ from trainers.devices import (
     TASKS_IN_FLIGHT,
     on_gpu,
     sum_in_chunks,
+    takes_forms_for_gpus,
     tasks_at_once,
     xla_pays,
 )
@@ -137,9 +138,11 @@ def _task_by_task(learner: Learner, tasks: Sampler) -> SumOverTasks:
 
 
 def _vectorised(learner: Learner, tasks: Sampler) -> SumOverTasks:
+    draw = _drawn_at_once if takes_forms_for_gpus(learner.model) else _drawn
+
     def chunk(values: Tensors, seeds: tf.Tensor, step: tf.Tensor) -> Gradient:
         batched_operations.register()
-        episodes = _drawn_at_once(tasks, seeds)
+        episodes = draw(tasks, seeds)
         with as_products():
             results = tf.vectorized_map(
                 lambda task: meta_gradient(learner, values, task[0], task[1], step),

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from trainers.compiling import first_that_works
-from trainers.devices import on_gpu, xla_pays
+from trainers.devices import takes_forms_for_gpus
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
@@ -101,9 +101,7 @@ class MetaTrainer:
         self._variables = learner.meta_variables
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
-        # Without a branch XLA fuses the outer step with the gradient, which rounds otherwise. Small
-        # networks gain nothing by it on a CPU, and keep the numbers that they had.
-        self._branchless = on_gpu() or not xla_pays(learner.model)
+        self._branchless = takes_forms_for_gpus(learner.model)
         self._ways = ways_to_run(
             task_batching, jit_compile, learner, self._strategy.num_replicas_in_sync
         )
