@@ -84,7 +84,7 @@ def main(_: list[str]) -> None:
         for point in missing:
             found[point] = rounded(measured(point, images))
             print(*point, found[point], flush=True)
-            told = {"command": "taskset -c 0 python -m benchmarks.scaling_curves", **record(found)}
+            told = {"command": "python -m benchmarks.scaling_curves", **record(found)}
             with replaced(file) as output:
                 output.write(json.dumps(told | provenance(), indent=1) + "\n")
     if _FIGURE.value:
