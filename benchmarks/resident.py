@@ -26,7 +26,7 @@ def raised_megabytes(work: Callable[[], object]) -> float:
     return (kilobytes("VmHWM") - before) / 1024
 
 
-def kilobytes(name: str, process: int | str = "self") -> int:
+def kilobytes(name: str, process: str = "self") -> int:
     """Returns a field of a process's status, such as `VmHWM`, in kB of 1,024 bytes.
 
     Args:

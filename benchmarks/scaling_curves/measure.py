@@ -59,7 +59,7 @@ def measured(point: Point, images: pathlib.Path) -> Measured | str:
     process.start()
     theirs.close()
     while process.is_alive():
-        if kilobytes("VmRSS", process.pid) * 1024 > MOST_GB * 1e9:
+        if kilobytes("VmRSS", str(process.pid)) * 1024 > MOST_GB * 1e9:
             process.kill()
             process.join()
             return f"more than {MOST_GB} GB"
