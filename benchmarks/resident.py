@@ -20,13 +20,18 @@ def raised_megabytes(work: Callable[[], object]) -> float:
     # Tensors are given back to the system as soon as they are freed.
     libc.mallopt(MMAP_THRESHOLD, 2**15)
     libc.malloc_trim(0)
-    before = _status("VmRSS")
+    before = kilobytes("VmRSS")
     pathlib.Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     work()
-    return (_status("VmHWM") - before) / 1024
+    return (kilobytes("VmHWM") - before) / 1024
 
 
-def _status(name: str) -> int:
-    """Returns a field of the process's status, in kB."""
-    text = pathlib.Path("/proc/self/status").read_text(encoding="ascii")
-    return int(re.findall(rf"{name}:\s+(\d+) kB", text)[0])
+def kilobytes(name: str, process: str = "self") -> int:
+    """Returns a field of a process's status, such as `VmHWM`, in kB of 1,024 bytes.
+
+    Args:
+      name: the field.
+      process: whose, by its number; 0 is returned of one that has ended.
+    """
+    text = pathlib.Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return int((re.findall(rf"{name}:\s+(\d+) kB", text) or [0])[0])

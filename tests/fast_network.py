@@ -36,7 +36,8 @@ def convolutional(input_shape: tuple[int, ...], output_size: int, seed: int) -> 
     seeds = keras.random.SeedGenerator(seed)
     drawn = keras.initializers.GlorotUniform
     layers = [
-        keras.layers.Conv2D(4, 3, strides=2, kernel_initializer=drawn(seeds)),
+        # A bias would be cancelled, and its gradient be rounding, which Adam makes large.
+        keras.layers.Conv2D(4, 3, strides=2, use_bias=False, kernel_initializer=drawn(seeds)),
         keras.layers.BatchNormalization(),
         keras.layers.ReLU(),
         keras.layers.Flatten(),

@@ -86,6 +86,7 @@ PAGES = {
         "docs/results/systems",
         "docs/results/layers",
         "docs/performance",
+        "docs/scaling",
         "docs/reliability",
     ],
     "Reference": [f"api/{package}/{package}" for package in PACKAGES],

@@ -15,6 +15,7 @@ from metasgd_tf.images.distortions import Distortions
 from metasgd_tf.images.files import encoded_images
 from metasgd_tf.images.ink import SIDE, shrink
 from models.conv4 import conv4
+from trainers.errors import InputError
 from trainers.seeds import fold_in, uniform
 
 CHARACTERS = 1623
@@ -27,7 +28,8 @@ TURNS = 4
 class Omniglot(ImageClassification):
     """Characters of Omniglot: by default 1,100 to train, 100 for validation, 423 for the test.
 
-    Each character's rotations by 90°, 180° and 270° are further classes in training.
+    Tasks of more than 100 ways take further characters from training to validation. Each
+    character's rotations by 90°, 180° and 270° are further classes in training.
 
     Tasks of validation and test may be drawn in other ways, which have names of their own:
 
@@ -64,10 +66,22 @@ class Omniglot(ImageClassification):
         """
         super().__init__(images, ways, shots, queries, **options)
         self._within, self._as_maml = dict(within or {}), as_maml
+        if as_maml:
+            self._refuse_too_few_upright()
         for split, names in self._within.items():
             alphabets.refuse_small(split, names, self.ways_of(split))
         chosen = ["maml"] * as_maml + ["within_alphabet"] * bool(within)
         self.protocol_name = "_".join(chosen) or self.protocol_name
+
+    def _refuse_too_few_upright(self) -> None:
+        """Checks that a task has characters enough, of which each turn is a class."""
+        for split in self._images.keys() - {"train"}:
+            upright = len(self.class_names(split)) // TURNS
+            if self.ways_of(split) > upright:
+                raise InputError(
+                    f"ways={self.ways_of(split)}: the {split} split has {upright} characters, each "
+                    "in one turn a task; ask for no more"
+                )
 
     def evaluation_queries(self, shots: int) -> int:
         """Returns as many queries as shots where MAML's code is followed."""
@@ -96,14 +110,29 @@ class Omniglot(ImageClassification):
         return shrink(encoded_images.decode(encoded))
 
 
-def split_characters(split_seed: int) -> dict[str, np.ndarray]:
-    """Returns the label numbers of each split, a partition of all 1,623 characters."""
+def split_characters(split_seed: int, validation: int = VALIDATION) -> dict[str, np.ndarray]:
+    """Returns the label numbers of each split, a partition of all 1,623 characters.
+
+    Args:
+      split_seed: what it is drawn by.
+      validation: how many of the 1,200 that are not for the test are for validation.
+    """
     order = np.random.default_rng(split_seed).permutation(CHARACTERS)
     return {
-        "train": order[VALIDATION:META_TRAINING],
-        "validation": order[:VALIDATION],
+        "train": order[validation:META_TRAINING],
+        "validation": order[:validation],
         "test": order[META_TRAINING:],
     }
+
+
+def validation_characters(ways: int, test: int) -> int:
+    """Returns how many characters validation needs: a task's, where the test has so many.
+
+    Args:
+      ways: classes per task.
+      test: characters for the test, which no task can have more of.
+    """
+    return max(VALIDATION, min(ways, test))
 
 
 def with_rotations(drawings: np.ndarray) -> np.ndarray:
@@ -163,11 +192,13 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
     drawings = load_drawings(settings.data_dir)
     is_lake, as_maml = settings.split == "lake", settings.protocol == "maml"
     within: dict[str, np.ndarray] = {}
-    characters = split_characters(settings.split_seed)
+    validation = validation_characters(settings.ways, CHARACTERS - META_TRAINING)
+    characters = split_characters(settings.split_seed, validation)
     if is_lake or settings.within_alphabet:
         names = alphabets.load_alphabets(settings.data_dir)
         if is_lake:
-            characters = alphabets.lake_split(names, VALIDATION, settings.split_seed)
+            validation = validation_characters(settings.ways, CHARACTERS - alphabets.BACKGROUND)
+            characters = alphabets.lake_split(names, validation, settings.split_seed)
         if settings.within_alphabet:
             within = {split: names[characters[split]] for split in splits if split != "train"}
     images = {split: drawings[characters[split]] for split in splits}

@@ -26,6 +26,36 @@ def test_the_split_divides_the_characters(split_seed):
     assert sorted(np.concatenate(list(split.values()))) == list(range(1623))
 
 
+def test_tasks_of_many_ways_find_as_many_characters_in_validation_as_in_the_test(monkeypatch):
+    family = family_from_flags(
+        monkeypatch, numbered_drawings(), ("train", "validation", "test"), "--ways=423"
+    )
+    counts = {split: len(family.class_names(split)) for split in family._images}
+    assert counts == {"train": 4 * (1200 - 423), "validation": 423, "test": 423}
+    np.testing.assert_array_equal(
+        characters_of(family, "test"), omniglot.split_characters(0)["test"]
+    )
+    upright = [characters_of(family, split)[: counts[split]] for split in ("validation", "test")]
+    upright.append(characters_of(family, "train")[: counts["train"] // 4])
+    assert sorted(np.concatenate(upright)) == list(range(1623))
+    # A task of all characters has each of them once.
+    support = family.episode(stream(0, "validation"), "validation").support_inputs
+    high, low = (np.round(255 * support.numpy()[:, row, 0, 0]) for row in (0, -1))
+    assert sorted((256 * high + low).ravel()) == sorted(characters_of(family, "validation"))
+
+
+@pytest.mark.parametrize("protocol", ["standard", "maml"])
+def test_more_ways_than_the_test_has_characters_are_one_sentence(monkeypatch, protocol):
+    with pytest.raises(InputError, match="ways=424: the validation split has 423 c.*ask for no"):
+        family_from_flags(
+            monkeypatch,
+            numbered_drawings(),
+            ("train", "validation"),
+            "--ways=424",
+            f"--protocol={protocol}",
+        )
+
+
 def test_the_split_follows_its_seed():
     one, same, other = (omniglot.split_characters(seed) for seed in (0, 0, 1))
     for name in one:

@@ -1,0 +1,1 @@
+"""Speed and memory of meta-training against the sizes of what is trained."""
