@@ -1,6 +1,6 @@
 """The optimizers of Reptile's inner steps, as functions.
 
-Keras's own keep what they know in variables, which would pass from a task to the next.
+Keras's own keep what they know in variables, which the tasks of a meta-batch would share.
 """
 
 from collections.abc import Callable
