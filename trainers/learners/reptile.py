@@ -12,10 +12,10 @@ query set's after adaptation, which has seen these examples. In the test a task'
 support set. Minibatches are drawn as in the authors' code, without replacement while examples last,
 in a new order at each pass; a smaller set is a minibatch as a whole.
 
-The inner Adam has β1 = 0 and keeps its second moments from task to task, as in the authors' code: an
-iteration's tasks all begin with those that the last one left, and leave the means of theirs. With
-none, Adam's first step moves every weight by the whole rate, whatever its gradient. A task of the
-test begins with those of the end of training.
+The inner Adam has β1 = 0 and keeps its second moments from task to task, as in the authors' code:
+an iteration's tasks all begin with those that the last one left, and leave the means of theirs.
+With none, Adam's first step moves every weight by the whole rate, whatever its gradient. A task of
+the test begins with those of the end of training.
 
 Source: Nichol, Achiam and Schulman 2018, Algorithm 2 and section 6.
 """
@@ -88,11 +88,8 @@ class Reptile(FastWeightsLearner):
         self.inner_rate = inner_rate
         self.inner_batch = inner_batch
         self._seed = (seed, 0)
-        kept = no_moments([weight.value for weight in self.theta])
-        self._moments = tf.nest.map_structure(
-            lambda value: tf.Variable(value, trainable=False),
-            kept if inner_optimizer == "adam" else (),
-        )
+        kept = no_moments(inner_optimizer, [weight.value for weight in self.theta])
+        self._moments = [tf.Variable(value, trainable=False) for value in kept]
         # Called, not inlined, so that a graph of fifty steps holds what it does once.
         self._one_step = tf.function(
             self._trace_step, autograph=False, experimental_attributes={"_noinline": True}
@@ -106,7 +103,7 @@ class Reptile(FastWeightsLearner):
     @property
     def moving_variables(self) -> list[keras.Variable | tf.Variable]:
         """The model's other variables, and what the inner optimizer keeps."""
-        return [*super().moving_variables, *tf.nest.flatten(self._moments)]
+        return [*super().moving_variables, *self._moments]
 
     def objective(
         self, values: Sequence[tf.Tensor], episode: Episode, seed: tf.Tensor, iteration: tf.Tensor
@@ -126,7 +123,7 @@ class Reptile(FastWeightsLearner):
         )
         back = [tf.stop_gradient(s - w) for s, w in zip(start, state, strict=False)]
         products = [tf.reduce_sum(b * v) for b, v in zip(back, values, strict=True)]
-        return tf.add_n(products), scores, [*moving, *tf.nest.flatten(moments)]
+        return tf.add_n(products), scores, [*moving, *moments]
 
     def fast_weights(
         self,
@@ -151,12 +148,12 @@ class Reptile(FastWeightsLearner):
         values: Sequence[tf.Tensor] | None,
         training: bool,
         seed: tf.Tensor | None,
-    ) -> tuple[list[Tensors], Moments | tuple[()]]:
+    ) -> tuple[list[Tensors], Moments]:
         """Returns what `fast_weights` does, and what the inner optimizer keeps after it."""
         order_seed = tf.constant(self._seed) if seed is None else fold_in(seed, -1)
         batch = minibatches(inputs, targets, self.inner_batch, steps, order_seed)
         weights = [tf.convert_to_tensor(w) for w in values or [v.value for v in self.theta]]
-        moments = tf.nest.map_structure(tf.convert_to_tensor, self._moments)
+        moments = tuple(tf.convert_to_tensor(kept) for kept in self._moments)
         made = [weights]
         for step in range(steps):
             weights, moments = self._one_step(
@@ -172,11 +169,11 @@ class Reptile(FastWeightsLearner):
     def _trace_step(
         self,
         weights: Tensors,
-        moments: Moments | tuple[()],
+        moments: Moments,
         batch: tuple[Any, Any],
         training: bool,
         seed: tf.Tensor | None,
-    ) -> tuple[Tensors, Moments | tuple[()]]:
+    ) -> tuple[Tensors, Moments]:
         """Makes one step of the inner optimizer."""
 
         def loss(weights: Tensors) -> tf.Tensor:
