@@ -12,9 +12,12 @@ query set's after adaptation, which has seen these examples. In the test a task'
 support set. Minibatches are drawn as in the authors' code, without replacement while examples last,
 in a new order at each pass; a smaller set is a minibatch as a whole.
 
-Source: Nichol, Achiam and Schulman 2018, Algorithm 2 and section 6. Their inner Adam has β1 = 0 and
-keeps its second moments from task to task; here each task begins with none, so that what is learned
-of a task depends on θ alone.
+The inner Adam has β1 = 0 and keeps its second moments from task to task, as in the authors' code:
+an iteration's tasks all begin with those that the last one left, and leave the means of theirs.
+With none, Adam's first step moves every weight by the whole rate, whatever its gradient. A task of
+the test begins with those of the end of training.
+
+Source: Nichol, Achiam and Schulman 2018, Algorithm 2 and section 6.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -85,6 +88,8 @@ class Reptile(FastWeightsLearner):
         self.inner_rate = inner_rate
         self.inner_batch = inner_batch
         self._seed = (seed, 0)
+        kept = no_moments(inner_optimizer, [weight.value for weight in self.theta])
+        self._moments = [tf.Variable(value, trainable=False) for value in kept]
         # Called, not inlined, so that a graph of fifty steps holds what it does once.
         self._one_step = tf.function(
             self._trace_step, autograph=False, experimental_attributes={"_noinline": True}
@@ -95,15 +100,20 @@ class Reptile(FastWeightsLearner):
         """θ."""
         return list(self.theta)
 
+    @property
+    def moving_variables(self) -> list[keras.Variable | tf.Variable]:
+        """The model's other variables, and what the inner optimizer keeps."""
+        return [*super().moving_variables, *self._moments]
+
     def objective(
         self, values: Sequence[tf.Tensor], episode: Episode, seed: tf.Tensor, iteration: tf.Tensor
     ) -> tuple[tf.Tensor, dict[str, tf.Tensor], Tensors]:
         """Returns (θ − θ̃) · θ, whose gradient is θ − θ̃ with both held fixed; see `Learner`."""
         del iteration
         start = [tf.stop_gradient(value) for value in values]
-        state = self.adapt(
-            *_of_both_sets(episode), values=start, training=True, seed=fold_in(seed, 0)
-        )
+        examples = _of_both_sets(episode)
+        every, moments = self._walk(*examples, self.inner_steps, start, True, fold_in(seed, 0))
+        state = self._state(every[-1], examples[0])
         scores, moving = self.score(
             state,
             episode.query_inputs,
@@ -113,7 +123,7 @@ class Reptile(FastWeightsLearner):
         )
         back = [tf.stop_gradient(s - w) for s, w in zip(start, state, strict=False)]
         products = [tf.reduce_sum(b * v) for b, v in zip(back, values, strict=True)]
-        return tf.add_n(products), scores, moving
+        return tf.add_n(products), scores, [*moving, *moments]
 
     def fast_weights(
         self,
@@ -128,11 +138,22 @@ class Reptile(FastWeightsLearner):
 
         `seed` is that of dropout and of the minibatches, which are always the same without one.
         """
+        return self._walk(inputs, targets, steps, values, training, seed)[0]
+
+    def _walk(
+        self,
+        inputs: Any,
+        targets: Any,
+        steps: int,
+        values: Sequence[tf.Tensor] | None,
+        training: bool,
+        seed: tf.Tensor | None,
+    ) -> tuple[list[Tensors], Moments]:
+        """Returns what `fast_weights` does, and what the inner optimizer keeps after it."""
         order_seed = tf.constant(self._seed) if seed is None else fold_in(seed, -1)
         batch = minibatches(inputs, targets, self.inner_batch, steps, order_seed)
         weights = [tf.convert_to_tensor(w) for w in values or [v.value for v in self.theta]]
-        # A step's number as a constant would make a copy of the function for each.
-        moments = no_moments(weights)
+        moments = tuple(tf.convert_to_tensor(kept) for kept in self._moments)
         made = [weights]
         for step in range(steps):
             weights, moments = self._one_step(
@@ -143,7 +164,7 @@ class Reptile(FastWeightsLearner):
                 None if seed is None else fold_in(seed, step),
             )
             made.append(weights)
-        return made
+        return made, moments
 
     def _trace_step(
         self,

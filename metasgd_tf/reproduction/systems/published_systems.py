@@ -26,8 +26,8 @@ SYSTEMS = {
 COMPARED = {1: ("maml", "meta_sgd", "mann"), 2: tuple(SYSTEMS), 3: tuple(SYSTEMS)}
 """The systems that belong into the comparison of a table."""
 
-EVALUATION_STEPS = {"reptile": 50}
-"""Inner steps in the evaluation of images, where a paper makes others than in training.
+EVALUATION_STEPS = {2: {"reptile": 5}, 3: {"reptile": 10}}
+"""Inner steps in the evaluation of tables of images, where others are published than in training.
 
 MAML's are in `published.TABLES`.
 """

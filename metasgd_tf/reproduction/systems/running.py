@@ -122,7 +122,7 @@ def _inner_steps(number: int, cell: str, algorithm: str) -> int | None:
         return None
     rows = TABLES[number].rows[CELLS[cell][0]]
     of_rows = {row.config: row.inner_steps for row in rows}
-    return of_rows.get(algorithm, EVALUATION_STEPS.get(algorithm))
+    return of_rows.get(algorithm, EVALUATION_STEPS[number].get(algorithm))
 
 
 def _rows(

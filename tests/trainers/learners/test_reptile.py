@@ -7,6 +7,8 @@ g(a) = mean(2 x (a x − y)). With x = (1, 2) and y = (2, 2) it is 5 a − 6. At
   Adam, rate 0.1   v₁ = 0.001 · 16, d₁ = √0.001 · 4 / √v₁ = 1,  a₁ = 1.9,  g = 3.5
                    v₂ = 0.999 v₁ + 0.001 · 12.25 = 0.028234,
                    d₂ = √(1 − 0.999²) · 3.5 / √v₂ = 0.931336,  a₂ = 1.806866
+  an outer step, ε = 0.25: a = 2 + 0.25 (a₂ − 2) = 1.951718, and of this task v₂ is kept
+  the next task    v₃ = 0.999 v₂ + 0.001 · 3.758583² = 0.042333, d₃ = 1.000069, a₁ = 1.851711
 """
 
 import keras
@@ -100,6 +102,14 @@ def test_a_meta_iteration_moves_the_start_by_epsilon_to_the_mean_of_the_ends(com
     expected = 2 + 0.25 * (np.mean([ends[kind] for kind in kinds]) - 2)
     trainer.train(1)
     assert a_of(learner.meta_variables) == pytest.approx(expected, rel=1e-5)
+
+
+def test_adam_goes_on_with_the_mean_squares_of_the_tasks_before():
+    learner = reptile(inner_optimizer="adam")
+    MetaTrainer(learner, halves, keras.optimizers.SGD(0.25), meta_batch_size=2).train(1)
+    taken, squares = learner.moving_variables
+    assert float(taken) == 2 and a_of([squares]) == pytest.approx(0.028234, rel=1e-4)
+    assert a_of(learner.adapt(X, Y, steps=1)) == pytest.approx(1.851711, rel=1e-6)
 
 
 @pytest.mark.parametrize("known", [True, False])
