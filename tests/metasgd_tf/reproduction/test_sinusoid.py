@@ -175,7 +175,11 @@ def check_protocol(learner, settings):
     ("arguments", "said"),
     [
         (["--table=5"], r"--table=5.*<1\|2\|3\|4>"),
-        (["--table=1", "--cells=5way1shot"], "table=1.*leave --cells out"),
+        (["--table=1", "--cells=5shot"], "table=1.*leave --cells out"),
+        (
+            ["--table=1", "--algorithms=mann", "--cells=5way1shot"],
+            "--cells should name some of 5shot,10shot,20shot",
+        ),
         (
             ["--table=2", "--cells=3way1shot"],
             "3way1shot.*5way1shot,5way5shot,20way1shot,20way5shot",
