@@ -52,7 +52,10 @@ MODULES = {
     ),
     "classification": Module(
         "metasgd_tf/images/classification.py",
-        ("tests/metasgd_tf/images/test_classification.py",),
+        (
+            "tests/metasgd_tf/images/test_classification.py",
+            "tests/metasgd_tf/images/test_classification_settings.py",
+        ),
     ),
 }
 """By name: the rule, α, the advantages, the trust region, batch statistics, the episode sampler."""
