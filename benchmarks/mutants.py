@@ -77,7 +77,7 @@ OURS = ("metasgd_tf", "trainers", "models", "tests", "benchmarks")
 
 _MODULES = flags.DEFINE_list("modules", list(MODULES), "Which modules.")
 _SECONDS = flags.DEFINE_integer(
-    "seconds", 120, "Processor time that the tests may take for a mutant; more kills it."
+    "seconds", 40, "Processor time that the tests may take for a mutant; more kills it."
 )
 
 

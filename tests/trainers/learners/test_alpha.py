@@ -214,6 +214,11 @@ def test_one_rate_may_be_given_its_value_for_each_weight():
     assert [float(rate.numpy()) for rate in begun.rates] == [0.5]
 
 
+def test_initial_values_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        Alpha("per_weight", weights(), 0.25, {1: 0.5})
+
+
 @pytest.mark.parametrize("other", [0.5, 0.125])
 def test_a_rate_cannot_start_at_two_values(other):
     told = rf"alpha=per_layer: .*b/bias shares .* at {other}, and should start at 0.25; give them"

@@ -155,6 +155,11 @@ def test_the_published_settings_are_the_default():
     assert Advantages() == (0.99, 1.0, True, False)
 
 
+def test_normalising_is_chosen_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        generalised_advantages(MET, DISCOUNT, 1.0, False)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_reward_that_is_no_number_is_seen_in_the_advantages_of_its_task_alone(bad):
     """Not silently taken for 0, and not spread to other tasks."""
