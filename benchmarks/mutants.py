@@ -115,7 +115,7 @@ def tried(name: str, copy: pathlib.Path) -> list[dict[str, Any]]:
     (copy / config).write_text(configuration(module), encoding="utf-8")
     tool = str(pathlib.Path(sys.executable).with_name("cosmic-ray"))
     if not (copy / session).exists():
-        if not pass_for(module, copy):
+        if not pass_for(module, copy, _SECONDS.value):
             raise BenchmarkError(
                 f"{' '.join(module.tests)}: fail without a mutant; mend them first"
             )
@@ -141,31 +141,37 @@ def result(mutation: Any, module: Module, copy: pathlib.Path) -> Any:
 
     operator = plugins.get_operator(mutation.operator_name)(**mutation.operator_args)
     with mutating.use_mutation(copy / module.path, operator, mutation.occurrence):
-        survived = pass_for(module, copy)
+        survived = pass_for(module, copy, _SECONDS.value)
     return work_item.WorkResult(
         worker_outcome=work_item.WorkerOutcome.NORMAL,
         test_outcome=getattr(work_item.TestOutcome, "SURVIVED" if survived else "KILLED"),
     )
 
 
-def pass_for(module: Module, copy: pathlib.Path) -> bool:
-    """Returns whether a module's tests pass in the copy as it is, in a process of their own."""
+def pass_for(module: Module, copy: pathlib.Path, seconds: int) -> bool:
+    """Returns whether a module's tests pass in the copy as it is, in a process of their own.
+
+    Args:
+      module: the module.
+      copy: the root of a copy of the repository.
+      seconds: the processor time that they may take.
+    """
     process = os.fork()
     if process:
         return os.waitpid(process, 0)[1] == 0
     code = 1
     try:  # Whatever happens, the child must not go on with what its parent does.
-        code = _test(module, copy)
+        code = _test(module, copy, seconds)
     finally:
         os._exit(code)
 
 
-def _test(module: Module, copy: pathlib.Path) -> int:
+def _test(module: Module, copy: pathlib.Path, seconds: int) -> int:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     # By processor time: a busy machine kills no mutant.
-    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS.value, _SECONDS.value))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     for imported in [name for name in sys.modules if name.partition(".")[0] in OURS]:
         del sys.modules[imported]
     os.chdir(copy)
