@@ -26,11 +26,12 @@ LAYERS = {
 
 # Which files may name the distributions that each package imports; the last is where to add one.
 _RUN = ("requirements-no-deps.txt", "requirements.txt")
+_MUTATE = ("requirements-dev.txt", "requirements-mutate.txt")
 REQUIREMENTS = {
     "models": _RUN,
     "trainers": _RUN,
     "metasgd_tf": ("requirements-demo.txt", *_RUN),
-    "benchmarks": (*_RUN, "benchmarks/requirements.txt"),
+    "benchmarks": (*_RUN, *_MUTATE, "benchmarks/requirements.txt"),
     "examples": (*_RUN, "examples/requirements.txt"),
     "tests": (*_RUN, "requirements-demo.txt", "requirements-dev.txt"),
 }

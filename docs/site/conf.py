@@ -23,11 +23,14 @@ project = "metasgd_tf"
 author = "The metasgd_tf authors"
 copyright = author
 
-extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "docs/**/*.md", "api/**/*.rst"]
+include_patterns = ["*.md", "docs/*.md", "docs/**/*.md", "examples/*.ipynb", "api/**/*.rst"]
 exclude_patterns = ["api/*/modules.rst"]
 myst_heading_anchors = 4
+myst_enable_extensions = ["dollarmath"]
+# The notebook is shown with the outputs that are kept in it.
+nb_execution_mode = "off"
 
 # A command defines its flags when it is imported, several of them the same, and lists them by
 # --help.
@@ -79,6 +82,7 @@ PAGES = {
         "docs/precision",
         "docs/cluster",
         "docs/extending",
+        "examples/meta_sgd",
     ],
     "Results": [
         "docs/results/README",

@@ -140,6 +140,11 @@ class PolicyTrainer:
         """Names the first quantity of an iteration that is not finite."""
         if is_finite(self._variables) and not is_finite(told["return_before"]):
             return "the rewards of its tasks before the update are not"
+        if is_finite(self._variables) and not is_finite(told["return"]):
+            return (
+                "the rewards of its tasks after the update are not; if those of the environment "
+                "always are, try a lower alpha_init"
+            )
         return "its meta-gradient is not; try a lower alpha_init or meta_learning_rate"
 
     def _trace_apply(self, optimizer: keras.optimizers.Optimizer, gradient: Tensors) -> None:

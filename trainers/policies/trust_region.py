@@ -119,10 +119,6 @@ def conjugate_gradients(
         def _shape_tensor(self) -> tf.Tensor:
             return tf.constant([size, size])
 
-        def _matvec(self, x: tf.Tensor, adjoint: bool = False) -> tf.Tensor:
-            del adjoint
-            return product(x)
-
         def _matmul(
             self, x: tf.Tensor, adjoint: bool = False, adjoint_arg: bool = False
         ) -> tf.Tensor:

@@ -194,3 +194,51 @@ def test_layers_with_equal_names_in_two_blocks_have_rates_of_their_own():
 def test_one_tensor_for_each_weight_is_needed():
     with pytest.raises(ValueError):
         Alpha("scalar", weights(), 0.25).by_layer([0.25] * 3)
+
+
+def test_a_lone_weight_has_a_layer_too():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, use_bias=False, name="a")])
+    alpha = Alpha("per_layer", model.trainable_variables, 0.25)
+    assert list(alpha.by_layer(alpha.per_weight(alpha.rates))) == ["a"]
+
+
+def test_weights_may_start_at_values_of_their_own():
+    begun = Alpha("per_weight", weights(), 0.25, initial_values={1: 0.5, 3: 0.0}).rates
+    assert [float(rate.numpy().max()) for rate in begun] == [0.25, 0.5, 0.25, 0.0]
+    begun = Alpha("per_layer", weights(), 0.25, initial_values={0: 0.5, 1: 0.5}).rates
+    assert [float(rate.numpy()) for rate in begun] == [0.5, 0.25]
+
+
+def test_one_rate_may_be_given_its_value_for_each_weight():
+    begun = Alpha("scalar", weights(), 0.25, initial_values=dict.fromkeys(range(4), 0.5))
+    assert [float(rate.numpy()) for rate in begun.rates] == [0.5]
+
+
+def test_initial_values_are_given_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        Alpha("per_weight", weights(), 0.25, {1: 0.5})
+
+
+@pytest.mark.parametrize("other", [0.5, 0.125])
+def test_a_rate_cannot_start_at_two_values(other):
+    told = rf"alpha=per_layer: .*b/bias shares .* at {other}, and should start at 0.25; give them"
+    with pytest.raises(InputError, match=told):
+        Alpha("per_layer", weights(), 0.25, initial_values={2: other})
+
+
+def test_statistics_are_means_and_shares_below_zero():
+    alpha = Alpha("per_weight", weights(), 0.25)
+    alpha.rates[0].assign([[-2.0, 0.0, 1.0], [-1.0, -0.5, 0.5]])
+    alpha.rates[1].assign([0.0, 3.0, 8.0])
+    scalars, histograms = alpha.statistics()
+    assert scalars == pytest.approx(
+        {
+            "alpha_mean/a": 1.0,
+            "alpha_negative_share/a": 3 / 9,
+            "alpha_mean/b": 0.25,
+            "alpha_negative_share/b": 0.0,
+        }
+    )
+    assert list(histograms) == ["alpha/a", "alpha/b"]
+    np.testing.assert_array_equal(histograms["alpha/a"], [-2, 0, 1, -1, -0.5, 0.5, 0, 3, 8])
+    np.testing.assert_array_equal(histograms["alpha/b"], [0.25] * 4)

@@ -151,6 +151,26 @@ def test_equal_advantages_are_normalised_to_nothing():
     np.testing.assert_array_equal(found, np.zeros(MET.mask.shape))
 
 
+def test_the_published_settings_are_the_default():
+    assert Advantages() == (0.99, 1.0, True, False)
+
+
+def test_normalising_is_chosen_by_name():
+    with pytest.raises(TypeError, match="positional"):
+        generalised_advantages(MET, DISCOUNT, 1.0, False)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_reward_that_is_no_number_is_seen_in_the_advantages_of_its_task_alone(bad):
+    """Not silently taken for 0, and not spread to other tasks."""
+    rewards = MET.rewards.numpy()
+    rewards[0, 1, 2] = bad
+    found = generalised_advantages(MET._replace(rewards=tf.constant(rewards)), DISCOUNT, 0.9)
+    of_task = found.numpy()[0][MET.mask.numpy()[0] > 0]
+    assert not np.isfinite(of_task).any()
+    np.testing.assert_array_equal(found[1], generalised_advantages(MET, DISCOUNT, 0.9)[1])
+
+
 @pytest.mark.parametrize("normalise", [True, False])
 def test_examples_are_states_with_actions_and_their_advantages(normalise):
     inputs, targets = Advantages(DISCOUNT, 0.9, normalise).examples(MET)

@@ -180,20 +180,67 @@ def test_an_iteration_that_is_not_finite_leaves_everything_as_it_was(by_adam, br
     assert all(np.all(np.isfinite(value)) for value in numbers(trainer)["theta"])
 
 
-class Unrewarding(Navigation2D):
-    """Navigation whose rewards are no numbers, though all that is observed is."""
+def rewarded(change):
+    """Returns navigation whose rewards go through a function, though what is observed stays."""
+
+    class Changed(Navigation2D):
+        def _current_time_step(self):
+            met = super()._current_time_step()
+            return met._replace(reward=change(met.reward))
+
+    return Changed
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rewards_that_are_no_numbers_are_named_as_the_cause(bad):
+    """One of them among many that are numbers."""
+
+    def change(reward):
+        return tf.concat([tf.fill([1], np.float32(bad)), reward[1:]], 0)
+
+    trainer = make_trainer(tasks=2, environment=rewarded(change))
+    before = numbers(trainer)
+    told = "meta-iteration 1 was not finite: the rewards of its tasks before the update are not"
+    with pytest.raises(DivergedError, match=told):
+        trainer.train(1)
+    assert_equal(before, numbers(trainer))
+
+
+class LaterUnrewarding(Navigation2D):
+    """Navigation whose rewards are numbers in the first rollout only."""
+
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
+        self._rollouts = tf.Variable(0, trainable=False)
+
+    def _reset(self):
+        self._rollouts.assign_add(1)
+        return super()._reset()
 
     def _current_time_step(self):
         met = super()._current_time_step()
-        return met._replace(reward=met.reward * np.nan)
+        return met._replace(reward=tf.where(self._rollouts > 1, -np.inf, met.reward))
 
 
-def test_rewards_that_are_no_numbers_are_named_as_the_cause():
-    trainer = make_trainer(tasks=1, environment=Unrewarding)
+def test_rewards_that_are_no_numbers_after_the_update_alone_are_named_too():
+    trainer = make_trainer(tasks=2, environment=LaterUnrewarding)
     before = numbers(trainer)
-    with pytest.raises(DivergedError, match="meta-iteration 1 was not finite: the rewards of its"):
+    with pytest.raises(DivergedError, match="1 was not finite: the rewards of its tasks after the"):
         trainer.train(1)
     assert_equal(before, numbers(trainer))
+
+
+@pytest.mark.parametrize("outer", [TrustRegion, lambda: None], ids=["trust region", "adam"])
+def test_without_rewards_the_gradient_is_zero_and_nothing_changes(outer):
+    trainer = make_trainer(outer(), tasks=2, environment=rewarded(tf.zeros_like))
+    before = numbers(trainer)
+    told = trainer.train(2)
+    after = numbers(trainer)
+    for name in ("theta", "alpha"):
+        assert_equal({name: before[name]}, {name: after[name]})
+    assert (told["return_before"], told["return"], told["meta_gradient_norm"]) == (0, 0, 0)
+    if isinstance(trainer._outer, TrustRegion):
+        assert (told["divergence"], told["backtracks"]) == (0, TrustRegion().backtracks + 1)
 
 
 def test_an_outer_step_that_overflows_is_refused_at_its_iteration(by_adam):

@@ -69,6 +69,15 @@ def test_one_conjugate_gradient_goes_down_the_steepest_slope():
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_more_conjugate_gradients_than_are_needed_do_no_harm():
+    found = conjugate_gradients(lambda v: 2.0 * v, tf.constant(GRADIENT), 10)
+    np.testing.assert_allclose(found, GRADIENT / 2, rtol=1e-12)
+
+
+def test_the_published_settings_are_the_default():
+    assert TrustRegion() == (0.01, 10, 1e-5, 15, 0.8)
+
+
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_step_goes_down_the_natural_gradient_as_far_as_the_radius_allows(compiled):
     made = step(linear, quadratic(0.99), compiled=compiled)
@@ -127,20 +136,43 @@ def test_a_step_is_given_up_where_none_is_good(loss, divergence):
     assert (int(made.backtracks), float(made.divergence)) == (4, 0.0)
 
 
+def test_a_step_may_go_as_far_as_the_radius():
+    made = step(linear, lambda gone: tf.constant(REGION.radius, tf.float64) + 0 * gone[0])
+    assert (int(made.backtracks), float(made.divergence)) == (0, REGION.radius)
+
+
 def test_the_last_shortened_step_counts_too():
     made = step(linear, quadratic(0.99 * 0.8**-6), REGION._replace(backtracks=3))
     assert int(made.backtracks) == 3
     np.testing.assert_allclose(flat(made.values), VALUES - 0.8**3 * WHOLE, rtol=1e-8)
 
 
-def test_without_a_gradient_nothing_moves():
-    def make():
-        return trust_region_step(
-            REGION,
-            parts(VALUES),
-            parts(0 * GRADIENT),
-            lambda vector: vector,
-            lambda values: (tf.reduce_sum(values[0]), tf.constant(0.0, tf.float64)),
-        )
+def scaled_step(factor):
+    """Makes a step by a gradient of `factor` times GRADIENT."""
+    start = tf.constant(VALUES)
 
-    np.testing.assert_array_equal(flat(make().values), VALUES)
+    def product(vector):
+        return parts(tf.linalg.matvec(tf.constant(FISHER), tf.constant(flat(vector))))
+
+    def evaluate(values):
+        gone = tf.constant(flat(values)) - start
+        return linear(gone), quadratic(0.1)(gone)
+
+    return trust_region_step(REGION, parts(VALUES), parts(factor * GRADIENT), product, evaluate)
+
+
+def test_without_a_gradient_nothing_moves():
+    made = scaled_step(0.0)
+    np.testing.assert_array_equal(flat(made.values), VALUES)
+    assert (int(made.backtracks), float(made.divergence)) == (16, 0.0)
+
+
+def test_a_step_is_as_long_whatever_the_size_of_the_gradient():
+    """Also where gᵀ F⁻¹ g is below 1; next to no gradient makes a step that is shorter."""
+    curvature = SLOPE @ FISHER @ SLOPE
+    for factor in (1e-2, 1.0):
+        gone = flat(scaled_step(factor).values) - VALUES
+        np.testing.assert_allclose(gone, -WHOLE, rtol=1e-8)
+    factor = np.sqrt(1e-14 / curvature)
+    gone = flat(scaled_step(factor).values) - VALUES
+    np.testing.assert_allclose(gone, -0.1 * WHOLE, rtol=1e-4)

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.stateless.batch_norm import batch_statistics
 
 RANDOM = np.random.default_rng(0)
 SUPPORT, QUERY = (RANDOM.normal(1.0, 2.0, (n, 3)).astype("float32") for n in (6, 5))
@@ -104,3 +105,109 @@ def test_both_modes_work_when_traced():
     traced = tf.function(lambda: made.predict(made.adapt(SUPPORT, TARGETS), QUERY))
     expected = made.predict(made.adapt(SUPPORT, TARGETS), QUERY)
     np.testing.assert_allclose(traced(), expected, rtol=1e-5, atol=1e-6)
+
+
+IMAGES = RANDOM.normal(1.0, 2.0, (4, 5, 3, 2)).astype("float32")
+GAMMA, BETA = np.array([0.5, 2.0], np.float32), np.array([3.0, -1.0], np.float32)
+
+
+def built(axis=-1, **settings):
+    """Returns a layer for images whose γ and β, where it has them, are GAMMA and BETA."""
+    channels = {1: 5, 2: 3}.get(axis, 2)
+    layer = keras.layers.BatchNormalization(axis=axis, epsilon=EPSILON, **settings)
+    layer.build((None, 5, 3, 2))
+    if layer.scale:
+        layer.gamma.assign(np.resize(GAMMA, channels))
+    if layer.center:
+        layer.beta.assign(np.resize(BETA, channels))
+    return layer
+
+
+def normalised(layer, inputs, given=None):
+    with batch_statistics([layer], given) as used:
+        outputs = layer(inputs, training=False)
+    return outputs.numpy(), [np.ravel(part) for part in used]
+
+
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("axis", [-1, 3, 1, 2])
+def test_each_channel_of_images_is_normalised_scaled_and_offset(axis, scale, center):
+    layer = built(axis, scale=scale, center=center)
+    outputs, used = normalised(layer, IMAGES)
+    moved = np.moveaxis(IMAGES.astype(np.float64), axis, -1)
+    mean, variance = moved.mean((0, 1, 2)), moved.var((0, 1, 2))
+    expected = (moved - mean) / np.sqrt(variance + EPSILON)
+    expected = expected * (np.resize(GAMMA, mean.shape) if scale else 1)
+    expected = expected + (np.resize(BETA, mean.shape) if center else 0)
+    np.testing.assert_allclose(outputs, np.moveaxis(expected, -1, axis), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(used, [mean, variance], rtol=1e-5)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_given_statistics_are_used_and_told_in_the_batchs_place(axis):
+    layer = built(axis)
+    moved = np.moveaxis(IMAGES.astype(np.float64), axis, -1)
+    shape = [1, 1, 1, 2] if axis == -1 else [1, 5, 1, 1]
+    mean, variance = np.arange(moved.shape[-1]) + 1.0, np.arange(moved.shape[-1]) + 0.5
+    given = [tf.reshape(tf.cast(part, tf.float32), shape) for part in (mean, variance)]
+    outputs, used = normalised(layer, IMAGES, given)
+    expected = np.resize(GAMMA, mean.shape) * (moved - mean) / np.sqrt(variance + EPSILON)
+    expected = expected + np.resize(BETA, mean.shape)
+    np.testing.assert_allclose(outputs, np.moveaxis(expected, -1, axis), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(used, [mean, variance])
+    assert len(given) == 2  # For other calls.
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_moving_averages_go_on_by_their_momentum(axis):
+    layer = built(axis, momentum=0.75)
+    kept = np.moveaxis(IMAGES, axis, -1)
+    layer.moving_mean.assign(np.full(kept.shape[-1], 2.0, np.float32))
+    layer.moving_variance.assign(np.full(kept.shape[-1], 4.0, np.float32))
+    normalised(layer, IMAGES)
+    mean, variance = kept.mean((0, 1, 2)), kept.var((0, 1, 2))
+    np.testing.assert_allclose(layer.moving_mean, 1.5 + 0.25 * mean, rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, 3.0 + 0.25 * variance, rtol=1e-5)
+
+
+def test_a_layer_is_left_as_it_was():
+    layer = built()
+    before = set(vars(layer))
+    normalised(layer, IMAGES)
+    assert set(vars(layer)) == before
+    np.testing.assert_array_equal(layer.moving_variance.shape, [2])
+    in_inference = layer(IMAGES, training=False)
+    assert not np.allclose(in_inference, normalised(layer, IMAGES)[0])
+
+
+def test_a_frozen_layer_uses_and_keeps_its_moving_averages():
+    layer = built(trainable=False)
+    layer.moving_mean.assign([1.0, 2.0])
+    layer.moving_variance.assign([4.0, 9.0])
+    outputs, used = normalised(layer, IMAGES)
+    expected = GAMMA * (IMAGES - [1.0, 2.0]) / np.sqrt(np.array([4.0, 9.0]) + EPSILON) + BETA
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-5)
+    assert used == []
+    np.testing.assert_array_equal(layer.moving_mean, [1.0, 2.0])
+
+
+def test_entries_that_a_mask_leaves_out_count_for_nothing():
+    """By Keras itself, which normalises by what the mask leaves, as in training."""
+    layer = keras.layers.BatchNormalization(epsilon=EPSILON)
+    inputs, mask = IMAGES[:, :, 0], np.arange(5) < np.array([[5], [3], [2], [4]])
+    layer.build(inputs.shape)
+    with batch_statistics([layer]) as used:
+        outputs = layer(inputs, training=False, mask=tf.constant(mask))
+    valid = inputs[mask]
+    expected = (inputs - valid.mean(0)) / np.sqrt(valid.var(0) + EPSILON)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
+    assert used == []
+
+
+def test_what_the_layer_does_beyond_the_batch_is_left_to_keras():
+    """Synchronised layers average over replicas; alone they do as in training."""
+    layer, plain = built(synchronized=True), built()
+    outputs, used = normalised(layer, IMAGES)
+    np.testing.assert_allclose(outputs, plain(IMAGES, training=True), rtol=1e-4, atol=1e-5)
+    assert used == []
