@@ -10,7 +10,14 @@ from PIL import Image
 
 from metasgd_tf.images.files import image_files
 from metasgd_tf.images.images_by_class import ImagesByClass
-from tests.metasgd_tf.images.coded_images import Coded, check_task, coded, coded_images, codes
+from tests.metasgd_tf.images.coded_images import (
+    IMAGES,
+    Coded,
+    check_task,
+    coded,
+    coded_images,
+    codes,
+)
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.seeds import fold_in, stream
@@ -65,6 +72,11 @@ def test_sequences_are_those_that_published_runs_were_evaluated_on():
     inputs, targets = coded(2, 1, 1).sequence(fold_in(stream(7, "test"), 11), "test", 3)
     assert codes(inputs) == [[21, 9], [21, 7], [6, 17], [21, 8], [6, 8], [6, 5]]
     assert targets.numpy().tolist() == [0, 0, 1, 0, 1, 1]
+
+
+def test_a_sequence_may_show_all_images_of_a_class():
+    inputs, _ = coded(2, 1, 1).sequence(stream(7, "test"), "test", IMAGES)
+    assert len({tuple(code) for code in codes(inputs)}) == 2 * IMAGES
 
 
 def test_the_digest_is_of_names_counts_shapes_and_pixels():
