@@ -2,8 +2,7 @@
 
 import json
 
-from benchmarks.scaling_curves import __main__ as command
-from benchmarks.scaling_curves import drawing
+from benchmarks.scaling_curves import drawing, results
 from benchmarks.scaling_curves.measure import Measured
 from benchmarks.scaling_curves.points import NAMES, Point, curve, points
 
@@ -24,14 +23,14 @@ def found():
 
 def test_results_are_read_as_they_were_written(tmp_path):
     file = tmp_path / "curves.json"
-    assert command.read(file) == {}
-    file.write_text(json.dumps(command.record(found())))
-    assert command.read(file) == found()
+    assert results.read(file) == {}
+    file.write_text(json.dumps(results.record(found())))
+    assert results.read(file) == found()
 
 
 def test_numbers_are_published_with_few_digits():
-    assert command.rounded(Measured(52.0987, 0.8371, 0.6388)) == Measured(52.1, 0.84, 0.64)
-    assert command.rounded("more than 8 GB") == "more than 8 GB"
+    assert results.rounded(Measured(52.0987, 0.8371, 0.6388)) == Measured(52.1, 0.84, 0.64)
+    assert results.rounded("more than 8 GB") == "more than 8 GB"
 
 
 def test_a_figure_leaves_out_what_took_too_much(tmp_path):
