@@ -142,7 +142,7 @@ def test_evaluating_an_empty_directory_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["--ways=101"], "ways=101: the validation split has 100 classes"),
+        (["--ways=424"], "ways=424: the validation split has 423 classes"),
         (["--shots=15", "--queries=6"], "shots=15 and queries=6: .*20 images"),
     ],
 )

@@ -103,6 +103,10 @@ PATHS = [
 ]
 
 
+MANY_WAYS = ("100way1shot", "423way1shot")
+"""Cells of no table, which `docs/scaling.md` is about."""
+
+
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_flagfile_trains_what_its_name_says(path):
     resolved = run_flags.of_config(path.stem)
@@ -113,7 +117,7 @@ def test_a_flagfile_trains_what_its_name_says(path):
     assert (resolved.task, resolved.algorithm) == (compared.TASKS[number], algorithm)
     sizes = [int(size) for size in re.findall(r"\d+", cell)]
     if "way" in cell:
-        assert cell in compared.cells(number)
+        assert cell in (*compared.cells(number), *(MANY_WAYS if number == 2 else ()))
         assert sizes == [resolved.ways, resolved.shots]
     else:
         assert sizes == [resolved.shots]
