@@ -99,11 +99,13 @@ class RunCheckpoints:
           The paths of newer checkpoints, which are damaged.
 
         Raises:
-          InputError: if there are checkpoints and all of them are damaged.
+          InputError: if there are checkpoints and all of them are damaged, or what the newest one
+            holds is not what is trained.
         """
         path, damaged = newest_whole(self._directory)
         if path is not None:
-            self._last.checkpoint.restore(path).assert_consumed()
+            with _refusing_other_variables(path):
+                self._last.checkpoint.restore(path).assert_consumed()
         return damaged
 
     def save(self, score: float | None = None) -> None:
@@ -218,6 +220,10 @@ def restore_learner(learner: Learner, path: str) -> Origin:
     Args:
       learner: made with the same model and kind of α as the one that was saved.
       path: what `newest_whole` gives.
+
+    Raises:
+      InputError: if it lacks a variable of the learner.
+      ValueError: if one has another shape.
     """
     _restore(path, learner=learner)
     if any(name.startswith(f"{AVERAGES}/") for name, _ in tf.train.list_variables(path)):
@@ -242,4 +248,17 @@ def origin(path: str) -> Origin:
 
 def _restore(path: str, **kept: tf.Module | tf.Variable | list[tf.Variable]) -> None:
     checkpoint = tf.train.Checkpoint(**kept)
-    checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+    with _refusing_other_variables(path):
+        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
+
+
+@contextlib.contextmanager
+def _refusing_other_variables(path: str) -> Iterator[None]:
+    """Has TensorFlow's assertion, which lists the variables' values, be one sentence."""
+    try:
+        yield
+    except AssertionError as error:
+        raise InputError(
+            f"{path}: holds other variables than this learner has; it was saved with another "
+            "network or by another version; use that one"
+        ) from error

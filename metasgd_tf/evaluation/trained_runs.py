@@ -198,7 +198,8 @@ def restored_learner(
       of_network: see `build_learner`.
 
     Raises:
-      InputError: if there is no checkpoint, or its network is for tasks of another shape.
+      InputError: if there is no checkpoint, its network is for tasks of another shape, or it holds
+        other variables than the learner has.
     """
     path, damaged = newest_whole(str(pathlib.Path(model_dir) / KINDS[checkpoint]))
     for other in damaged:
@@ -208,7 +209,9 @@ def restored_learner(
     learner = build_learner(family, settings, of_network)
     try:
         return learner, restore_learner(learner, path)
-    except (ValueError, AssertionError) as error:
+    except InputError:
+        raise
+    except ValueError as error:
         raise InputError(
             f"task={settings.task}: its network differs in shape from the one in "
             f"model_dir={model_dir}; evaluate on tasks of the same input shape and ways"

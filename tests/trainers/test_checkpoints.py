@@ -13,6 +13,7 @@ from models.mlp import mlp
 from trainers.checkpoints import RunCheckpoints, newest_whole, restore_learner
 from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.reptile import Reptile
 from trainers.supervised.meta_trainer import MetaTrainer
 
 TASKS = Sinusoid(shots=3, queries=3).sampler("train")
@@ -254,3 +255,17 @@ def test_checkpoints_that_are_all_damaged_are_not_taken_for_none(tmp_path):
     assert saved.exist()
     with pytest.raises(InputError, match=r"all checkpoints in it are damaged.*ckpt-1.*ckpt-3"):
         saved.restore()
+
+
+def test_variables_that_a_checkpoint_does_not_have_are_one_sentence(tmp_path):
+    """SGD keeps nothing, and Adam its moments."""
+    sgd, adam = (
+        Reptile(mlp((1,), 1, 0, hidden=(8,)), "mse", inner_optimizer=name)
+        for name in ("sgd", "adam")
+    )
+    RunCheckpoints(MetaTrainer(sgd, TASKS), str(tmp_path)).save()
+    message = "ckpt-0: holds other variables than this learner has"
+    with pytest.raises(InputError, match=message):
+        RunCheckpoints(MetaTrainer(adam, TASKS), str(tmp_path)).restore()
+    with pytest.raises(InputError, match=message):
+        restore_learner(adam, tf.train.latest_checkpoint(last(tmp_path)))
