@@ -153,6 +153,7 @@ class Reptile(FastWeightsLearner):
         order_seed = tf.constant(self._seed) if seed is None else fold_in(seed, -1)
         batch = minibatches(inputs, targets, self.inner_batch, steps, order_seed)
         weights = [tf.convert_to_tensor(w) for w in values or [v.value for v in self.theta]]
+        # Adam counts its steps in them: a number given as a constant would trace each step anew.
         moments = tuple(tf.convert_to_tensor(kept) for kept in self._moments)
         made = [weights]
         for step in range(steps):

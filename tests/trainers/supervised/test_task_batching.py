@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks.batching_agreement import NETWORKS, WAYS, both_ways, difference, squared
-from models import conv4, resnet12
+from models import conv4, mlp, resnet12
 from trainers.devices import tasks_at_once
 from trainers.episodes import Episode
 from trainers.errors import InputError
@@ -124,3 +124,21 @@ def test_memory_bounds_the_tasks_of_a_batch():
     numbers = 200 + 400 + 100 * 18 + 400
     assert tasks_at_once(model, 50) == 8 * 2**30 // (4 * 2 * 50 * numbers)
     assert tasks_at_once(model, 10**9) == 1
+
+
+@pytest.mark.parametrize(("gpu", "calls"), [(False, 3), (True, 1)])
+def test_episodes_of_small_networks_are_drawn_one_by_one_on_a_cpu(monkeypatch, gpu, calls):
+    """Drawn at once XLA rounds them otherwise, and 60,000 iterations make other results of it."""
+    monkeypatch.setattr("trainers.devices.on_gpu", lambda: gpu)
+    drawn = []
+
+    def tasks(seed):
+        drawn.append(seed)
+        inputs = uniform(seed, [4, 1])
+        return Episode(inputs[:2], inputs[:2], inputs[2:], inputs[2:])
+
+    learner = MetaLearner(mlp.mlp((1,), 1, seed=0, hidden=(2,)), "mse", alpha_init=0.02)
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    total = meta_batch.summed(learner, tasks, meta_batch.WAYS[0], "auto")
+    total(values, tf.constant([[1, 2], [3, 4], [5, 6]]), tf.constant(0, tf.int64))
+    assert len(drawn) == calls
