@@ -64,7 +64,7 @@ def _cells_are_the_tables(values: dict[str, Any]) -> bool:
         raise flags.ValidationError(
             "table 1 is trained as a whole where --algorithms is not given; leave --cells out"
         )
-    cells = _cells(values["table"])
+    cells = _cells(int(values["table"]))
     if not values["cells"] or not set(values["cells"]) <= set(cells):
         raise flags.ValidationError(f"--cells should name some of {','.join(cells)}")
     return True
@@ -81,12 +81,12 @@ def _algorithms_have_flagfiles(values: dict[str, Any]) -> bool:
     return True
 
 
+def _cells(number: int) -> list[str]:
+    return list(published.STARTS) if number == 4 else compared.cells(number)
+
+
 def _chosen_cells(number: int, asked: list[str] | None) -> list[str]:
-    return [cell for cell in compared.cells(number) if asked is None or cell in asked]
-
-
-def _cells(table: str) -> list[str]:
-    return list(published.STARTS) if table == "4" else compared.cells(int(table))
+    return [cell for cell in _cells(number) if asked is None or cell in asked]
 
 
 def main() -> None:
@@ -116,7 +116,7 @@ def _reproduce() -> None:
     use_cores_for_tasks()
     number = int(TABLE.value)
     output_dir = OUTPUT_DIR.value or f"runs/table{number}"
-    chosen = [cell for cell in _cells(TABLE.value) if CELLS.value is None or cell in CELLS.value]
+    chosen = _chosen_cells(number, CELLS.value)
     if number == 1:
         text = markdown.sinusoid(sinusoid.reproduce(output_dir))
     elif number == 4:
