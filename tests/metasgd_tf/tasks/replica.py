@@ -44,10 +44,13 @@ def trained() -> dict[str, Any]:
 
     Made and called in the scope of a strategy, it is shared by that one's replicas.
     """
-    images, walks = omniglot(), navigation()
+    characters, goals = omniglot(), navigation()
     networks = {
-        "omniglot": (images, convolutional(images.input_shape, images.output_size, 0)),
-        "navigation": (walks, gaussian_mlp((2,), 4, 0, hidden=(8, 8))),
+        "omniglot": (
+            characters,
+            convolutional(characters.input_shape, characters.output_size, 0),
+        ),
+        "navigation": (goals, gaussian_mlp((2,), 4, 0, hidden=(8, 8))),
     }
     found: dict[str, Any] = {}
     for name, (family, model) in networks.items():
