@@ -1,0 +1,1 @@
+"""Half precision beside float32: speed and memory."""
