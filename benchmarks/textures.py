@@ -28,9 +28,10 @@ _ALGORITHMS = flags.DEFINE_list(
     "algorithms", ["meta_sgd"], "Those with a flagfile configs/mini_imagenet_5way1shot_….flags."
 )
 _ITERATIONS = flags.DEFINE_integer("iterations", 300, "Meta-iterations.", lower_bound=1)
+_TASKS = flags.DEFINE_integer("num_tasks", 600, "Test tasks.", lower_bound=2)
 
 _CONFIG = "configs/mini_imagenet_5way1shot_{algorithm}.flags"
-_COLUMNS = ("learner", "iterations", "accuracy", "commit")
+_COLUMNS = ("learner", "iterations", "accuracy", "test tasks", "commit")
 _FOLDERS = {"train": "train", "validation": "val", "test": "test"}
 _WIDTH, _HEIGHT = 100, 90
 _NOISE = 40.0
@@ -83,7 +84,7 @@ def main(argv: list[str]) -> None:
             if not report.exists():
                 # The published rates fall over as many iterations as there are here.
                 command("metasgd_tf.train", run, flagfile, f"--iterations={iterations}", *data)
-                command("metasgd_tf.evaluate", run)
+                command("metasgd_tf.evaluate", run, f"--num_tasks={_TASKS.value}")
             rows.append(row(json.loads(report.read_text("utf-8"))))
             text = json.dumps({"columns": _COLUMNS, "rows": rows}, indent=1) + "\n"
             (work / "textures.json").write_text(text, encoding="utf-8")
@@ -93,7 +94,13 @@ def row(report: dict[str, Any]) -> list[Any]:
     """Returns what `evaluate` found as a row of the results."""
     *_, found = report["results"]
     accuracy = f"{100 * found['mean']:.1f} ± {100 * found['ci95']:.1f} %"
-    return [report["algorithm"], report["iteration"], accuracy, report["commit"][:7]]
+    return [
+        report["algorithm"],
+        report["iteration"],
+        accuracy,
+        found["num_tasks"],
+        report["commit"][:7],
+    ]
 
 
 def command(module: str, run: pathlib.Path, *arguments: str) -> None:
