@@ -13,6 +13,7 @@ import contextlib
 import math
 import pathlib
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -124,8 +125,17 @@ class RunCheckpoints:
             # A training that was killed right after this and has come here again finds it whole.
             if is_best and not (self._best.latest_checkpoint or "").endswith(f"/ckpt-{number}"):
                 self._best.save(number)
-                _keep_newest(1, self._best.directory, number)
         self._last.save(number)
+        self.remove_older()
+
+    def remove_older(self) -> None:
+        """Removes what is no longer kept, up to the training's iteration, whole or in part.
+
+        TensorFlow's managers do so too, but forget what they find to be of the future, after the
+        clock was set back, and what a kill came upon while it was written or removed.
+        """
+        number = int(self._trainer.iteration.numpy())
+        _keep_newest(1, self._best.directory, number)
         _keep_newest(KEPT, self._directory, number)
 
     @contextlib.contextmanager
@@ -188,16 +198,18 @@ def _numbered(directory: str) -> dict[int, str]:
 
 
 def _keep_newest(count: int, directory: str, last: int) -> None:
-    """Removes the checkpoints before the newest `count` of those up to the number `last`.
-
-    TensorFlow's manager does so too, but forgets those that it finds to be of the future, after the
-    clock was set back, and those that were written right before a kill.
-    """
-    numbers = sorted(number for number in _numbered(directory) if number <= last)
-    for number in numbers[:-count]:
-        # The index first: without one, the rest is no checkpoint.
-        parts = pathlib.Path(directory).glob(f"ckpt-{number}.*")
-        for path in sorted(parts, key=lambda path: path.suffix != ".index"):
+    """Removes all but the newest `count` of the checkpoints up to the number `last`."""
+    kept = sorted(number for number in _numbered(directory) if number <= last)[-count:]
+    left = []
+    for path in pathlib.Path(directory).glob("ckpt-*"):
+        match = re.fullmatch(r"ckpt-(\d+)(\..+|_temp)", path.name)
+        if match and int(match[1]) <= last and (int(match[1]) not in kept or match[2] == "_temp"):
+            left.append(path)
+    # Indices first: without one, the rest is no checkpoint.
+    for path in sorted(left, key=lambda path: path.suffix != ".index"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -86,6 +86,7 @@ def train_run(
             if done < settings.iterations:
                 _prepare(trainer, settings)
         if workers.chief:
+            saved.remove_older()  # A kill may have come while the run before was at that.
             run_flags.write(settings, model_dir)
         if done < settings.iterations:
             path = pathlib.Path(model_dir)

@@ -1,7 +1,6 @@
 """What training has reached is saved whole and found again."""
 
 import pathlib
-import time
 
 import keras
 import numpy as np
@@ -139,51 +138,6 @@ def test_an_empty_directory_leaves_the_start(tmp_path):
     assert int(made.iteration.numpy()) == 0
     assert_same(state(made.learner), before)
     assert np.isnan(saved.best_score.numpy())
-
-
-def test_the_last_five_and_the_best_checkpoint_stay(tmp_path):
-    made = trainer()
-    saved = RunCheckpoints(made, str(tmp_path), mode="max")
-    states = {}
-    for number, score in enumerate([0.1, 0.8, 0.3, None, 0.8, float("nan"), 0.7], start=1):
-        advance(made)
-        saved.save(score)
-        states[number] = state(made.learner)
-    kept = {
-        kind: sorted(path.name for path in (tmp_path / kind).glob("*.index"))
-        for kind in ("checkpoints", "best")
-    }
-    assert kept == {
-        "checkpoints": [f"ckpt-{number}.index" for number in (3, 4, 5, 6, 7)],
-        "best": ["ckpt-2.index"],  # The first of the two that reached it.
-    }
-    for kind, number in (("checkpoints", 7), ("best", 2)):
-        other = learner(seed=1)
-        path, _ = newest_whole(str(tmp_path / kind))
-        assert restore_learner(other, path).iteration == number
-        assert_same(state(other), states[number])
-
-
-def test_as_many_stay_after_the_clock_was_set_back(tmp_path, monkeypatch):
-    now = 2_000_000.0
-    monkeypatch.setattr(time, "time", lambda: now)
-    saved_run(tmp_path, range(1, 6))
-    now = 1_000_000.0
-    made = trainer()
-    saved = RunCheckpoints(made, str(tmp_path))
-    saved.restore()
-    for _ in range(2):
-        advance(made)
-        saved.save(score=-float(made.iteration.numpy()))
-    kept = {
-        kind: sorted(path.name for path in (tmp_path / kind).glob("ckpt-*"))
-        for kind in ("checkpoints", "best")
-    }
-    parts = ("data-00000-of-00001", "index")
-    assert kept == {
-        "checkpoints": [f"ckpt-{number}.{part}" for number in range(3, 8) for part in parts],
-        "best": [f"ckpt-7.{part}" for part in parts],
-    }
 
 
 def test_the_best_may_be_the_smallest_and_outlasts_an_interruption(tmp_path):
