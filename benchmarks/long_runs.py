@@ -40,6 +40,15 @@ PARTS = 20
 SETTLED = PARTS // 2
 """Parts after which the run has all the files that it will have: five checkpoints are kept."""
 
+COLUMNS = (
+    "what",
+    "memory after a twentieth",
+    "after half",
+    "at the end",
+    "files after half",
+    "at the end",
+)
+
 _LOOK_SECONDS = 0.5
 
 
@@ -146,28 +155,39 @@ def served(requests: int) -> dict[str, Any]:
     }
 
 
+def row(one: dict[str, Any]) -> list[str]:
+    """Returns what was found as a row of `COLUMNS`."""
+    memory = [f"{one['mb'][part]:.0f} MB" for part in (0, SETTLED - 1, PARTS - 1)]
+    files = [
+        f"{one['files'][part]} of {one['files_mb'][part]:.0f} MB" if "files" in one else "–"
+        for part in (SETTLED, PARTS - 1)
+    ]
+    return [f"{one['count']:,} {one['what']}", *memory, *files]
+
+
 def main(argv: list[str]) -> int | str:
     """Makes the long runs; returns the exit code, or a sentence for stderr."""
     del argv
     if 0 < _ITERATIONS.value < PARTS or 0 < _REQUESTS.value < PARTS:
         return f"--iterations and --requests must be 0, or {PARTS} or more."
-    rows = []
+    found = []
     try:
         if _REQUESTS.value:
-            rows.append(served(_REQUESTS.value))
+            found.append(served(_REQUESTS.value))
         if _ITERATIONS.value:
             with tempfile.TemporaryDirectory() as folder:
                 run = pathlib.Path(folder) / "run"
-                rows.append(trained(_CONFIG.value, _TASKS.value, _ITERATIONS.value, run))
+                found.append(trained(_CONFIG.value, _TASKS.value, _ITERATIONS.value, run))
     except driver.BenchmarkError as error:
         return str(error)
     if _JSON.value:
-        told = {"command": "python -m benchmarks.long_runs", "rows": rows, **provenance()}
+        told = {"command": "python -m benchmarks.long_runs", "columns": COLUMNS}
+        told |= {"rows": [row(one) for one in found], "found": found, **provenance()}
         pathlib.Path(_JSON.value).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    grown = [row["what"] for row in rows if row["growth_mb"] >= _LIMIT_MB.value]
+    grown = [one["what"] for one in found if one["growth_mb"] >= _LIMIT_MB.value]
     if grown:
         return f"Memory grew by {_LIMIT_MB.value:g} MB or more: {', '.join(grown)}."
-    more = [row["what"] for row in rows if row.get("more_files", 0) > 0]
+    more = [one["what"] for one in found if one.get("more_files", 0) > 0]
     return f"Files became more and more: {', '.join(more)}." if more else 0
 
 
