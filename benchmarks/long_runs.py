@@ -4,9 +4,9 @@
 
 The training is the command that a user gives, with a flagfile of the project; at equal distances
 its resident memory and the files in its directory are noted. The requests are those of
-`benchmarks.serving`, one task each, to a process of its own. The first part is left out of the
-judgement, as caches fill; after it, the exit code is 1 if memory grew by the limit or more, or
-the number of files at all. Either is left out by 0.
+`benchmarks.serving`, one task each, to a process of its own. The first half is left out of the
+judgement, as caches fill and the first checkpoints come; after it, the exit code is 1 if memory
+grew by the limit or more, or the number of files at all. Either is left out by 0.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ PARTS = 20
 """How often memory is noted."""
 
 SETTLED = PARTS // 2
-"""Parts after which the run has all the files that it will have: five checkpoints are kept."""
+"""Parts after which nothing is to grow."""
 
 COLUMNS = (
     "what",
@@ -79,8 +79,7 @@ def trained(config: str, tasks: int, iterations: int, model_dir: pathlib.Path) -
 
     Returns:
       A row: what, how many, and after each part the resident memory in MB, the number of files in
-      the run's directory and their MB; and by how much memory grew after the first part, and the
-      files after half of them.
+      the run's directory and their MB; and by how much memory and files grew in the second half.
 
     Raises:
       BenchmarkError: The training ended with an error.
@@ -126,8 +125,8 @@ def trained(config: str, tasks: int, iterations: int, model_dir: pathlib.Path) -
         "mb": [round(megabytes, 1) for megabytes, _, _ in notes],
         "files": [count for _, count, _ in notes],
         "files_mb": [round(megabytes, 1) for _, _, megabytes in notes],
-        "growth_mb": round(notes[-1][0] - notes[0][0], 1),
-        "more_files": notes[-1][1] - notes[SETTLED][1],
+        "growth_mb": round(notes[-1][0] - notes[SETTLED - 1][0], 1),
+        "more_files": notes[-1][1] - notes[SETTLED - 1][1],
     }
 
 
@@ -135,8 +134,8 @@ def served(requests: int) -> dict[str, Any]:
     """Sends an export so many requests of one task.
 
     Returns:
-      A row: what, how many, the resident memory in MB after each part, and its growth after the
-      first one.
+      A row: what, how many, the resident memory in MB after each part, and its growth in the
+      second half.
     """
     arguments = [f"--system={driver.OURS}", "--case=omniglot", "--tasks=1"]
     memory: list[float] = []
@@ -151,7 +150,7 @@ def served(requests: int) -> dict[str, Any]:
         "what": "requests",
         "count": requests,
         "mb": [round(megabytes, 1) for megabytes in memory],
-        "growth_mb": round(memory[-1] - memory[0], 1),
+        "growth_mb": round(memory[-1] - memory[SETTLED - 1], 1),
     }
 
 
@@ -160,7 +159,7 @@ def row(one: dict[str, Any]) -> list[str]:
     memory = [f"{one['mb'][part]:.0f} MB" for part in (0, SETTLED - 1, PARTS - 1)]
     files = [
         f"{one['files'][part]} of {one['files_mb'][part]:.0f} MB" if "files" in one else "–"
-        for part in (SETTLED, PARTS - 1)
+        for part in (SETTLED - 1, PARTS - 1)
     ]
     return [f"{one['count']:,} {one['what']}", *memory, *files]
 

@@ -30,6 +30,8 @@ _SEED = flags.DEFINE_integer("seed", 0, "What moments and places are drawn by.")
 KILLS = {"sinusoid": 50, "omniglot": 30, "navigation": 20, "evaluate": 10, "export": 10}
 """How often commands are killed."""
 
+COMMAND = "python -m benchmarks.faults"
+
 DISKS = ("full_disks", "read_only")
 """Faults that need a disk of one's own."""
 
@@ -108,7 +110,7 @@ def main(argv: list[str]) -> int | str:
                 # Kills are told of after each run, the last time of all of them.
                 found[one.fault, one.command] = row
                 if file:
-                    held = {"rows": [*rows, *found.values()], **provenance()}
+                    held = {"command": COMMAND, "rows": [*rows, *found.values()], **provenance()}
                     text = json.dumps(held, indent=2, ensure_ascii=False)
                     file.write_text(text + "\n", encoding="utf-8")
             rows.extend(found.values())
