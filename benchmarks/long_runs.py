@@ -180,7 +180,7 @@ def main(argv: list[str]) -> int | str:
     except driver.BenchmarkError as error:
         return str(error)
     if _JSON.value:
-        told = {"command": "python -m benchmarks.long_runs", "columns": COLUMNS}
+        told: dict[str, Any] = {"command": "python -m benchmarks.long_runs", "columns": COLUMNS}
         told |= {"rows": [row(one) for one in found], "found": found, **provenance()}
         pathlib.Path(_JSON.value).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     grown = [one["what"] for one in found if one["growth_mb"] >= _LIMIT_MB.value]

@@ -3,15 +3,23 @@
 Prints a table and writes DIR/evaluation.json and, with the scores of each task, DIR/evaluation.csv.
 With --task (and the flags that belong to it) the run is evaluated on other tasks of the same shape,
 "cross-domain". With --compare_with a second run is evaluated on the same tasks; files are written
-for the first run only.
+for the first run only. With --distribution, devices or machines share the tasks (docs/cluster.md).
 """
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from metasgd_tf import command_line
-from metasgd_tf.flags import run_flags, task_flags
+from metasgd_tf.flags import distribution_flags, run_flags, task_flags
+from metasgd_tf.flags.distribution_flags import CLUSTER, DISTRIBUTION
+
+if TYPE_CHECKING:  # At once they would load TensorFlow, which --help does without.
+    from metasgd_tf.evaluation.reports import Evaluation
+    from metasgd_tf.evaluation.trained_runs import LoadedRun
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
@@ -59,45 +67,84 @@ PRESENTATIONS = flags.DEFINE_bool(
     "at the 1st, 2nd, … presentation of a class.",
 )
 task_flags.define_task_flags(flags.FLAGS, default_task=None)
-for module in run_flags.MODULES:  # So that --help lists them.
+for module in (*run_flags.MODULES, distribution_flags.__name__):  # So that --help lists them.
     flags.adopt_module_key_flags(sys.modules[module])
 
 
 def main() -> None:
     """Evaluates the run and prints the tables."""
-    from metasgd_tf.evaluation import comparison, confusion, presentations
-    from metasgd_tf.evaluation.reports import table, write
-    from metasgd_tf.evaluation.trained_runs import evaluate, load_run, refuse_unadapted
+    from metasgd_tf.evaluation.trained_runs import evaluate
+    from metasgd_tf.runs.training import identity
+    from metasgd_tf.runs.workers import Workers, strategy_for
     from trainers.devices import use_cores_for_tasks
 
     use_cores_for_tasks()
+    protocol: dict[str, Any] = {
+        "num_tasks": NUM_TASKS.value,
+        "eval_seed": EVAL_SEED.value,
+        "inner_steps": INNER_STEPS.value,
+    }
+    strategy = strategy_for(DISTRIBUTION.value, CLUSTER.value)
+    workers = Workers(strategy)
+    with workers.noticing_losses("evaluate anew"):
+        # In its scope the learners' variables are on every replica.
+        with strategy.scope():
+            with workers.together():
+                runs = _loaded(strategy.num_replicas_in_sync)
+            for run in runs if workers.count > 1 else []:
+                asked = {f"--{name}": value for name, value in protocol.items()}
+                asked |= {"the number of runs": len(runs), "the checkpoint": run.origin.iteration}
+                workers.refuse_differing(
+                    identity(run.settings, run.family) | asked,
+                    "start the same command on all of them, with the same version and data",
+                )
+            evaluations = [evaluate(run, **protocol) for run in runs]
+        with workers.together():
+            if workers.chief:
+                _report(runs, evaluations, protocol)
+
+
+def _loaded(replicas: int) -> list[LoadedRun]:
+    """Loads the run, and the other one to compare it with if there is one.
+
+    Bad arguments are refused here, before anything slow starts.
+    """
+    from metasgd_tf.evaluation import comparison, confusion, presentations
+    from metasgd_tf.evaluation.trained_runs import load_run, refuse_unadapted, refuse_unshared
+
     other_task = {
         name: flags.FLAGS[name].value for name in task_flags.TASK_FLAGS if flags.FLAGS[name].present
     }
     if WAYS.value is not None:
         other_task["ways"] = WAYS.value
-    protocol = {
-        "num_tasks": NUM_TASKS.value,
-        "eval_seed": EVAL_SEED.value,
-        "inner_steps": INNER_STEPS.value,
-    }
-    # Bad arguments are refused before anything slow starts.
-    run = load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)
-    other_dir = COMPARE_WITH.value
-    other = comparison.load_other(run, other_dir, other_task) if other_dir else None
-    for loaded in filter(None, (run, other)):
-        refuse_unadapted(loaded, INNER_STEPS.value)
+    runs = [load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)]
+    if COMPARE_WITH.value:
+        runs.append(comparison.load_other(runs[0], COMPARE_WITH.value, other_task))
+    for run in runs:
+        refuse_unadapted(run, INNER_STEPS.value)
+        if replicas > 1:
+            refuse_unshared(run, DISTRIBUTION.value)
     if CONFUSION.value:
-        confusion.image_family(run)
+        confusion.image_family(runs[0])
     if PRESENTATIONS.value:
-        presentations.parts(run)
-    evaluated = evaluate(run, **protocol)
+        presentations.parts(runs[0])
+    return runs
+
+
+def _report(runs: list[LoadedRun], evaluations: list[Evaluation], protocol: dict[str, Any]) -> None:
+    """Compares, writes the files of the first run and prints the tables."""
+    from metasgd_tf.evaluation import comparison, confusion, presentations
+    from metasgd_tf.evaluation.reports import table, write
+
+    run, evaluated = runs[0], evaluations[0]
     text = table(evaluated.report)
-    if other:
-        others = evaluate(other, **protocol)
-        comparison.compare(run, evaluated, other, others)
-        difference = comparison.table(MODEL_DIR.value, other_dir, evaluated.report["comparison"])
-        text = f"{MODEL_DIR.value}: {text}\n\n{other_dir}: {table(others.report)}\n\n{difference}"
+    if runs[1:]:
+        comparison.compare(run, evaluated, runs[1], evaluations[1])
+        others = f"{COMPARE_WITH.value}: {table(evaluations[1].report)}"
+        difference = comparison.table(
+            MODEL_DIR.value, COMPARE_WITH.value, evaluated.report["comparison"]
+        )
+        text = f"{MODEL_DIR.value}: {text}\n\n{others}\n\n{difference}"
     if PRESENTATIONS.value:
         rows = presentations.presentations(
             run, num_tasks=NUM_TASKS.value, eval_seed=EVAL_SEED.value

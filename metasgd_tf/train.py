@@ -10,7 +10,8 @@ import sys
 from absl import flags
 
 from metasgd_tf import command_line
-from metasgd_tf.flags import run_flags
+from metasgd_tf.flags import distribution_flags, run_flags
+from metasgd_tf.flags.distribution_flags import CLUSTER, DISTRIBUTION
 
 MODEL_DIR = flags.DEFINE_string("model_dir", None, "The run's directory.", required=True)
 PROFILE = flags.DEFINE_bool(
@@ -22,26 +23,10 @@ CHECK_GRADIENTS = flags.DEFINE_bool(
     "Whether to compare the meta-gradient of a task with central differences before training, and "
     "say whether it can be trusted.",
 )
-# Like the directory these are not kept with the run: they say where its tasks are done and not what
-# is done, and a run that goes on with another number of workers is the same one, but for rounding.
-DISTRIBUTION = flags.DEFINE_enum(
-    "distribution",
-    "none",
-    ("none", "mirrored", "multi_worker"),
-    "Which devices share the tasks of an iteration: one does them all (none), all GPUs of this "
-    "machine (mirrored), or those of several processes, each started with this command "
-    "(multi_worker).",
-)
-CLUSTER = flags.DEFINE_enum(
-    "cluster",
-    "tf_config",
-    ("tf_config", "slurm"),
-    "multi_worker: what tells a process who the others are, the variable TF_CONFIG or Slurm's.",
-)
 
 flags.register_validator("model_dir", lambda path: path != "", "should name a directory")
 run_flags.define_run_flags(flags.FLAGS)
-for module in run_flags.MODULES:  # So that --help lists them.
+for module in (*run_flags.MODULES, distribution_flags.__name__):  # So that --help lists them.
     flags.adopt_module_key_flags(sys.modules[module])
 
 

@@ -4,9 +4,10 @@ All workers must call what talks to the others together.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from trainers.errors import InputError
@@ -58,3 +59,56 @@ def share(strategy: tf.distribute.Strategy, tasks: int, name: str) -> int:
             f"{name}={tasks}: should be a positive multiple of the {replicas} replica(s)"
         )
     return tasks // replicas
+
+
+def sharing(
+    strategy: tf.distribute.Strategy,
+    chunk: Callable[[tf.Tensor], dict[str, tf.Tensor]],
+    count: int,
+) -> Callable[[], list[dict[str, np.ndarray]]]:
+    """Prepares doing numbered chunks of work, each on one replica, as many at a time as there are.
+
+    Args:
+      strategy: whose replicas share them.
+      chunk: a function, not for AutoGraph, from a chunk's number (int32) to tensors [size, ...], by
+        names and with sizes that all chunks have in common.
+      count: how many chunks there are.
+
+    Returns:
+      A function that returns the tensors of all chunks, in order and on every worker.
+    """
+    replicas = strategy.num_replicas_in_sync
+
+    def of_replica(first: tf.Tensor) -> dict[str, tf.Tensor]:
+        own = tf.distribute.get_replica_context().replica_id_in_sync_group
+        # Those that find nothing left do the last one, too, as all have to take part.
+        return chunk(tf.minimum(first + own, count - 1))
+
+    @tf.function(autograph=False)
+    def at_once(first: tf.Tensor) -> dict[str, tf.Tensor]:
+        return strategy.run(of_replica, args=(first,))
+
+    def run() -> list[dict[str, np.ndarray]]:
+        if replicas == 1:
+            return [_numpy(chunk(tf.constant(number))) for number in range(count)]
+        done = []
+        for first in range(0, count, replicas):
+            each = at_once(tf.constant(first))
+            parts = {name: _of_replicas(strategy, each[name]) for name in sorted(each)}
+            done += [{name: parts[name][n] for name in parts} for n in range(replicas)]
+        return done[:count]
+
+    return run
+
+
+def _of_replicas(strategy: tf.distribute.Strategy, each: tf.Tensor) -> list[np.ndarray]:
+    """Returns the tensors [size, ...] of all replicas, also of those in other processes."""
+    own = strategy.experimental_local_results(each)
+    replicas = strategy.num_replicas_in_sync
+    if len(own) == replicas:
+        return [value.numpy() for value in own]
+    return np.split(strategy.gather(each, axis=0).numpy(), replicas)
+
+
+def _numpy(tensors: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.numpy() for name, value in tensors.items()}

@@ -158,6 +158,19 @@ def refuse_unadapted(run: LoadedRun, inner_steps: int | None) -> None:
         )
 
 
+def refuse_unshared(run: LoadedRun, distribution: str) -> None:
+    """Checks that several replicas can share a run's test tasks.
+
+    Raises:
+      InputError: for navigation, whose environment has one state.
+    """
+    if kind_of(run.family) == "navigation":
+        raise InputError(
+            f"distribution={distribution}: the trajectories of task={run.settings.task} cannot be "
+            "shared in an evaluation; leave it out"
+        )
+
+
 def batch_norm_of(learner: Learner) -> str | None:
     """Returns whose statistics a learner's batch normalisation uses; None if it has none."""
     if (

@@ -66,7 +66,7 @@ def train_run(
     settings = run_flags.resolve(settings)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with workers.noticing_losses(), contextlib.ExitStack() as held:
+    with workers.noticing_losses("go on from the last checkpoint"), contextlib.ExitStack() as held:
         asked = {"--profile": profile, "--check_gradients": check_gradients}
         family = _tasks_of_all(workers, settings, asked)
         with strategy.scope():
@@ -100,7 +100,7 @@ def _tasks_of_all(workers: Workers, settings: flags.FlagValues, asked: dict[str,
         family = tasks.from_flags(settings, ("train", "validation"))
     if workers.count > 1:
         workers.refuse_differing(
-            _identity(settings, family) | asked,
+            identity(settings, family) | asked,
             "start the same command on all of them, with the same version and data",
         )
     return family
@@ -119,8 +119,8 @@ def _build_trainer(family: Family, settings: flags.FlagValues) -> MetaTrainer:
     )
 
 
-def _identity(settings: flags.FlagValues, family: Family) -> dict[str, object]:
-    """Returns what has to be the same on all workers, by a name for messages.
+def identity(settings: flags.FlagValues, family: Family) -> dict[str, object]:
+    """Returns what has to be the same on all workers of a run, by a name for messages.
 
     How often something is written belongs to it: workers meet there.
     """

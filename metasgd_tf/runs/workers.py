@@ -1,4 +1,4 @@
-"""The workers that share a training, and what they have to tell each other.
+"""The workers that share a training or an evaluation, and what they have to tell each other.
 
 Everything goes through the collectives of TensorFlow's strategy, so all workers must call what
 talks to the others in the same order, and each waits there for the last. A worker that has ended,
@@ -51,7 +51,7 @@ def strategy_for(distribution: str, cluster: str) -> tf.distribute.Strategy:
     number, count = clusters.place(found)
     address = found.cluster_spec().task_address(found.task_type, found.task_id)
     speak_as(_name(number, count))
-    note(f"listening at {address}; training starts when all {count} are there")
+    note(f"listening at {address}; work starts when all {count} are there")
     try:
         # By default NCCL between GPUs, and rings over gRPC between CPUs.
         return tf.distribute.MultiWorkerMirroredStrategy(found)
@@ -68,7 +68,7 @@ def strategy_for(distribution: str, cluster: str) -> tf.distribute.Strategy:
 
 
 class Workers:
-    """The workers that share a training, as one of them sees them; often it is the only one.
+    """The workers that share a command, as one of them sees them; often it is the only one.
 
     Attributes:
       number: which one this is, from 1.
@@ -84,7 +84,7 @@ class Workers:
 
     @property
     def chief(self) -> bool:
-        """Whether this is the one that writes what a training leaves."""
+        """Whether this is the one that writes what the command leaves."""
         return self.number == 1
 
     @contextlib.contextmanager
@@ -134,8 +134,11 @@ class Workers:
         self._gathered("")
 
     @contextlib.contextmanager
-    def noticing_losses(self) -> Iterator[None]:
+    def noticing_losses(self, and_then: str) -> Iterator[None]:
         """Turns what TensorFlow raises where another worker is lost into one sentence.
+
+        Args:
+          and_then: what the same command does when it is given again.
 
         Raises:
           LostWorkerError: it is that.
@@ -148,7 +151,7 @@ class Workers:
                 raise
             raise LostWorkerError(
                 "another worker has ended or does not answer any more; start the same command on "
-                "all workers to go on from the last checkpoint"
+                f"all workers to {and_then}"
             ) from error
 
     def _gathered(self, text: str) -> list[str]:

@@ -9,6 +9,7 @@ from trainers.compiling import compiled_where_possible, first_that_works
 from trainers.devices import TASKS_IN_FLIGHT, on_gpu, tasks_at_once, xla_pays
 from trainers.episodes import Episode, examples_of
 from trainers.learners.learner import Learner, State
+from trainers.replicas import sharing
 from trainers.stateless import batched_operations
 from trainers.stateless.as_products import as_products
 from trainers.supervised.meta_batch import naming_the_other_way, refuse_unknown_batching
@@ -27,6 +28,10 @@ def evaluation(
     task_batching: str = "auto",
 ) -> Callable[[], Scores]:
     """Prepares an evaluation on `count` tasks; no outer loop is recorded in it.
+
+    Called in the scope of a `tf.distribute.Strategy` in which the learner was made, its replicas
+    share the tasks, and all workers get the scores of all of them. They then run without XLA unless
+    tasks are batched.
 
     Args:
       learner: what is evaluated, as it is when the returned function is called.
@@ -53,10 +58,11 @@ def evaluation(
     refuse_unknown_batching(task_batching)
     last = learner.inner_steps if steps is None else steps
 
-    beside = _side_by_side(learner, episodes, count, last, before)
+    strategy = tf.distribute.get_strategy()
+    beside = _side_by_side(learner, episodes, count, last, before, strategy)
     if task_batching == "side_by_side" or (task_batching == "auto" and not on_gpu()):
         return beside
-    batched = _batched(learner, episodes, count, last, before, block or count)
+    batched = _batched(learner, episodes, count, last, before, block or count, strategy)
     ways = {"compiled, all tasks as one batch": batched}
     if task_batching == "auto":
         ways["task by task"] = beside
@@ -112,6 +118,7 @@ def _side_by_side(
     count: int,
     steps: int,
     before: Callable[[tf.Tensor], tf.Tensor] | None,
+    strategy: tf.distribute.Strategy,
 ) -> Callable[[], Scores]:
     def one_task(number: tf.Tensor) -> dict[str, tf.Tensor]:
         episode = episodes(number)
@@ -128,16 +135,25 @@ def _side_by_side(
 
         return _columns(learner, episode, steps, scored, unadapted)
 
-    def all_tasks() -> dict[str, tf.Tensor]:
+    def tasks(numbers: tf.Tensor) -> dict[str, tf.Tensor]:
         return tf.map_fn(
             one_task,
-            tf.range(count),
+            numbers,
             parallel_iterations=TASKS_IN_FLIGHT,
             fn_output_signature={name: tf.float32 for name in learner.scores},
         )
 
+    replicas = strategy.num_replicas_in_sync
+    if replicas > 1:
+        size = -(-count // replicas)
+        own = tf.range(size)
+        shared = sharing(strategy, lambda n: tasks(tf.minimum(n * size + own, count - 1)), replicas)
+        return lambda: _joined(shared(), [size] * replicas, count)
     evaluate = compiled_where_possible(
-        all_tasks, learner.model, "evaluation", jit_compile=xla_pays(learner.model)
+        lambda: tasks(tf.range(count)),
+        learner.model,
+        "evaluation",
+        jit_compile=xla_pays(learner.model),
     )
     return lambda: {name: value.numpy() for name, value in evaluate().items()}
 
@@ -149,6 +165,7 @@ def _batched(
     steps: int,
     before: Callable[[tf.Tensor], tf.Tensor] | None,
     block: int,
+    strategy: tf.distribute.Strategy,
 ) -> Callable[[], Scores]:
     drawn = tf.function(episodes, autograph=False)
 
@@ -185,17 +202,32 @@ def _batched(
     def run() -> Scores:
         at_once = tasks_at_once(learner.model, examples_of(drawn(tf.constant(0))))
         size = -(-block // -(-block // at_once))
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in learner.scores}
-        for start in range(0, count, block):
-            end = min(start + block, count)
-            for first in range(start, end, size):
-                # The last chunk is filled up, as one of another size would be compiled anew.
-                numbers = tf.minimum(tf.range(first, first + size), end - 1)
-                for name, values in scores_of(draw(numbers), numbers).items():
-                    parts[name].append(values.numpy()[: end - first])
-        return {name: np.concatenate(values) for name, values in parts.items()}
+        bounds = [
+            (first, min(first + size, start + block, count))
+            for start in range(0, count, block)
+            for first in range(start, min(start + block, count), size)
+        ]
+
+        def chunk(number: tf.Tensor) -> dict[str, tf.Tensor]:
+            first, end = tf.unstack(tf.constant(bounds)[number])
+            # The last of a block is filled up, as one of another size would be compiled anew.
+            numbers = tf.minimum(first + tf.range(size), end - 1)
+            return scores_of(draw(numbers), numbers)
+
+        chunks = sharing(strategy, chunk, len(bounds))()
+        return _joined(chunks, [end - first for first, end in bounds], count)
 
     return run
+
+
+def _joined(chunks: list[Scores], sizes: list[int], count: int) -> Scores:
+    """Returns the scores of `count` tasks from those of chunks, which may be filled up."""
+    return {
+        name: np.concatenate(
+            [chunk[name][:size] for chunk, size in zip(chunks, sizes, strict=True)]
+        )[:count]
+        for name in chunks[0]
+    }
 
 
 def mean_and_ci95(values: np.ndarray) -> tuple[float, float]:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from benchmarks.scaling.processes import tf_configs
+from metasgd_tf import tasks
+from metasgd_tf.evaluation.trained_runs import LoadedRun, evaluate_run, refuse_unshared
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import directory
 from metasgd_tf.runs.training import train_run
@@ -27,6 +29,7 @@ from tests.metasgd_tf.shell import (
     read,
     start,
 )
+from trainers.errors import InputError
 
 OFTEN = ["--checkpoint_interval=4", "--summary_interval=2"]
 SINUSOID = [*QUICK, *OFTEN, "--ema_momentum=0.9"]
@@ -48,7 +51,7 @@ IMAGES = [
 
 
 @contextlib.contextmanager
-def started(said, model_dir, *arguments, of_second=(), count=2):
+def started(said, model_dir, *arguments, of_second=(), count=2, name="train"):
     """Starts two workers, or more, and ends those that are still there afterwards."""
     workers = []
     try:
@@ -58,7 +61,7 @@ def started(said, model_dir, *arguments, of_second=(), count=2):
             workers.append(
                 start(
                     said / str(number),
-                    "train",
+                    name,
                     f"--model_dir={model_dir}",
                     "--distribution=multi_worker",
                     *given,
@@ -170,6 +173,38 @@ def test_200_iterations_end_alike_on_one_process_two_devices_and_two_and_four_pr
             codes, told = ended(workers, said)
         assert codes == [0] * count, told
         assert_same_end(tmp_path / f"{count}", tmp_path / "alone", rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_two_workers_share_an_evaluation_and_find_what_one_finds(tmp_path):
+    run, said, second = tmp_path / "run", tmp_path / "said", tmp_path / "second"
+    train_run(run_flags.parse([*SINUSOID, "--iterations=4"]), str(run))
+    expected = evaluate_run(str(run), num_tasks=5)
+    report = run / "evaluation.json"
+    report.unlink()
+    with started(said, run, "--num_tasks=5", name="evaluate") as workers:
+        codes, told = ended(workers, said)
+    assert codes == [0, 0], told
+    found = json.loads(report.read_text())["results"]
+    assert [row["shots"] for row in found] == [row["shots"] for row in expected.report["results"]]
+    for one, other in zip(found, expected.report["results"], strict=True):
+        assert one["mean"] == pytest.approx(other["mean"], rel=1e-5)
+        assert one["ci95"] == pytest.approx(other["ci95"], rel=1e-4)
+    assert "95 % CI" in read(said / "0", "stdout") and read(said / "1", "stdout") == ""
+    before = report.read_bytes()
+    with started(second, run, of_second=["--eval_seed=1"], name="evaluate") as workers:
+        codes, told = ended(workers, second)
+    assert codes == [1, 1] and report.read_bytes() == before
+    assert "the workers differ: --eval_seed is 1 on worker 2 and 0 on worker 1" in told[0], told
+
+
+def test_navigation_cannot_be_shared_in_an_evaluation(tmp_path):
+    settings = run_flags.parse(["--task=navigation"])
+    run = LoadedRun(
+        str(tmp_path), settings, "", tasks.from_flags(settings, ()), None, "last", None
+    )
+    with pytest.raises(InputError, match="^distribution=mirrored: the trajectories of task=navig"):
+        refuse_unshared(run, "mirrored")
 
 
 def test_workers_that_differ_are_refused_by_all_and_write_nothing(tmp_path):

@@ -55,6 +55,22 @@ def test_scores_are_those_of_each_task_by_itself():
     assert np.all(np.diff(found["loss"].mean(0)) < 0)
 
 
+@pytest.mark.parametrize("task_batching", ["side_by_side", "batched"])
+def test_replicas_share_the_tasks_and_find_the_same(task_batching, monkeypatch):
+    """11 tasks of two devices: chunks do not divide, and the last one is filled up."""
+    monkeypatch.setattr(module, "tasks_at_once", lambda *_: 3)
+    settings = {"steps": 1, "before": lambda number: number < 4, "block": 6}
+    alone = evaluation(learner(), episode, COUNT, task_batching=task_batching, **settings)()
+    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
+    strategy = tf.distribute.MirroredStrategy(devices)
+    assert strategy.num_replicas_in_sync == 2
+    with strategy.scope():
+        shared = evaluation(learner(), episode, COUNT, task_batching=task_batching, **settings)
+    for _ in range(2):
+        for name, values in shared().items():
+            np.testing.assert_allclose(values, alone[name], rtol=1e-5, err_msg=name)
+
+
 def test_the_usual_number_of_steps_is_the_learners():
     found = evaluation(learner(inner_steps=3), episode, 2)()
     assert found["loss"].shape == (2, 4)
