@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.replicas import mean_of_workers, share, taken_as_they_are
+from trainers.replicas import mean_of_workers, mean_over_replicas, share, taken_as_they_are
 
 
 @pytest.fixture
@@ -34,6 +34,26 @@ def test_a_gradient_that_all_have_is_summed_by_keras_unless_taken_as_it_is(two, 
     update()
     np.testing.assert_allclose(variable.numpy(), 1 - step, rtol=1e-6)
     assert "_all_reduce_sum_gradients" not in vars(optimizer)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_means_over_replicas_keep_their_structure_shapes_and_dtypes(two, replicas):
+    strategy = two if replicas == 2 else tf.distribute.get_strategy()
+
+    def computed(number):
+        own = tf.distribute.get_replica_context().replica_id_in_sync_group
+        own = tf.cast(own, tf.float32) + number
+        return {"b": [own * tf.ones([2, 3]), tf.cast(own, tf.float64)], "a": (own * [1.0, 2.0],)}
+
+    @tf.function(autograph=False)
+    def mean(number):
+        return mean_over_replicas(strategy, computed, (number,))
+
+    found = mean(tf.constant(4.0))
+    middle = 4.5 if replicas == 2 else 4.0
+    np.testing.assert_array_equal(found["a"][0], [middle, 2 * middle])
+    np.testing.assert_array_equal(found["b"][0], np.full([2, 3], middle))
+    assert found["b"][1].dtype == tf.float64 and float(found["b"][1]) == middle
 
 
 def test_replicas_have_equal_shares(two):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from trainers.devices import sum_in_chunks
 from trainers.policies.experience import Experience
+from trainers.replicas import mean_over_replicas
 
 
 def mean_over_tasks(
@@ -43,10 +44,7 @@ def mean_over_tasks(
         return tf.nest.map_structure(lambda value: value / own.query_mask.shape[0], total)
 
     def mean(*given: Any) -> Any:
-        return tf.nest.map_structure(
-            lambda value: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None),
-            strategy.run(mean_of_own, args=given),
-        )
+        return mean_over_replicas(strategy, mean_of_own, given)
 
     return mean
 

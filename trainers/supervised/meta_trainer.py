@@ -22,7 +22,7 @@ from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
 from trainers.overflow import refuse_overflow
-from trainers.replicas import mean_of_workers, share
+from trainers.replicas import mean_of_workers, mean_over_replicas, share
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
 from trainers.supervised import watching
@@ -276,11 +276,7 @@ class MetaTrainer:
 
     def _meta_gradient(self, step: tf.Tensor) -> Gradient:
         """Returns the means over the meta-batch of gradients, scores and the model's state."""
-        per_replica = self._strategy.run(self._replica_mean, args=(step,))
-        mean = tf.distribute.ReduceOp.MEAN
-        return tf.nest.map_structure(
-            lambda value: self._strategy.reduce(mean, value, axis=None), per_replica
-        )
+        return mean_over_replicas(self._strategy, self._replica_mean, (step,))
 
     def _replica_mean(self, step: tf.Tensor) -> Gradient:
         replica = tf.distribute.get_replica_context()
