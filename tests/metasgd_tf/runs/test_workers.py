@@ -200,9 +200,7 @@ def test_two_workers_share_an_evaluation_and_find_what_one_finds(tmp_path):
 
 def test_navigation_cannot_be_shared_in_an_evaluation(tmp_path):
     settings = run_flags.parse(["--task=navigation"])
-    run = LoadedRun(
-        str(tmp_path), settings, "", tasks.from_flags(settings, ()), None, "last", None
-    )
+    run = LoadedRun(str(tmp_path), settings, "", tasks.from_flags(settings, ()), None, "last", None)
     with pytest.raises(InputError, match="^distribution=mirrored: the trajectories of task=navig"):
         refuse_unshared(run, "mirrored")
 
