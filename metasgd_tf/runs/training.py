@@ -89,8 +89,7 @@ def train_run(
             saved.remove_older()  # A kill may have come while the run before was at that.
             run_flags.write(settings, model_dir)
         if done < settings.iterations:
-            path = pathlib.Path(model_dir)
-            _train_to_the_end(trainer, family, saved, settings, path, profile, workers)
+            _train_to_the_end(trainer, family, saved, settings, model_dir, profile, workers)
     return trainer
 
 
@@ -173,7 +172,7 @@ def _train_to_the_end(
     family: Family,
     saved: RunCheckpoints,
     settings: flags.FlagValues,
-    model_dir: pathlib.Path,
+    model_dir: str,
     profile: bool,
     workers: Workers,
 ) -> None:
@@ -183,14 +182,14 @@ def _train_to_the_end(
     with contextlib.ExitStack() as held:
         record = None
         if workers.chief:
-            record = Record(trainer, family, saved, settings, model_dir)
+            record = Record(trainer, family, saved, settings, pathlib.Path(model_dir))
             held.callback(record.close)
         stopped_by = held.enter_context(noticing_signals())
         while done < total:
             start, before = time.monotonic(), done
             left = _next_stop(done, settings, profiled) - done
             if done == profiled:
-                with _traced(model_dir if workers.chief else None):
+                with _traced(pathlib.Path(model_dir) if workers.chief else None):
                     scores = _step_by_step(trainer, min(PROFILED, left))
             else:
                 scores = trainer.train(left, stopped_by)
