@@ -56,7 +56,9 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "body_0.002": ("--body_alpha_init=0.002",),
     "alpha_0.1": ("--alpha_init=0.1",),
     "alpha_0.4": ("--alpha_init=0.4",),
+    "alpha_3": ("--alpha_init=3",),
     "alpha_10": ("--alpha_init=10",),
+    "alpha_30": ("--alpha_init=30",),
     # The outer loop.
     "alpha_rate_3": ("--alpha_rate_factor=3",),
     "alpha_rate_10": ("--alpha_rate_factor=10",),
@@ -77,6 +79,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "queries_15": ("--queries=15",),
     "batch_1": ("--meta_batch_size=1",),
     "batch_2": ("--meta_batch_size=2",),
+    "batch_3": ("--meta_batch_size=3",),
     "batch_4": ("--meta_batch_size=4",),
     "batch_8": ("--meta_batch_size=8",),
     "batch_16": ("--meta_batch_size=16",),
