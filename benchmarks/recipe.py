@@ -93,7 +93,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
 SCORED = 600
 """Tasks of validation classes, and of training classes, that a candidate is scored on."""
 
-VALIDATIONS = 8
+VALIDATIONS = 2
 """How often a training is validated for its curve in TensorBoard."""
 
 
