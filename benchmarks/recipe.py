@@ -87,6 +87,9 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "pooled": ("--model=models.conv4:conv4_pooled_64",),
     "layer_norm": ("--model=models.conv4:conv4_layer_norm_64",),
     "wide": ("--model=models.conv4:conv4_128",),
+    "wide_layer_norm": ("--model=models.conv4:conv4_wide_layer_norm",),
+    "ways_100": ("--train_ways=100",),
+    "queries_3": ("--queries=3",),
 }
 """What of the cell's flagfile each one replaces."""
 

@@ -1,5 +1,6 @@
 """The four-module convolutional networks of the few-shot classification benchmarks."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -12,7 +13,7 @@ def conv4(
     output_size: int,
     seed: int,
     *,
-    filters: int = 64,
+    filters: int | Sequence[int] = 64,
     pooling: Literal["stride", "max"] = "stride",
     layer_norm: bool = False,
 ) -> keras.Model:
@@ -24,7 +25,8 @@ def conv4(
       input_shape: height, width and channels of an image.
       output_size: number of classes.
       seed: the seed of the initial weights.
-      filters: of each convolution; 64 for Omniglot and 32 for MiniImagenet in the papers.
+      filters: of every convolution, or of each; 64 for Omniglot and 32 for MiniImagenet in the
+        papers.
       pooling: what halves an image in each module: the convolution's `stride` of 2, as in MAML's
         network for Omniglot, or 2×2 `max`-pooling after the ReLU, as everywhere else.
       layer_norm: whether the linear layer is given features that are normalised within each image,
@@ -37,10 +39,11 @@ def conv4(
     """
     seeds = keras.random.SeedGenerator(seed)
     layers: list[keras.Layer] = []
-    for module in range(1, MODULES + 1):
+    of_modules = [filters] * MODULES if isinstance(filters, int) else filters
+    for module, its_filters in enumerate(of_modules, 1):
         layers += [
             keras.layers.Conv2D(
-                filters,
+                its_filters,
                 3,
                 strides=2 if pooling == "stride" else 1,
                 padding="same",
@@ -82,3 +85,12 @@ def conv4_layer_norm_64(input_shape: tuple[int, ...], output_size: int, seed: in
 def conv4_128(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
     """Builds `conv4` with 128 filters, twice as many as the papers use for Omniglot."""
     return conv4(input_shape, output_size, seed, filters=128)
+
+
+def conv4_wide_layer_norm(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds `conv4` with up to 256 filters, max-pooling and layer normalisation of the features.
+
+    There are 64, 64, 128 and 256 filters, so that 28 × 28 pixels become 256 features.
+    """
+    filters = (64, 64, 128, 256)
+    return conv4(input_shape, output_size, seed, filters=filters, pooling="max", layer_norm=True)
