@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from models.conv4 import conv4, conv4_128, conv4_layer_norm_64, conv4_pooled_32, conv4_pooled_64
+from models.conv4 import (
+    conv4,
+    conv4_128,
+    conv4_layer_norm_64,
+    conv4_pooled_32,
+    conv4_pooled_64,
+    conv4_wide_layer_norm,
+)
 
 
 def convolution(images, kernel, stride=2):
@@ -52,6 +59,7 @@ def forward(images, weights, pooling="stride", layer_norm=False):
         (conv4_pooled_64, (28, 28, 1), "max"),
         (conv4_pooled_32, (19, 22, 3), "max"),
         (conv4_layer_norm_64, (28, 28, 1), "max"),
+        (conv4_wide_layer_norm, (28, 28, 1), "max"),
     ],
 )
 def test_outputs_are_the_hand_written_ones(build, shape, pooling):
@@ -66,7 +74,7 @@ def test_outputs_are_the_hand_written_ones(build, shape, pooling):
     images = rng.uniform(size=(6, *shape)).astype(np.float32)
     outputs = model(images, training=True)
     assert outputs.shape == (6, 5) and outputs.dtype == "float32"
-    layer_norm = build is conv4_layer_norm_64
+    layer_norm = build in (conv4_layer_norm_64, conv4_wide_layer_norm)
     expected = forward(images.astype(np.float64), weights, pooling, layer_norm)
     assert expected.std() > 0.1
     np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
@@ -82,6 +90,9 @@ def test_parameters_for_omniglot_are_counted_by_hand():
     assert sides == [14, 7, 4, 2]
     wide = conv4_128((28, 28, 1), 5, seed=0)
     assert wide.count_params() == 9 * 128 + 3 * 9 * 128**2 + 16 * 128 + 4 * 128 * 5 + 5
+    growing = conv4_wide_layer_norm((28, 28, 1), 5, seed=0)
+    kernels = 9 * (64 + 64 * 64 + 64 * 128 + 128 * 256)
+    assert growing.count_params() == kernels + 4 * (64 + 64 + 128 + 256) + 2 * 256 + 256 * 5 + 5
 
 
 def test_parameters_for_mini_imagenet_are_counted_by_hand():
