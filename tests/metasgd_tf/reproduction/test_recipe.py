@@ -50,7 +50,7 @@ def test_cells_of_any_ways_are_of_one_training():
     assert rows[0][2:] == [
         "0",
         "best: iteration 4,000 of 4,000",
-        "4,000 of 60 ways",
+        "4,000 of 100 ways",
         "3,210 s",
         "600",
         "`0123456`",
