@@ -48,6 +48,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     # The inner update. Tied, one step moves the last layer alone anyhow; so it is faster.
     "tied": ("--tied_head", "--adapted=last_layer"),
     "ways_60": ("--train_ways=60",),
+    "ways_100": ("--train_ways=100",),
     "ways_1.5": ("--train_ways={half_more}",),
     "ways_2": ("--train_ways={twice}",),
     "without_norms": ("--adapted=all_but_norms",),
@@ -56,9 +57,8 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "body_0.002": ("--body_alpha_init=0.002",),
     "alpha_0.1": ("--alpha_init=0.1",),
     "alpha_0.4": ("--alpha_init=0.4",),
-    "alpha_3": ("--alpha_init=3",),
+    "alpha_4": ("--alpha_init=4",),
     "alpha_10": ("--alpha_init=10",),
-    "alpha_30": ("--alpha_init=30",),
     # The outer loop.
     "alpha_rate_3": ("--alpha_rate_factor=3",),
     "alpha_rate_10": ("--alpha_rate_factor=10",),
@@ -75,6 +75,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "smooth_0.1": ("--label_smoothing=0.1",),
     # Sizes. Tasks with more queries take longer.
     "queries_1": ("--queries=1",),
+    "queries_3": ("--queries=3",),
     "queries_10": ("--queries=10",),
     "queries_15": ("--queries=15",),
     "batch_1": ("--meta_batch_size=1",),
@@ -88,8 +89,6 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "layer_norm": ("--model=models.conv4:conv4_layer_norm_64",),
     "wide": ("--model=models.conv4:conv4_128",),
     "wide_layer_norm": ("--model=models.conv4:conv4_wide_layer_norm",),
-    "ways_100": ("--train_ways=100",),
-    "queries_3": ("--queries=3",),
 }
 """What of the cell's flagfile each one replaces."""
 

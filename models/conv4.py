@@ -1,6 +1,5 @@
 """The four-module convolutional networks of the few-shot classification benchmarks."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 import keras
@@ -13,7 +12,7 @@ def conv4(
     output_size: int,
     seed: int,
     *,
-    filters: int | Sequence[int] = 64,
+    filters: int | tuple[int, int, int, int] = 64,
     pooling: Literal["stride", "max"] = "stride",
     layer_norm: bool = False,
 ) -> keras.Model:
@@ -39,7 +38,7 @@ def conv4(
     """
     seeds = keras.random.SeedGenerator(seed)
     layers: list[keras.Layer] = []
-    of_modules = [filters] * MODULES if isinstance(filters, int) else filters
+    of_modules = (filters,) * MODULES if isinstance(filters, int) else filters
     for module, its_filters in enumerate(of_modules, 1):
         layers += [
             keras.layers.Conv2D(
