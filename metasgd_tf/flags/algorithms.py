@@ -67,6 +67,9 @@ ALGORITHMS = {
         SUPERVISED,
         {
             "alpha_init": 0.1,
+            "body_alpha_init": None,
+            "tied_head": None,
+            "train_ways": None,
             "inner_steps": 5,
             "multi_step_iterations": 5000,
             "first_order_iterations": 0,

@@ -99,27 +99,38 @@ ADAPTED: dict[str, Callable[[keras.Model], list[int] | None]] = {
 }
 
 
-def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+def _of_rates_and_head(family: Family, settings: flags.FlagValues) -> dict[str, Any]:
+    """Returns the arguments that Meta-SGD, MAML and MAML++ take."""
+    return {
+        "alpha_init": settings.alpha_init,
+        "body_alpha_init": settings.body_alpha_init,
+        "tied_head": bool(settings.tied_head),
+        "ways": family.output_size if settings.tied_head else None,
+        "train_ways": settings.train_ways,
+        "remat": settings.remat,
+    }
+
+
+def _refuse_unless_classification(family: Family, settings: flags.FlagValues) -> None:
     for name in ("tied_head", "train_ways", "label_smoothing"):
         if settings[name].value and kind_of(family) != "classification":
             raise InputError(
                 f"{name}={settings[name].value}: is for classification, and task={settings.task} "
                 f"is {kind_of(family)}; should be left out"
             )
+
+
+def _by_gradients(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    _refuse_unless_classification(family, settings)
     adapted = settings.adapted or ("last_layer" if settings.algorithm == "anil" else "all")
     return MetaLearner(
         model,
         **_of_fast_weights(family, settings),
         alpha=settings.alpha,
-        alpha_init=settings.alpha_init,
-        body_alpha_init=settings.body_alpha_init,
+        **_of_rates_and_head(family, settings),
         first_order=settings.first_order,
         adapted=ADAPTED[adapted](model),
-        tied_head=bool(settings.tied_head),
-        ways=family.output_size if settings.tied_head else None,
-        train_ways=settings.train_ways,
         outer_loss=_smoothed(settings.label_smoothing) if settings.label_smoothing else None,
-        remat=settings.remat,
         seed=settings.seed,
     )
 
@@ -142,13 +153,13 @@ def _smoothed(smoothing: float) -> Score:
 
 
 def _maml_plus_plus(model: keras.Model, family: Family, settings: flags.FlagValues) -> Learner:
+    _refuse_unless_classification(family, settings)
     return MamlPlusPlus(
         model,
         **_of_fast_weights(family, settings),
-        alpha_init=settings.alpha_init,
+        **_of_rates_and_head(family, settings),
         multi_step_iterations=settings.multi_step_iterations,
         first_order_iterations=settings.first_order_iterations,
-        remat=settings.remat,
     )
 
 

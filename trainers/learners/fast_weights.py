@@ -5,6 +5,7 @@ normalisation uses those. Learners differ in how they come from θ to θ'.
 """
 
 import abc
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import tensorflow as tf
 from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
 from trainers.learners.learner import Learner, Score
+from trainers.learners.tied_head import TiedHead
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
@@ -30,7 +32,10 @@ class FastWeightsLearner(Learner):
       adapted: the numbers of the weights that inner steps change, in the order of `theta`.
       batch_norm: whose statistics batch normalisation uses, one of
         `trainers.stateless.batch_norm.BATCH_NORMS`.
+      tied: the last layer, where it starts alike for every class.
     """
+
+    tied: TiedHead | None = None
 
     def __init__(
         self,
@@ -87,6 +92,11 @@ class FastWeightsLearner(Learner):
     def normalises_together(self) -> bool:
         """Whether batch normalisation uses the statistics of the queries."""
         return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
+
+    @property
+    def has_other_train_ways(self) -> bool:
+        """Whether a task of training has other ways than one of evaluation."""
+        return self.tied is not None and self.tied.has_other_train_ways
 
     @abc.abstractmethod
     def fast_weights(
@@ -161,7 +171,14 @@ class FastWeightsLearner(Learner):
         return self.means(targets, output.outputs, output.penalty), output.state
 
     def diagnose(self, episode: Episode) -> str | None:
-        """Names the first quantity of a task that is not finite, see `trainers.supervised`."""
+        """Names the first quantity of a task of training that is not finite.
+
+        See `trainers.supervised`.
+        """
+        with self.tied.with_ways_of_training() if self.tied else contextlib.nullcontext():
+            return self._diagnose(episode)
+
+    def _diagnose(self, episode: Episode) -> str | None:
         support = episode.support_inputs, episode.support_targets
         rates = "" if self.alpha is None else "alpha_init or "
         advice = f"; try a smaller {rates}meta_learning_rate"
@@ -220,6 +237,12 @@ class FastWeightsLearner(Learner):
         for number, value in zip(self.adapted, changed, strict=True):
             together[number] = value
         return together
+
+    def _with_tied(
+        self, weights: Sequence[Any], numbers: Sequence[int], training: bool
+    ) -> Sequence[Any]:
+        """Returns weights or their rates, alike for every class where they are tied."""
+        return weights if self.tied is None else self.tied.alike(weights, numbers, training)
 
     def _refuse_keras_losses_of_several_outputs(self, loss: str | Score) -> None:
         outputs = getattr(self.model, "outputs", None) or [None]

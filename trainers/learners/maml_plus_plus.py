@@ -27,9 +27,11 @@ import tensorflow as tf
 from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.alpha import Alpha
+from trainers.learners.anil import of_the_body
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Score
 from trainers.learners.multi_step_loss import if_true, loss_weights
+from trainers.learners.tied_head import tied_if
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import all_but_norms
 from trainers.stateless.recomputing import recomputed
@@ -58,10 +60,14 @@ class MamlPlusPlus(FastWeightsLearner):
         *,
         metrics: Mapping[str, Score] | None = None,
         alpha_init: float = 0.1,
+        body_alpha_init: float | None = None,
         inner_steps: int = 5,
         multi_step_iterations: int = 0,
         first_order_iterations: int = 0,
         batch_norm: str = "transductive",
+        tied_head: bool = False,
+        ways: int | None = None,
+        train_ways: int | None = None,
         remat: bool = False,
     ):
         """Wraps a model, see `FastWeightsLearner`.
@@ -71,14 +77,20 @@ class MamlPlusPlus(FastWeightsLearner):
           loss: as `FastWeightsLearner` takes it.
           metrics: further scores of (targets, outputs) by name.
           alpha_init: the initial value of every rate.
+          body_alpha_init: another initial value for all layers but the last.
           inner_steps: updates on the support set, at least 1.
           multi_step_iterations: see the class; 0 for the last step's loss from the beginning.
           first_order_iterations: see the class; 0 for second derivatives from the beginning.
           batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`.
+          tied_head: whether the last layer starts alike for every class, see
+            `trainers.learners.tied_head`; the paper has no such layer.
+          ways: classes of a task, if not as many as the model has outputs; for a `tied_head`.
+          train_ways: classes of a task in training, if not `ways`; for a `tied_head`.
           remat: as `MetaLearner` has it.
 
         Raises:
-          InputError: as `FastWeightsLearner` does, or for a model that only normalises.
+          InputError: as `FastWeightsLearner` does, for a model that only normalises, or `ways` or
+            `train_ways` without a `tied_head`.
         """
         super().__init__(
             model, loss, metrics=metrics, inner_steps=inner_steps, batch_norm=batch_norm
@@ -94,7 +106,14 @@ class MamlPlusPlus(FastWeightsLearner):
         self.first_order_iterations = first_order_iterations
         self.remat = remat
         adapted = self._of_adapted(self.theta)
-        self.alpha = Alpha("per_layer", adapted, alpha_init, steps=inner_steps)
+        self.alpha = Alpha(
+            "per_layer",
+            adapted,
+            alpha_init,
+            initial_values=of_the_body(model, self.adapted, body_alpha_init),
+            steps=inner_steps,
+        )
+        self.tied = tied_if(tied_head, model, ways, train_ways)
         several = self._normalising if inner_steps > 1 else []
         self.later = [_repeated(self.theta[number], inner_steps - 1) for number in several]
 
@@ -156,7 +175,7 @@ class MamlPlusPlus(FastWeightsLearner):
         theta, later = given[:count], given[rated:]
         rates = self.alpha.per_weight(given[count:rated])
         loss = self._support_loss(inputs, targets, training, seed)
-        made = [theta]
+        made = [list(self._with_tied(theta, range(count), training))]
         for step in range(steps):
             own = min(step, self.inner_steps - 1)
             weights = self._normalising_as_in(own, made[-1], later)

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.alpha import Alpha, draw_initial_value
-from trainers.learners.anil import last_layer
+from trainers.learners.anil import of_the_body
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Score
-from trainers.learners.tied_head import alike, ways_of_head
+from trainers.learners.tied_head import tied_if
 from trainers.seeds import fold_in
 from trainers.stateless.recomputing import recomputed
 from trainers.update_rule import Tensors, adapt, gradients
@@ -100,16 +100,10 @@ class MetaLearner(FastWeightsLearner):
             alpha,
             self._of_adapted(self.theta),
             alpha_init,
-            initial_values=self._of_the_body(body_alpha_init),
+            initial_values=of_the_body(model, self.adapted, body_alpha_init),
         )
         self.outer_loss = outer_loss
-        self._ways = ways_of_head(model, tied_head, ways, train_ways)
-        self._tied = last_layer(model) if tied_head else []
-
-    @property
-    def has_other_train_ways(self) -> bool:
-        """Whether a task of training has other ways than one of evaluation."""
-        return len(set(self._ways.values())) > 1
+        self.tied = tied_if(tied_head, model, ways, train_ways)
 
     @property
     def meta_variables(self) -> list[keras.Variable | tf.Variable]:
@@ -211,36 +205,3 @@ class MetaLearner(FastWeightsLearner):
             self._of_adapted(theta),
             self._of_adapted(self.pure_model.names),
         )
-
-    def diagnose(self, episode: Episode) -> str | None:
-        """Names the first quantity of a task of training that is not finite."""
-        ways = self._ways
-        self._ways = dict.fromkeys(ways, ways.get(True, 0))
-        try:
-            return super().diagnose(episode)
-        finally:
-            self._ways = ways
-
-    def _of_the_body(self, value: float | None) -> dict[int, float]:
-        """Returns a value for each adapted weight that is not the last layer's, by its place."""
-        if value is None:
-            return {}
-        head = last_layer(self.model)
-        return {place: value for place, number in enumerate(self.adapted) if number not in head}
-
-    def _with_tied(
-        self, weights: Sequence[tf.Tensor], numbers: Sequence[int], training: bool
-    ) -> Tensors:
-        """Returns `weights`, or their rates, alike for every class where they are tied.
-
-        Args:
-          weights: one tensor for each of `numbers`.
-          numbers: which weights they are, or belong to.
-          training: whether there are the classes of meta-training.
-        """
-        return [
-            alike(tf.convert_to_tensor(weight), self._ways[training])
-            if number in self._tied
-            else weight
-            for number, weight in zip(numbers, weights, strict=True)
-        ]

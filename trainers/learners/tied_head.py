@@ -16,11 +16,71 @@ own gradients, they move alike.
 Source: Ye and Chao 2022, "How to train your MAML to excel in few-shot classification".
 """
 
+import contextlib
+from collections.abc import Iterator, Sequence
+
 import keras
 import tensorflow as tf
 
 from trainers.errors import InputError
 from trainers.learners.anil import last_layer
+
+
+class TiedHead:
+    """The weights of a last layer that start alike for every class.
+
+    Attributes:
+      numbers: which they are, in the order of `model.trainable_variables`.
+      has_other_train_ways: whether a task of training has other ways than one of evaluation.
+    """
+
+    def __init__(self, model: keras.Model, ways: int | None, train_ways: int | None):
+        """Ties the last layer of a model.
+
+        Args:
+          model: a built model.
+          ways: classes of a task, if not as many as the model has outputs.
+          train_ways: classes of a task in training, if not `ways`.
+
+        Raises:
+          InputError: if the last layer cannot be tied.
+        """
+        refuse_unlike_classes(model)
+        ways = ways or model.output_shape[-1]
+        self.numbers = last_layer(model)
+        self._ways = {True: train_ways or ways, False: ways}
+
+    @property
+    def has_other_train_ways(self) -> bool:
+        """See the class."""
+        return self._ways[True] != self._ways[False]
+
+    def alike(
+        self, weights: Sequence[tf.Tensor], numbers: Sequence[int], training: bool
+    ) -> list[tf.Tensor]:
+        """Returns `weights`, or their rates, alike for every class where they are tied.
+
+        Args:
+          weights: one tensor for each of `numbers`.
+          numbers: which weights they are, or belong to.
+          training: whether there are the classes of meta-training.
+        """
+        return [
+            alike(tf.convert_to_tensor(weight), self._ways[training])
+            if number in self.numbers
+            else weight
+            for number, weight in zip(numbers, weights, strict=True)
+        ]
+
+    @contextlib.contextmanager
+    def with_ways_of_training(self) -> Iterator[None]:
+        """Lets tasks have as many classes everywhere as in training."""
+        ways = self._ways
+        self._ways = dict.fromkeys(ways, ways[True])
+        try:
+            yield
+        finally:
+            self._ways = ways
 
 
 def refuse_unlike_classes(model: keras.Model) -> None:
@@ -39,31 +99,24 @@ def refuse_unlike_classes(model: keras.Model) -> None:
             )
 
 
-def ways_of_head(
-    model: keras.Model, tied_head: bool, ways: int | None, train_ways: int | None
-) -> dict[bool, int]:
-    """Returns how many classes a task has in training (`True`) and elsewhere; none if not tied.
-
-    Args:
-      model: a built model.
-      tied_head: whether its last layer starts alike for every class.
-      ways: classes of a task, if not as many as the model has outputs.
-      train_ways: classes of a task in training, if not `ways`.
+def tied_if(
+    tied_head: bool, model: keras.Model, ways: int | None, train_ways: int | None
+) -> TiedHead | None:
+    """Returns the `TiedHead` of a model, or None where the last layer is not to be tied.
 
     Raises:
-      InputError: if the last layer cannot be tied, or it is not and one of the two is given.
+      InputError: if the last layer cannot be tied, or it is not and `ways` or `train_ways` is
+        given.
     """
     if tied_head:
-        refuse_unlike_classes(model)
-        ways = ways or model.output_shape[-1]
-        return {True: train_ways or ways, False: ways}
+        return TiedHead(model, ways, train_ways)
     for name, value in (("ways", ways), ("train_ways", train_ways)):
         if value is not None:
             raise InputError(
                 f"{name}={value}: the last layer has weights for each class; tie them by "
                 f"tied_head, or leave {name} out"
             )
-    return {}
+    return None
 
 
 def alike(weight: tf.Tensor, ways: int) -> tf.Tensor:

@@ -17,8 +17,8 @@ import tensorflow as tf
 from trainers.compiling import log
 from trainers.episodes import Episode
 from trainers.errors import InputError
+from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
-from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.reptile import Reptile
 from trainers.stateless.gradient_scale import precisions
 from trainers.stateless.layer_check import untrusted_layers
@@ -84,7 +84,7 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
         raise InputError(
             "check_gradients: the outer step of Reptile is no derivative of a loss; leave it out"
         )
-    if isinstance(learner, MetaLearner) and learner.has_other_train_ways:
+    if isinstance(learner, FastWeightsLearner) and learner.has_other_train_ways:
         raise InputError(
             "check_gradients: tasks of training have other ways than the model has outputs; leave "
             "check_gradients or train_ways out"

@@ -8,6 +8,7 @@ import tensorflow as tf
 from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.anil import last_layer
+from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.tied_head import alike
 from trainers.supervised.gradient_check import check_meta_gradient
@@ -21,7 +22,7 @@ def loss(targets, outputs):
     return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
 
 
-def learner(**options):
+def model():
     seeds = keras.random.SeedGenerator(0)
     hidden, output = (
         keras.layers.Dense(
@@ -29,8 +30,11 @@ def learner(**options):
         )
         for units, act, name in ((4, "tanh", "hidden"), (WAYS, None, "output"))
     )
-    model = keras.Sequential([keras.Input((2,)), hidden, output])
-    made = MetaLearner(model, loss, tied_head=True, alpha_init=0.1, **options)
+    return keras.Sequential([keras.Input((2,)), hidden, output])
+
+
+def learner(**options):
+    made = MetaLearner(model(), loss, tied_head=True, alpha_init=0.1, **options)
     random = np.random.default_rng(1)
     for rate in made.alpha.rates:
         rate.assign(random.uniform(-0.5, 1.0, rate.shape))
@@ -121,8 +125,32 @@ def test_the_meta_gradient_is_that_of_differences(alpha):
     assert checked.trusted and checked.error < 0.02
 
 
-def test_the_meta_gradient_with_more_ways_in_training_is_that_of_differences():
-    made, episode = learner(train_ways=TRAIN_WAYS), task(TRAIN_WAYS)
+def plus_plus(**options):
+    return MamlPlusPlus(
+        model(), loss, alpha_init=0.4, body_alpha_init=0.2, inner_steps=3, tied_head=True, **options
+    )
+
+
+@pytest.mark.parametrize(("ways", "training"), [(WAYS, False), (TRAIN_WAYS, True)])
+def test_maml_plus_plus_with_equal_rates_of_all_steps_is_maml(ways, training):
+    maml = learner(alpha="per_layer", inner_steps=3, train_ways=TRAIN_WAYS)
+    for rate, value in zip(maml.alpha.rates, (0.2, 0.4), strict=True):
+        rate.assign(value)
+    support = task(ways)[:2]
+    one, other = (
+        made.adapt(*support, training=training)
+        for made in (plus_plus(train_ways=TRAIN_WAYS), maml)
+    )
+    for found, expected in zip(one, other, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert one[2].shape == (4, ways) and np.ptp(one[2], axis=1).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "make", [lambda **options: learner(inner_steps=1, **options), plus_plus], ids=["one", "three"]
+)
+def test_the_meta_gradient_with_more_ways_in_training_is_that_of_differences(make):
+    made, episode = make(train_ways=TRAIN_WAYS), task(TRAIN_WAYS)
     values = [tf.convert_to_tensor(value) for value in made.meta_variables]
     gradient, _, _ = meta_gradient(made, values, episode, SEED)
     for number, part in enumerate(gradient):
@@ -165,9 +193,10 @@ def test_a_rate_that_all_share_stays_one():
     np.testing.assert_allclose(alike(tf.constant([[1.0, 3.0]]), 3), [[2, 2, 2]])
 
 
-def test_more_ways_in_training_without_tying_are_refused():
+@pytest.mark.parametrize("of", [MetaLearner, MamlPlusPlus])
+def test_more_ways_in_training_without_tying_are_refused(of):
     with pytest.raises(InputError, match="train_ways=4: the last layer has weights for each class"):
-        MetaLearner(learner().model, loss, train_ways=4)
+        of(model(), loss, train_ways=4)
 
 
 def test_a_last_layer_that_is_not_by_class_is_refused():
