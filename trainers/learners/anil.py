@@ -28,7 +28,9 @@ def last_layer(model: keras.Model) -> list[int]:
     return [number for number, variable in enumerate(every) if id(variable) in weights]
 
 
-def of_the_body(model: keras.Model, adapted: Sequence[int], value: float | None) -> dict[int, float]:
+def of_the_body(
+    model: keras.Model, adapted: Sequence[int], value: float | None
+) -> dict[int, float]:
     """Returns a value for each adapted weight that is not the last layer's, by its place.
 
     Args:
