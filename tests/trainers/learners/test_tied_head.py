@@ -138,8 +138,7 @@ def test_maml_plus_plus_with_equal_rates_of_all_steps_is_maml(ways, training):
         rate.assign(value)
     support = task(ways)[:2]
     one, other = (
-        made.adapt(*support, training=training)
-        for made in (plus_plus(train_ways=TRAIN_WAYS), maml)
+        made.adapt(*support, training=training) for made in (plus_plus(train_ways=TRAIN_WAYS), maml)
     )
     for found, expected in zip(one, other, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
