@@ -36,19 +36,21 @@ def test_flags_say_which_weights_are_adapted(arguments, count):
     assert len(learner_of(*arguments).adapted) == count
 
 
-def test_flags_say_where_rates_start_and_how_many_ways_training_has():
-    made = learner_of("--body_alpha_init=0", "--tied_head", "--train_ways=7")
+@pytest.mark.parametrize("algorithm", ["meta_sgd", "maml_plus_plus"])
+def test_flags_say_where_rates_start_and_how_many_ways_training_has(algorithm):
+    chosen = f"--algorithm={algorithm}"
+    made = learner_of(chosen, "--body_alpha_init=0", "--tied_head", "--train_ways=7")
     assert {float(rate.numpy().max()) for rate in made.alpha.rates} == {0.0, 0.25}
     inputs, targets = tf.random.uniform([7, 28, 28, 1]), tf.range(7)
     assert made.adapt(inputs, targets, training=True)[-2].shape[-1] == 7
     assert made.adapt(inputs[:4], targets[:4])[-2].shape[-1] == 4
     # The network's four outputs serve other ways: as many copies of the mean over them.
-    settings, three = flags_of("--tied_head"), tasks.from_flags(flags_of("--ways=3"), ())
+    settings, three = flags_of(chosen, "--tied_head"), tasks.from_flags(flags_of("--ways=3"), ())
     other = build_learner(three, settings, tasks.from_flags(settings, ()))
     assert other.model.output_shape[-1] == 4
     assert other.predict(other.adapt(inputs[:3], targets[:3]), inputs).shape == (7, 3)
     with pytest.raises(InputError, match="train_ways=7: the last layer has weights for each"):
-        learner_of("--train_ways=7")
+        learner_of(chosen, "--train_ways=7")
 
 
 def test_smoothed_targets_are_spread_over_all_classes():
@@ -66,3 +68,5 @@ def test_what_is_for_classes_is_refused_elsewhere():
     for argument in ("--tied_head", "--train_ways=3", "--label_smoothing=0.1"):
         with pytest.raises(InputError, match="is for classification, and task=sinusoid is regress"):
             learner_of(argument, task=["--task=sinusoid"])
+    with pytest.raises(InputError, match="tied_head=True: is for classification"):
+        learner_of("--algorithm=maml_plus_plus", "--tied_head", task=["--task=sinusoid"])
