@@ -121,7 +121,8 @@ def test_what_it_has_no_use_for_is_refused(arguments, sentence, tmp_path):
 
 def test_more_classes_in_training_are_for_those_that_can_have_them(grey_images, tmp_path):
     for algorithm, reason in (
-        ("maml_plus_plus", "algorithm=maml_plus_plus has no use for it"),
+        ("reptile", "algorithm=reptile has no use for it"),
+        ("maml_plus_plus", "the last layer has weights for each"),
         ("meta_sgd", "the last layer has weights for each"),
     ):
         arguments = (
