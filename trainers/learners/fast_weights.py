@@ -238,11 +238,9 @@ class FastWeightsLearner(Learner):
             together[number] = value
         return together
 
-    def _with_tied(
-        self, weights: Sequence[Any], numbers: Sequence[int], training: bool
-    ) -> Sequence[Any]:
+    def _with_tied(self, weights: Sequence[Any], numbers: Sequence[int], training: bool) -> Tensors:
         """Returns weights or their rates, alike for every class where they are tied."""
-        return weights if self.tied is None else self.tied.alike(weights, numbers, training)
+        return list(weights) if self.tied is None else self.tied.alike(weights, numbers, training)
 
     def _refuse_keras_losses_of_several_outputs(self, loss: str | Score) -> None:
         outputs = getattr(self.model, "outputs", None) or [None]

@@ -175,7 +175,7 @@ class MamlPlusPlus(FastWeightsLearner):
         theta, later = given[:count], given[rated:]
         rates = self.alpha.per_weight(given[count:rated])
         loss = self._support_loss(inputs, targets, training, seed)
-        made = [list(self._with_tied(theta, range(count), training))]
+        made = [self._with_tied(theta, range(count), training)]
         for step in range(steps):
             own = min(step, self.inner_steps - 1)
             weights = self._normalising_as_in(own, made[-1], later)
