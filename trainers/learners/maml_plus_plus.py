@@ -82,15 +82,13 @@ class MamlPlusPlus(FastWeightsLearner):
           multi_step_iterations: see the class; 0 for the last step's loss from the beginning.
           first_order_iterations: see the class; 0 for second derivatives from the beginning.
           batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`.
-          tied_head: whether the last layer starts alike for every class, see
-            `trainers.learners.tied_head`; the paper has no such layer.
-          ways: classes of a task, if not as many as the model has outputs; for a `tied_head`.
-          train_ways: classes of a task in training, if not `ways`; for a `tied_head`.
+          tied_head: as `MetaLearner` has it; the paper has no such layer.
+          ways: as `MetaLearner` has it.
+          train_ways: as `MetaLearner` has it.
           remat: as `MetaLearner` has it.
 
         Raises:
-          InputError: as `FastWeightsLearner` does, for a model that only normalises, or `ways` or
-            `train_ways` without a `tied_head`.
+          InputError: as `MetaLearner` does, or for a model that only normalises.
         """
         super().__init__(
             model, loss, metrics=metrics, inner_steps=inner_steps, batch_norm=batch_norm
@@ -105,10 +103,9 @@ class MamlPlusPlus(FastWeightsLearner):
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
         self.remat = remat
-        adapted = self._of_adapted(self.theta)
         self.alpha = Alpha(
             "per_layer",
-            adapted,
+            self._of_adapted(self.theta),
             alpha_init,
             initial_values=of_the_body(model, self.adapted, body_alpha_init),
             steps=inner_steps,
