@@ -93,6 +93,10 @@ class RunCheckpoints:
         """Returns whether the directory has any checkpoint, whole or damaged."""
         return bool(_numbered(self._directory))
 
+    def best_alone(self) -> int:
+        """Returns the iteration of the best checkpoint if there is no other, 0 if there is."""
+        return 0 if self.exist() else max(_numbered(self._best.directory), default=0)
+
     def restore(self) -> list[str]:
         """Restores the newest undamaged checkpoint, if there is one.
 

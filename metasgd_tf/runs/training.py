@@ -138,11 +138,19 @@ def _restored(
     """Sets a trainer to the last checkpoint, if there is one.
 
     Raises:
-      InputError: if it is another run's, beyond the last iteration, or damaged like all the others.
+      InputError: if it is another run's, beyond the last iteration, or damaged like all the others;
+        or if there is only a best one, which a training from the beginning would replace.
     """
     saved = RunCheckpoints(trainer, model_dir, family.metric_mode)
-    if saved.exist():
+    best = saved.best_alone()
+    if saved.exist() or best:
         directory.refuse_another_run(settings, model_dir)
+    # Up to there a kill may have left it, between the best checkpoint and the last one.
+    if best > settings.checkpoint_interval:
+        raise InputError(
+            f"model_dir={model_dir}: has the best checkpoint of a run, of iteration {best}, and "
+            "none to go on from, so that a training would replace it; name another directory"
+        )
     for path in saved.restore():
         note(f"{path} is damaged; going on from an earlier checkpoint")
     done = int(trainer.iteration.numpy())

@@ -197,3 +197,26 @@ def test_without_a_whole_checkpoint_a_command_refuses(whole, tmp_path):
         index.write_bytes(b"")
     done = command("train", f"--model_dir={tmp_path / 'run'}", *SINUSOID)
     assert "all checkpoints in it are damaged" in assert_refused(done)
+
+
+def test_a_best_checkpoint_that_was_kept_alone_is_not_replaced(whole, tmp_path):
+    shutil.copytree(whole / "best", tmp_path / "kept" / "best")
+    shutil.copy(whole / "flags.txt", tmp_path / "kept")
+    (best,) = files(tmp_path, "kept/best/ckpt-*.index")
+    number = int(best.stem.removeprefix("ckpt-"))
+    assert number > 4
+    for arguments, reason in (
+        (SINUSOID, f"kept: has the best checkpoint of a run, of iteration {number}, and none"),
+        ([*SINUSOID, "--seed=1"], "kept: holds a run with other flags"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            train_run(run_flags.parse(arguments), str(tmp_path / "kept"))
+    assert best.exists()
+
+
+def test_a_kill_between_the_best_and_the_last_checkpoint_is_gone_on_from(whole, tmp_path):
+    train_run(run_flags.parse([*SINUSOID, "--iterations=4"]), str(tmp_path))
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert files(tmp_path, "best/ckpt-4.index")
+    train_run(run_flags.parse(SINUSOID), str(tmp_path))
+    assert_same_run(tmp_path, whole)
