@@ -11,9 +11,9 @@ from metasgd_tf.evaluation import confusion
 from metasgd_tf.evaluation.confusion import Confusion
 from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.tasks.sinusoid import Sinusoid
+from tests.metasgd_tf.images.coded_images import Coded
 from trainers.checkpoints import Origin
 from trainers.errors import InputError
 from trainers.seeds import stream
@@ -21,13 +21,6 @@ from trainers.seeds import stream
 NAMES = ("ant", "bee", "cat", "dog", "elk", "fox", "gnu")
 COUNTS = (4, 5, 6, 7, 8, 9, 10)
 WAYS, SHOTS, QUERIES, TASKS = 3, 1, 3, 20
-
-
-class Coded(ImageClassification):
-    """Images of two pixels, the number of the class and the number of the image."""
-
-    def model(self, seed):
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")

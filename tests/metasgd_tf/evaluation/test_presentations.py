@@ -7,10 +7,10 @@ import tensorflow as tf
 from metasgd_tf.evaluation import presentations
 from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.memory_network import memory_network
+from tests.metasgd_tf.images.coded_images import Coded
 from trainers.checkpoints import Origin
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
@@ -20,13 +20,6 @@ from trainers.seeds import fold_in, stream
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 COUNTS = (4, 5, 6, 12, 7)
 WAYS, TASKS = 3, 12
-
-
-class Coded(ImageClassification):
-    """Images of two pixels, the number of the class and the number of the image."""
-
-    def model(self, seed):
-        raise NotImplementedError
 
 
 @pytest.fixture(scope="module")
