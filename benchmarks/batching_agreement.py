@@ -27,10 +27,10 @@ import tensorflow as tf
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from models import conv4, gaussian_policy, mlp, resnet12
+from trainers.batching import batched_operations
+from trainers.batching.as_products import as_products
 from trainers.episodes import Episode
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
 from trainers.supervised.meta_gradient import meta_gradient
 from trainers.update_rule import Tensors
 

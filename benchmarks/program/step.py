@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from trainers.batching import batched_operations
+from trainers.batching.as_products import as_products
 from trainers.episodes import Episode
 from trainers.learners.learner import Learner
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
 from trainers.supervised.meta_gradient import meta_gradient
 
 Step = Callable[[list[tf.Tensor], Episode], list[tf.Tensor]]

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> None:
     del argv
     prepare_process()
     from metasgd_tf.output.provenance import provenance
-    from metasgd_tf.reproduction.measurements import recorded
+    from metasgd_tf.reproduction.documents.measurements import recorded
 
     if _PROCESSES.value:
         counts = [int(count) for count in _PROCESSES.value]

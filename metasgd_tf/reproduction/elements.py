@@ -59,7 +59,7 @@ def source(origin: dict[str, Any], link: str) -> str:
 
     Args:
       origin: the contents of the file, with the keys of `metasgd_tf.output.provenance`, or written
-        by hand as `metasgd_tf.reproduction.measurements.recorded` describes.
+        by hand as `metasgd_tf.reproduction.documents.measurements.recorded` describes.
       link: a Markdown link to the file.
     """
     parts = [origin["note"].rstrip(".")] if "note" in origin else []

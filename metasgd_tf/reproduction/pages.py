@@ -13,17 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from metasgd_tf.output.atomic_file import replaced
-from metasgd_tf.reproduction import (
+from metasgd_tf.reproduction import elements, markdown
+from metasgd_tf.reproduction.documents import (
     algorithm_table,
-    elements,
     evaluations,
     faults,
     headline,
-    markdown,
     measurements,
     recipe,
 )
-from metasgd_tf.reproduction.evaluations import Read
+from metasgd_tf.reproduction.documents.evaluations import Read
 from metasgd_tf.reproduction.systems import systems_markdown
 from trainers.errors import InputError
 

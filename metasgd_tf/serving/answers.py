@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from metasgd_tf.serving.prediction import answer_type, prediction, rows_in_parts
 from metasgd_tf.serving.state_layout import StateLayout
+from trainers.batching import batched_operations
+from trainers.batching.as_products import as_products
 from trainers.devices import TASKS_IN_FLIGHT, tasks_at_once
 from trainers.errors import InputError
 from trainers.learners.learner import Learner, State
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
 from trainers.update_rule import Tensors
 
 Steps: TypeAlias = int | tf.Tensor

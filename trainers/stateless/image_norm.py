@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
-from trainers.stateless import as_products
+from trainers.batching import as_products
 
 LARGE = 2**16
 """Entries from which on a kernel is faster than separate operations, measured on a CPU."""

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from trainers.batching import batched_operations
+from trainers.batching.as_products import as_products
 from trainers.compiling import compiled_where_possible, first_that_works
 from trainers.devices import TASKS_IN_FLIGHT, on_gpu, tasks_at_once, xla_pays
 from trainers.episodes import Episode, examples_of
 from trainers.learners.learner import Learner, State
 from trainers.replicas import sharing
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
 from trainers.supervised.meta_batch import naming_the_other_way, refuse_unknown_batching
 
 Scores = dict[str, np.ndarray]

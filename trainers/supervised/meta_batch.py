@@ -10,6 +10,8 @@ from typing import TypeAlias
 
 import tensorflow as tf
 
+from trainers.batching import batched_operations
+from trainers.batching.as_products import as_products
 from trainers.devices import (
     TASKS_IN_BATCH,
     TASKS_IN_FLIGHT,
@@ -22,8 +24,6 @@ from trainers.devices import (
 from trainers.episodes import Episode, Sampler, examples_of
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
-from trainers.stateless import batched_operations
-from trainers.stateless.as_products import as_products
 from trainers.supervised.meta_gradient import Gradient, mean_meta_gradient, meta_gradient
 from trainers.update_rule import Tensors
 

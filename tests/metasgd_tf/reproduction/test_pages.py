@@ -7,14 +7,8 @@ import re
 import pytest
 
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from metasgd_tf.reproduction import (
-    algorithm_table,
-    elements,
-    evaluations,
-    faults,
-    measurements,
-    pages,
-)
+from metasgd_tf.reproduction import elements, pages
+from metasgd_tf.reproduction.documents import algorithm_table, evaluations, faults, measurements
 from tests.metasgd_tf.shell import assert_refused, command
 from trainers.errors import InputError
 

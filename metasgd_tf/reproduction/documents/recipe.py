@@ -3,8 +3,8 @@
 from typing import Any
 
 from metasgd_tf.flags import run_flags
+from metasgd_tf.reproduction.documents.evaluations import OMNIGLOT, Read
 from metasgd_tf.reproduction.elements import MISSING, as_printed, commit, interval, machine, table
-from metasgd_tf.reproduction.evaluations import OMNIGLOT, Read
 from metasgd_tf.reproduction.published import CELLS, figure, words
 
 SEEDS = (0, 1, 2)

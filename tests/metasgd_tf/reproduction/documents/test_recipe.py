@@ -1,6 +1,6 @@
 """The tables of our recipe: which numbers stand in which cell."""
 
-from metasgd_tf.reproduction import recipe
+from metasgd_tf.reproduction.documents import recipe
 
 
 def report(mean, iteration=4000):

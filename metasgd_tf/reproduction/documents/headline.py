@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from metasgd_tf.reproduction.documents.evaluations import FULL, OMNIGLOT, Read
 from metasgd_tf.reproduction.elements import MISSING, as_printed, interval, table
-from metasgd_tf.reproduction.evaluations import FULL, OMNIGLOT, Read
 from metasgd_tf.reproduction.published import CELLS, LEARNERS, figure, words
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.stateless import patches
+from trainers.batching import patches
 
 SHAPES = [((7,), (3,)), ((6, 5), (3, 2)), ((4, 5, 3), (2, 3, 1))]
 SETTINGS = list(itertools.product(("SAME", "VALID"), ((1, 1), (2, 1), (3, 1), (1, 2), (2, 2))))

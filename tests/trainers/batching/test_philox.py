@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainers.batching import batched_operations
 from trainers.seeds import fold_in, split_seed, uniform
-from trainers.stateless import batched_operations
 
 SEEDS = tf.constant([[1, 2], [-3, 4], [2**31 - 1, -(2**31)]], tf.int32)
 

@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.ops.parallel_for import pfor
 
-from trainers.stateless import philox
+from trainers.batching import philox
 
 _PHILOX = tf.random.Algorithm.PHILOX.value
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from trainers.stateless import as_products
+from trainers.batching import as_products
 
 SIZES = (7, 6, 5)
 CHANNELS = 4

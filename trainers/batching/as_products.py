@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from trainers.stateless import patches
+from trainers.batching import patches
 
 _ACTIVE = contextvars.ContextVar("as_products", default=False)
 

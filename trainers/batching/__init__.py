@@ -1,0 +1,1 @@
+"""The tasks of a meta-batch as one batch of each operation."""
