@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 from absl import app, flags
 
-from benchmarks import cases, driver
+from benchmarks.harness import cases, driver
 
 _CASES = flags.DEFINE_list("cases", ["omniglot"], "Classification cases to measure.")
 _TASKS = flags.DEFINE_integer("tasks", 600, "Tasks of an evaluation.", lower_bound=2)

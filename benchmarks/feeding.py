@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from absl import app, flags
 
-from benchmarks import cases
+from benchmarks.harness import cases
 
 # Classes, and images of each.
 _HELD = {"omniglot": (4400, 20), "mini_imagenet": (100, 600)}

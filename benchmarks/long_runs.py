@@ -21,8 +21,8 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import driver
-from benchmarks.resident import kilobytes
+from benchmarks.harness import driver
+from benchmarks.harness.resident import kilobytes
 from metasgd_tf.output.provenance import provenance
 
 _CONFIG = flags.DEFINE_string(

@@ -9,7 +9,7 @@ or more.
 
 from absl import app, flags
 
-from benchmarks import driver
+from benchmarks.harness import driver
 
 _CASES = flags.DEFINE_list("cases", ["sinusoid", "omniglot"], "Cases to check.")
 _LIMIT_MB = flags.DEFINE_float("limit_mb", 20.0, "Growth in MB that counts as a failure.")

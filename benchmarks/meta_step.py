@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import cases, driver, floor
+from benchmarks.harness import cases, driver, floor
 from metasgd_tf.output.provenance import provenance
 
 _CASES = flags.DEFINE_list("cases", list(cases.CASES), "Cases to measure.")
@@ -127,8 +127,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     """Lays out the rows of one case.
 
     The first loss is that of meta-iteration 0, in navigation minus the mean return before the inner
-    step. The last two columns are the floor's share of each system's time (see `benchmarks.floor`),
-    and each system's time over this project's.
+    step. The last two columns are the floor's share of each system's time (see
+    `benchmarks.harness.floor`), and each system's time over this project's.
     """
     ours = next(r["ms_per_iteration"] for r in rows if r["system"] == driver.OURS)
     heads = (

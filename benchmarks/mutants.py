@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 from absl import app, flags
 
-from benchmarks.driver import ROOT, BenchmarkError
+from benchmarks.harness.driver import ROOT, BenchmarkError
 from metasgd_tf.process_environment import prepare_process
 
 

@@ -27,9 +27,9 @@ import tensorflow as tf
 from absl import app, flags
 from matplotlib import figure
 
+from benchmarks.harness.resident import raised_megabytes
 from benchmarks.program import hlo
 from benchmarks.program.step import batched
-from benchmarks.resident import raised_megabytes
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from models.conv4 import conv4

@@ -12,7 +12,7 @@ import time
 
 from absl import app, flags
 
-from benchmarks import cases
+from benchmarks.harness import cases
 
 _ROUNDS = flags.DEFINE_integer("rounds", 20, "Collections to time.", lower_bound=1)
 

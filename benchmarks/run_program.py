@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
     raise SystemExit("JAX is not installed here: pip install 'jax>=0.10,<0.11'") from error
 import numpy as np
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.program.peers import PEERS, NotOffered
 
 TOLERANCE = 5e-2

@@ -23,10 +23,10 @@ prepare_process()
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.harness.resident import raised_megabytes
 from benchmarks.precision import cases
 from benchmarks.program import hlo
 from benchmarks.program.step import batched
-from benchmarks.resident import raised_megabytes
 from metasgd_tf.flags.algorithms import PRECISIONS
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance

@@ -26,7 +26,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import cases, floor
+from benchmarks.harness import cases, floor
 from benchmarks.program import hlo
 from benchmarks.program.step import batched
 from benchmarks.systems import metasgd_tf as ours

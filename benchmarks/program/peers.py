@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.systems import resnet12
 
 Peer: TypeAlias = Callable[[], Sequence[np.ndarray] | None]

@@ -14,7 +14,7 @@ from typing import Any
 
 from absl import app, flags
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.scaling.prediction import predicted
 from metasgd_tf.process_environment import prepare_process
 

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 
-from benchmarks import cases
+from benchmarks.harness import cases
 
 WORK = (
     "import sys; from benchmarks.scaling.processes import work; work(sys.argv[1], int(sys.argv[2]))"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from benchmarks.resident import kilobytes
+from benchmarks.harness.resident import kilobytes
 from benchmarks.scaling_curves.points import QUERIES, SHOTS, Point
 from metasgd_tf.process_environment import prepare_process
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from absl import app, flags
 
-from benchmarks import cases, driver
+from benchmarks.harness import cases, driver
 from metasgd_tf.output.provenance import provenance
 
 _PEERS = flags.DEFINE_list("peers", [], "Systems to measure beside the export: torch_func.")

@@ -13,8 +13,8 @@ import time
 import numpy as np
 from absl import app, flags
 
-from benchmarks import cases
-from benchmarks.worker import protocol_output, resident_mb
+from benchmarks.harness import cases
+from benchmarks.harness.worker import protocol_output, resident_mb
 
 _TASKS = flags.DEFINE_integer("tasks", None, "Tasks of a request.", required=True)
 _WARM_UPS = 20

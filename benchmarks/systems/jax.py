@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.systems import resnet12
 
 Weights = list[jax.Array]

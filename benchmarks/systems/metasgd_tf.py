@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from metasgd_tf.environments.navigation import Navigation2D
 from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.flags import run_flags

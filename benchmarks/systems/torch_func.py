@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.func import grad, grad_and_value, vmap
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.systems import torch_network
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.systems import torch_navigation, torch_network
 
 

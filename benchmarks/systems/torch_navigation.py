@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.distributions import Normal
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.systems import torch_network
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 import torch.nn.functional as F
 
-from benchmarks import cases
+from benchmarks.harness import cases
 from benchmarks.systems import resnet12
 
 Weights = Sequence[torch.Tensor]

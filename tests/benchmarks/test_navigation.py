@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import cases, driver, floor, meta_step
+from benchmarks import meta_step
+from benchmarks.harness import cases, driver, floor
 from benchmarks.systems import metasgd_tf
 from metasgd_tf.environments.navigation import Navigation2D
 from models.gaussian_policy import gaussian_mlp

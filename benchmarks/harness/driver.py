@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cases
+from benchmarks.harness import cases
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 OURS = "metasgd_tf"
 # The module whose presence tells that a peer can run.
 PEERS = {"torch_loop": "torch", "torch_func": "torch", "jax": "jax"}
@@ -175,7 +175,7 @@ class Worker(Process):
         """Starts the process and waits for its first meta-iteration."""
         super().__init__(
             ["--system", system, "--case", case.name],
-            "benchmarks.worker",
+            "benchmarks.harness.worker",
             f"{system} on {case.name}",
         )
         self.system = system

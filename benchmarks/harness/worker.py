@@ -1,6 +1,6 @@
 """Runs one system on one case in a process of its own, controlled by the driver.
 
-    python -m benchmarks.worker --system=torch_loop --case=sinusoid
+    python -m benchmarks.harness.worker --system=torch_loop --case=sinusoid
 
 Protocol, one JSON object per line. At the start the worker builds the system, runs meta-iteration 0
 and writes `{"first_step_seconds", "loss"}`; the seconds leave out importing the framework. For each
@@ -18,7 +18,7 @@ from typing import TextIO
 import psutil
 from absl import app, flags
 
-from benchmarks import cases
+from benchmarks.harness import cases
 
 _SYSTEM = flags.DEFINE_string("system", None, "A module of benchmarks.systems.", required=True)
 _CASE = flags.DEFINE_enum("case", None, sorted(cases.CASES), "The case to run.", required=True)

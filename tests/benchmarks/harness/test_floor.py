@@ -1,6 +1,6 @@
 """The least that a meta-iteration takes, worked out by hand for a small network."""
 
-from benchmarks import cases, floor
+from benchmarks.harness import cases, floor
 
 CASE = cases.Case(
     name="small",

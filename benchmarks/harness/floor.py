@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from benchmarks import cases
+from benchmarks.harness import cases
 
 # Products of a layer's size for one example. Support: the layer, its two gradients, and two
 # derivatives of each of the three. Query: the layer and its two gradients. The first layer's inputs
@@ -76,9 +76,9 @@ def _numbers(case: cases.Case) -> list[tuple[int, int]]:
 def matrix_product_rate() -> float:
     """Measures TensorFlow's float32 matrix product on all cores, in operations a second.
 
-    The best of ten tries, in a process of its own, as `python -m benchmarks.floor` prints it.
+    The best of ten tries, in a process of its own, which is what this module is when it is run.
     """
-    command = [sys.executable, "-m", "benchmarks.floor"]
+    command = [sys.executable, "-m", "benchmarks.harness.floor"]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
