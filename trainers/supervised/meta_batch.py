@@ -27,7 +27,7 @@ from trainers.learners.learner import Learner
 from trainers.supervised.meta_gradient import Gradient, mean_meta_gradient, meta_gradient
 from trainers.update_rule import Tensors
 
-WAYS = ("compiled, tasks side by side in each operation", "compiled, task by task", "uncompiled")
+WAYS = ("compiled, tasks as one batch", "compiled, task by task", "uncompiled")
 """Ways to run iterations, the fastest first for small models."""
 
 BATCHINGS = ("auto", "batched", "side_by_side")

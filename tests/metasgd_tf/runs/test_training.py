@@ -34,7 +34,7 @@ def test_the_outer_optimizer_is_what_the_flags_say(tmp_path, untrained):
         ([], ""),
         (
             ["--task_batching=batched"],
-            "note: iterations are run compiled, tasks side by side in each operation\n",
+            "note: iterations are run compiled, tasks as one batch\n",
         ),
         (["--task_batching=side_by_side"], "note: iterations are run uncompiled\n"),
     ],
