@@ -13,7 +13,8 @@ had to choose:
   shown, and each query is what comes next after it: what a query writes is forgotten, so that no
   query sees another.
 * The support set is shown in a random order, which outside training is always the same. Episodes
-  have it class by class, and training has no such sequences.
+  have it class by class, and training has no such sequences. In training the order is drawn by a
+  seed that is not the task's own, so that it tells nothing of the task.
 * `train_on="sequences"` is the paper's objective, on support and query set together. Each class
   comes up equally often in a sequence, so that classes that have been shown less are likelier:
   counting them, without looking at an image, lowers the loss of 5 classes of 10 images each from
@@ -31,7 +32,7 @@ from models.memory_network import initial_states
 from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.learner import Learner, Score
-from trainers.seeds import uniform
+from trainers.seeds import fold_in, uniform
 from trainers.stateless.pure_model import Output, PureModel
 
 TRAIN_ON = ("sequences", "episodes")
@@ -72,9 +73,11 @@ class Mann(Learner):
           train_on: one of `TRAIN_ON`.
 
         Raises:
-          InputError: for an unknown `train_on`.
+          InputError: for an unknown `train_on`, or a model that is no `memory_network`.
         """
         super().__init__(name="mann")
+        if "memory" not in {layer.name for layer in model.layers}:
+            raise InputError(f"model={model.name!r}: has no memory; should be a memory_network")
         if train_on not in TRAIN_ON:
             raise InputError(f"train_on={train_on!r}: should be one of {', '.join(TRAIN_ON)}")
         self.model = model
@@ -119,7 +122,7 @@ class Mann(Learner):
         """
         states, previous = initial_states(self.model, 1), tf.zeros([1, self._label_size])
         if steps != 0:
-            order = tf.constant(ORDER) if seed is None else seed
+            order = tf.constant(ORDER) if seed is None else _of_order(seed)
             sequence = _in_random_order(inputs[tf.newaxis], targets[tf.newaxis], [order])
             states = self._shown(values, *sequence, training=training).outputs[1]
             previous = self._labels(sequence[1])[:, -1]
@@ -164,7 +167,7 @@ class Mann(Learner):
         asked = episodes.query_inputs, episodes.query_targets
         if self.train_on == "sequences":
             shown = tuple(tf.concat(parts, axis=1) for parts in zip(shown, asked, strict=True))
-        sequences = _in_random_order(*shown, tf.unstack(seeds))
+        sequences = _in_random_order(*shown, [_of_order(seed) for seed in tf.unstack(seeds)])
         output = self._shown(values, *sequences, training=True)
         targets = sequences[1]
         if self.train_on == "episodes":
@@ -229,6 +232,11 @@ class Mann(Learner):
             return tf.one_hot(targets, self._label_size)
         shape = [*tf.unstack(tf.shape(targets)[:2]), self._label_size]
         return tf.reshape(tf.cast(targets, tf.float32), shape)
+
+
+def _of_order(seed: tf.Tensor) -> tf.Tensor:
+    """Returns what an order is drawn by, as the task may have been drawn by the seed itself."""
+    return fold_in(seed, -1)
 
 
 def _in_random_order(
