@@ -7,6 +7,7 @@ their relatives differ in α (see `trainers.learners.alpha`) and in `first_order
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -72,7 +73,15 @@ def loss_and_gradients(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(weights)
         value = loss(weights)
-    gradient = tape.gradient(value, weights)
+    return value, dense(tape.gradient(value, weights), names)
+
+
+def dense(gradient: Sequence[Any], names: Sequence[str] | None = None) -> Tensors:
+    """Returns what a tape gives as dense tensors.
+
+    Raises:
+      InputError: if there is no gradient by some weight, which the message names.
+    """
     for index, g in enumerate(gradient):
         if g is None:
             name = names[index] if names else f"number {index}"
@@ -81,4 +90,4 @@ def loss_and_gradients(
                 "the weight from the model, set its layer's trainable=False, or use it"
             )
     # An embedding's gradient arrives as IndexedSlices, which α ∘ ∇L cannot multiply.
-    return value, [tf.convert_to_tensor(g) for g in gradient]
+    return [tf.convert_to_tensor(g) for g in gradient]

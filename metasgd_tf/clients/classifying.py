@@ -88,6 +88,11 @@ def classify(
     """
     # To be held as long as its signatures are used.
     loaded = _loaded(export_dir)
+    if inner_steps is not None and SIGNATURE + STEPS not in loaded.signatures:
+        raise InputError(
+            f"inner_steps={inner_steps}: the learner of export_dir={export_dir} learns in the one "
+            "way that it has; leave inner_steps out"
+        )
     signature = loaded.signatures[SIGNATURE if inner_steps is None else SIGNATURE + STEPS]
     ways = signature.structured_outputs["probabilities"].shape[-1]
     if len(support) > ways:

@@ -13,6 +13,7 @@ call, so replacing the names reaches every layer.
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -59,7 +60,11 @@ def convolution(
     rank = len(x.shape) - 2
     kernel, (inner, outer) = filters.shape[:rank], filters.shape[rank:]
     at = patches.windows(
-        x.shape[1:-1], kernel, _numbers(strides, rank), _numbers(dilations, rank), padding
+        x.shape[1:-1],
+        kernel,
+        _numbers(strides, rank, data_format),
+        _numbers(dilations, rank, data_format),
+        _named(padding),
     )
     groups = x.shape[-1] // inner
     taken = patches.take(x, at)
@@ -85,9 +90,12 @@ def _depthwise(
     """Replaces `tf.nn.depthwise_conv2d` for a filter `[*kernel, C, multiplier]`."""
     del name
     x, weights = _last(input, data_format), tf.convert_to_tensor(filter)
-    steps = strides[2:] if _channels_first(data_format) else strides[1:-1]
     at = patches.windows(
-        x.shape[1:-1], weights.shape[:2], tuple(steps), _numbers(dilations, 2), padding
+        x.shape[1:-1],
+        weights.shape[:2],
+        _numbers(strides, 2, data_format),
+        _numbers(dilations, 2, data_format),
+        _named(padding),
     )
     channels, multiplier = weights.shape[2:]
     rows = tf.reshape(patches.take(x, at), [-1, at.entries, channels, 1])
@@ -133,9 +141,9 @@ def _transposed(
     at = patches.windows(
         tuple(map(int, sizes)),
         kernel,
-        _numbers(strides, rank),
-        _numbers(dilations, rank),
-        padding,
+        _numbers(strides, rank, data_format),
+        _numbers(dilations, rank, data_format),
+        _named(padding),
     )
     rows = tf.reshape(x, [-1, inner])
     product = tf.matmul(rows, tf.reshape(filters, [-1, inner]), transpose_b=True)
@@ -154,13 +162,14 @@ def _max_pool(
     """Replaces `tf.nn.max_pool`."""
     del name
     x = _last(input, data_format)
-    at = _pooled(x, ksize, strides, padding)
+    at = _pooled(x, ksize, strides, padding, data_format)
     taken = patches.take(x, at)
     # Of equal entries the first one is taken, as padding never is.
     candidates = tf.where(_inside(at), taken, taken.dtype.min)
     number, axis = tf.argmax(candidates, axis=-2), len(x.shape) - 1
-    first = tf.one_hot(number, at.entries, axis=axis, dtype=x.dtype)
-    return _first(tf.reduce_sum(taken * tf.stop_gradient(first), axis=-2), data_format)
+    first = tf.one_hot(number, at.entries, True, False, axis=axis, dtype=tf.bool)
+    # Chosen and not multiplied by 0, which would make a number of what is infinite beside it.
+    return _first(tf.reduce_sum(tf.where(first, taken, 0), axis=-2), data_format)
 
 
 def _avg_pool(
@@ -174,15 +183,17 @@ def _avg_pool(
     """Replaces `tf.nn.avg_pool`."""
     del name
     x = _last(input, data_format)
-    at = _pooled(x, ksize, strides, padding)
+    at = _pooled(x, ksize, strides, padding, data_format)
     counts = tf.constant(_inside(at).sum(axis=-2), x.dtype)
     return _first(tf.reduce_sum(patches.take(x, at), axis=-2) / counts, data_format)
 
 
-def _pooled(x: tf.Tensor, ksize: Any, strides: Any, padding: str) -> patches.Windows:
+def _pooled(
+    x: tf.Tensor, ksize: Any, strides: Any, padding: str, data_format: str | None
+) -> patches.Windows:
     rank = len(x.shape) - 2
-    kernel = _numbers(ksize, rank)
-    return patches.windows(x.shape[1:-1], kernel, _numbers(strides, rank), (1,) * rank, padding)
+    kernel, steps = (_numbers(given, rank, data_format) for given in (ksize, strides))
+    return patches.windows(x.shape[1:-1], kernel, steps, (1,) * rank, _named(padding))
 
 
 def _inside(at: patches.Windows) -> np.ndarray:
@@ -198,11 +209,25 @@ def _inside(at: patches.Windows) -> np.ndarray:
     return inside[..., np.newaxis]
 
 
-def _numbers(given: Any, rank: int) -> tuple[int, ...]:
-    """Returns one number a spatial dimension."""
+def _numbers(given: Any, rank: int, data_format: str | None) -> tuple[int, ...]:
+    """Returns one number a spatial dimension, of one for all, one for each, or for each of all."""
     if given is None:
         return (1,) * rank
-    return (given,) * rank if isinstance(given, int) else tuple(given)[:rank]
+    numbers = (given,) if isinstance(given, int) else tuple(given)
+    if len(numbers) == 1:
+        return numbers * rank
+    if len(numbers) == rank:
+        return numbers
+    spatial = slice(2, None) if _channels_first(data_format) else slice(1, -1)
+    if len(numbers) != rank + 2 or math.prod(numbers) != math.prod(numbers[spatial]):
+        raise NotImplementedError(f"windows of {numbers} over images of {rank} dimensions")
+    return numbers[spatial]
+
+
+def _named(padding: Any) -> str:
+    if not isinstance(padding, str):
+        raise NotImplementedError(f"padding of {padding} by numbers")
+    return padding.upper()
 
 
 def _channels_first(data_format: str | None) -> bool:

@@ -10,6 +10,8 @@ The kinds:
     | `fixed`      | one scalar that is not learned| MAML                      |
 """
 
+import collections
+import itertools
 from collections.abc import Mapping, Sequence
 
 import keras
@@ -35,7 +37,7 @@ class Alpha(tf.Module):
 
     Attributes:
       kind: one of `KINDS`.
-      initial_value: the initial value of every entry.
+      initial_value: the initial value of every entry that has no other.
       rates: the variables, in the order of the weights that first use them.
     """
 
@@ -54,7 +56,7 @@ class Alpha(tf.Module):
           kind: one of `KINDS`.
           weights: the model's trainable variables, each with a `path` as Keras gives it; the part
             before the last `/` names the layer.
-          initial_value: the initial value of every entry.
+          initial_value: the initial value of every entry that has no other.
           initial_values: other initial values, by the numbers of the weights that have them.
           steps: how many inner steps have rates of their own, which are then the first dimension
             of every variable; all share theirs if not given.
@@ -138,10 +140,23 @@ class Alpha(tf.Module):
 
 
 def _layers(paths: Sequence[str]) -> list[str]:
-    """Returns the layer's name of each weight, without the model's name if all begin with it."""
+    """Returns the layer's name of each weight, without the model's name if all begin with it.
+
+    Blocks that are alike may have layers of the same path; these are numbered from the second on.
+    """
     layers = [path.rpartition("/")[0] for path in paths]
     model = layers[0].partition("/")[0] + "/"
-    return [
-        layer.removeprefix(model) if all(other.startswith(model) for other in layers) else layer
-        for layer in layers
-    ]
+    if all(layer.startswith(model) for layer in layers):
+        layers = [layer.removeprefix(model) for layer in layers]
+    seen: collections.Counter[str] = collections.Counter()
+    names: dict[tuple[str, int], str] = {}
+    apart = []
+    for layer, path in zip(layers, paths, strict=True):
+        number = seen[path]
+        seen[path] += 1
+        if number and (layer, number) not in names:
+            taken = {*layers, *names.values()}
+            further = (f"{layer}_{more}" for more in itertools.count(number))
+            names[layer, number] = next(name for name in further if name not in taken)
+        apart.append(names.get((layer, number), layer))
+    return apart

@@ -7,25 +7,44 @@ The body is learned by the outer loop alone, in training and in the test.
 Source: Raghu et al. 2020, section 4. It is a `MetaLearner` whose `adapted` weights are these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
+
+from trainers.errors import InputError
 
 
 def last_layer(model: keras.Model) -> list[int]:
     """Returns the numbers of the last layer's weights in `model.trainable_variables`.
 
     Args:
-      model: a built model; its last layer is the one with trainable weights that was added last.
+      model: a built model; its last layer is the one with trainable weights that was added last,
+        in however many blocks it lies. A layer that has weights of its own is one with the layers
+        within it.
+
+    Raises:
+      InputError: if the model has no such layer.
     """
-    *_, last = [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if layer.trainable_variables and not list(layer._flatten_layers(include_self=False))
-    ]
-    weights = {id(variable) for variable in last.trainable_variables}
+    layers = [layer for inner in model._layers for layer in _in_order(inner)]
+    if not layers:
+        raise InputError(
+            f"model={model.name!r}: has no layer with trainable weights, so that none is the last; "
+            "should have one"
+        )
+    weights = {id(variable) for variable in layers[-1].trainable_variables}
     every = model.trainable_variables
     return [number for number, variable in enumerate(every) if id(variable) in weights]
+
+
+def _in_order(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """Yields the layers with trainable weights, in the order in which they were added."""
+    if not layer.trainable_variables:
+        return
+    if layer._trainable_variables:
+        yield layer
+        return
+    for inner in layer._layers:
+        yield from _in_order(inner)
 
 
 def of_the_body(

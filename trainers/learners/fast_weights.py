@@ -17,7 +17,7 @@ from trainers.errors import InputError
 from trainers.learners.learner import Learner, Score
 from trainers.learners.tied_head import TiedHead
 from trainers.seeds import fold_in
-from trainers.stateless.batch_norm import refuse_unknown
+from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
 from trainers.update_rule import Tensors, gradients
 
@@ -75,6 +75,11 @@ class FastWeightsLearner(Learner):
         self.pure_model = PureModel(model)
         self.scale = self.pure_model.scale
         self.adapted = list(range(len(self.theta)) if adapted is None else adapted)
+        if not self.adapted:
+            raise InputError(
+                f"adapted: is empty, so that inner steps of model={model.name!r} would change "
+                "nothing; should name at least one of its weights"
+            )
         self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
         self._refuse_keras_losses_of_several_outputs(loss)
 
@@ -91,7 +96,7 @@ class FastWeightsLearner(Learner):
     @property
     def normalises_together(self) -> bool:
         """Whether batch normalisation uses the statistics of the queries."""
-        return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
+        return self.batch_norm == "transductive" and self.pure_model.has_own_statistics
 
     @property
     def has_other_train_ways(self) -> bool:
@@ -131,7 +136,8 @@ class FastWeightsLearner(Learner):
         """
         steps = self.inner_steps if steps is None else steps
         every = self.fast_weights(inputs, targets, steps, values, training, seed)
-        return self._state(every[-1], inputs)
+        own = None if seed is None else fold_in(seed, steps)
+        return self._state(every[-1], inputs, training, own)
 
     def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
         """Returns the states before adaptation and after each of `steps` updates."""
@@ -210,11 +216,21 @@ class FastWeightsLearner(Learner):
             statistics=list(weights[count:]) or None,
         )
 
-    def _state(self, weights: Tensors, inputs: Any) -> Tensors:
-        """Returns the state of a task: its weights, and its support set's statistics if needed."""
+    def _state(
+        self,
+        weights: Tensors,
+        inputs: Any,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> Tensors:
+        """Returns the state of a task: its weights, and its support set's statistics if needed.
+
+        In training these have dropout, as the queries that are normalised by them do.
+        """
         if self.batch_norm == "transductive" or not self.pure_model.batch_norms:
             return weights
-        return weights + self.pure_model(weights, inputs, training=False).statistics
+        output = self.pure_model(weights, inputs, training=training, seed=seed)
+        return weights + of_the_support_set(self.pure_model.batch_norms, output.statistics)
 
     def _support_loss(
         self, inputs: Any, targets: Any, training: bool, seed: tf.Tensor | None

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from trainers.episodes import Episode
+from trainers.episodes import Episode, is_finite
 from trainers.learners.alpha import Alpha
 from trainers.seeds import fold_in
 from trainers.stateless.gradient_scale import GradientScale
@@ -53,12 +53,17 @@ class Learner(tf.Module, abc.ABC):
 
     @property
     def moving_variables(self) -> list[keras.Variable]:
-        """The variables whose new values `score` returns, such as moving averages."""
+        """The variables whose new values `objective` returns, such as moving averages."""
         return []
 
     @property
     def normalises_together(self) -> bool:
         """Whether a prediction depends on the other queries of the same call."""
+        return False
+
+    @property
+    def has_other_train_ways(self) -> bool:
+        """Whether a task of training has other ways than one of evaluation."""
         return False
 
     @property
@@ -120,7 +125,8 @@ class Learner(tf.Module, abc.ABC):
           seed: the seed of these layers, [2].
 
         Returns:
-          Scalars by name, means over the examples; and new values of `moving_variables`.
+          Scalars by name, means over the examples; and new values of the model's own variables,
+          such as moving averages.
         """
 
     def objective(
@@ -138,7 +144,7 @@ class Learner(tf.Module, abc.ABC):
           iteration: meta-iterations done before, scalar (int64).
 
         Returns:
-          A scalar; and what `score` returns.
+          A scalar; the scores that `score` returns; and new values of `moving_variables`.
         """
         del iteration
         state = self.adapt(
@@ -183,21 +189,29 @@ class Learner(tf.Module, abc.ABC):
         ]
         return tf.nest.map_structure(lambda *parts: tf.reduce_mean(tf.stack(parts), 0), *by_task)
 
-    def means(self, targets: Any, outputs: Any, penalty: tf.Tensor) -> dict[str, tf.Tensor]:
+    def means(
+        self, targets: Any, outputs: Any, penalty: tf.Tensor, loss: tf.Tensor | None = None
+    ) -> dict[str, tf.Tensor]:
         """Returns the means of `scores` over some examples, the loss with a penalty added.
 
         Args:
           targets: [M, ...].
           outputs: [M, ...].
           penalty: scalar, the model's own losses; the means have its type.
+          loss: scalar, in place of the mean of the loss.
         """
         means = {
             name: tf.reduce_mean(tf.cast(score(targets, outputs), penalty.dtype))
             for name, score in self.scores.items()
+            if loss is None or name != "loss"
         }
-        return means | {"loss": means["loss"] + penalty}
+        return means | {"loss": (means["loss"] if loss is None else loss) + penalty}
 
     def diagnose(self, episode: Episode) -> str | None:
-        """Names the first quantity of a task that is not finite; None if there is none."""
-        del episode
-        return None
+        """Names the first quantity of a task of training that is not finite, if there is one."""
+        values = [tf.convert_to_tensor(variable) for variable in self.meta_variables]
+        first = tf.zeros([], tf.int64)
+        _, scores, _ = self.objective(values, episode, tf.zeros([2], tf.int32), first)
+        if is_finite(scores["loss"]):
+            return None
+        return f"the loss is {float(scores['loss'])}; try a smaller meta_learning_rate"

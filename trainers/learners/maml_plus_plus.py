@@ -139,8 +139,9 @@ class MamlPlusPlus(FastWeightsLearner):
         )
 
         def scored(weights: Tensors, number: int) -> tuple[dict[str, tf.Tensor], Tensors]:
-            state = self._state(weights, inputs)
-            return self.score(state, *queries, training=True, seed=fold_in(seed, number))
+            own = fold_in(seed, number)
+            state = self._state(weights, inputs, training=True, seed=fold_in(own, 0))
+            return self.score(state, *queries, training=True, seed=own)
 
         scores, moving = scored(last, 1)
         loss = scores["loss"]

@@ -81,7 +81,9 @@ class MetaLearner(FastWeightsLearner):
 
         Raises:
           InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, a model
-            without weights, or `ways` or `train_ways` without a `tied_head`.
+            without weights, an empty `adapted`, several initial values of one rate, a last layer
+            that cannot be tied, `ways` or `train_ways` without a `tied_head`, or a Keras loss for
+            several outputs.
         """
         super().__init__(
             model,
@@ -141,7 +143,8 @@ class MetaLearner(FastWeightsLearner):
         """
         steps = self.inner_steps if steps is None else steps
         every = self.fast_weights(inputs, targets, steps, values, training, seed, theta)
-        return self._state(every[-1], inputs)
+        own = None if seed is None else fold_in(seed, steps)
+        return self._state(every[-1], inputs, training, own)
 
     def fast_weights(
         self,
@@ -190,6 +193,11 @@ class MetaLearner(FastWeightsLearner):
         scores = self.means(episode.query_targets, output.outputs, output.penalty)
         losses = self.outer_loss(episode.query_targets, output.outputs)
         return tf.reduce_mean(losses) + output.penalty, scores, output.state
+
+    def first_rates(self) -> Tensors:
+        """Returns α as the first inner step uses it, one tensor for each weight that it changes."""
+        rates = [tf.convert_to_tensor(rate) for rate in self.alpha.rates]
+        return self._with_tied(self.alpha.per_weight(rates), self.adapted, training=False)
 
     def support_gradient(self, inputs: Any, targets: Any) -> Tensors:
         """Returns ∇L(θ) on a support set, by the weights that the first inner step changes.

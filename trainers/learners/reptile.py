@@ -26,6 +26,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainers.batching import as_products
 from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
 from trainers.learners.fast_weights import FastWeightsLearner
@@ -113,7 +114,8 @@ class Reptile(FastWeightsLearner):
         start = [tf.stop_gradient(value) for value in values]
         examples = _of_both_sets(episode)
         every, moments = self._walk(*examples, self.inner_steps, start, True, fold_in(seed, 0))
-        state = self._state(every[-1], examples[0])
+        walked = fold_in(seed, 0, self.inner_steps)
+        state = self._state(every[-1], examples[0], training=True, seed=walked)
         scores, moving = self.score(
             state,
             episode.query_inputs,
@@ -163,6 +165,8 @@ class Reptile(FastWeightsLearner):
                 batch(step),
                 training,
                 None if seed is None else fold_in(seed, step),
+                self.inner_rate,
+                as_products.active(),
             )
             made.append(weights)
         return made, moments
@@ -174,15 +178,18 @@ class Reptile(FastWeightsLearner):
         batch: tuple[Any, Any],
         training: bool,
         seed: tf.Tensor | None,
+        rate: float,
+        in_products: bool,
     ) -> tuple[Tensors, Moments]:
-        """Makes one step of the inner optimizer."""
+        """Makes one step of the inner optimizer; traced anew for each of the last two arguments."""
+        del in_products  # The model's convolutions are other operations then.
 
         def loss(weights: Tensors) -> tf.Tensor:
             return self.score(weights, *batch, training=training, seed=seed)[0]["loss"]
 
         gradient = gradients(loss, weights, self.pure_model.names)
         direction, moments = INNER_OPTIMIZERS[self.inner_optimizer](gradient, moments)
-        return [w - self.inner_rate * d for w, d in zip(weights, direction, strict=True)], moments
+        return [w - rate * d for w, d in zip(weights, direction, strict=True)], moments
 
     def diagnose(self, episode: Episode) -> str | None:
         """Names the first step after which a task's loss is not finite."""
@@ -194,7 +201,7 @@ class Reptile(FastWeightsLearner):
                     f"the query loss is {float(scores['loss'])} after {step} inner step(s); try a "
                     "smaller inner_rate or meta_learning_rate"
                 )
-        return None
+        return super().diagnose(episode)
 
 
 def _of_both_sets(episode: Episode) -> tuple[Any, Any]:

@@ -17,6 +17,11 @@ BATCH_NORMS = ("transductive", "support")
 STATISTICS = "_batch_statistics"
 """The attribute of a layer that holds the statistics given to it and those that it uses."""
 
+_OWN_ALONE = (
+    "batch_norm=support: {} has a mask, renorm or synchronized, and can be normalised by the "
+    "statistics of its own batch alone; take batch_norm=transductive"
+)
+
 Statistics = list[tf.Tensor]
 """Mean and variance of each call of a batch-normalising layer, in the order of the calls."""
 
@@ -29,6 +34,24 @@ def refuse_unknown(batch_norm: str) -> None:
     """
     if batch_norm not in BATCH_NORMS:
         raise InputError(f"batch_norm={batch_norm!r}: should be one of {', '.join(BATCH_NORMS)}")
+
+
+def of_the_support_set(
+    layers: Sequence[keras.layers.BatchNormalization], statistics: Statistics
+) -> Statistics:
+    """Returns the statistics of a call on a support set, for its queries to be normalised by.
+
+    Args:
+      layers: the batch-normalising layers of the model.
+      statistics: what `batch_statistics` yielded.
+
+    Raises:
+      InputError: if a layer that is not frozen has none.
+    """
+    normalising = [layer.name for layer in layers if layer.trainable]
+    if len(statistics) < 2 * len(normalising):
+        raise InputError(_OWN_ALONE.format(" or ".join(normalising)))
+    return statistics
 
 
 def all_but_norms(model: keras.Model) -> list[int]:
@@ -56,6 +79,7 @@ def batch_statistics(
     Keras has no argument for this: a functional model hands its own `training` to each layer. As
     in training, a layer that is frozen by `trainable=False` uses its moving averages. A subclass
     with a `call` of its own keeps it: what changes is the `BatchNormalization.call` that it calls.
+    Calls with a mask, `renorm` or `synchronized` are Keras's own, by the statistics of the batch.
 
     Args:
       layers: the layers.
@@ -64,6 +88,9 @@ def batch_statistics(
 
     Yields:
       The statistics that the calls use, complete when the model has been called.
+
+    Raises:
+      InputError: by a call that is Keras's own where statistics are given.
     """
     used: Statistics = []
     remaining = None if given is None else list(given)
@@ -85,6 +112,8 @@ class _ByBatch(keras.layers.BatchNormalization):
         given, used = self.__dict__[STATISTICS]
         if mask is None and self.trainable and not (self.renorm or self.synchronized):
             return _normalise(self, inputs, given, used)
+        if given is not None and self.trainable:
+            raise InputError(_OWN_ALONE.format(self.name))
         return super().call(inputs, training=True, mask=mask)
 
 

@@ -82,6 +82,11 @@ class PureModel:
         self.scale = gradient_scale.scale_for(model)
         self._rematerialised = [layer for layer in layers if layer._remat_mode is not None]
 
+    @property
+    def has_own_statistics(self) -> bool:
+        """Whether a call normalises by statistics of its own batch, as frozen layers do not."""
+        return any(layer.trainable for layer in self.batch_norms)
+
     def __call__(
         self,
         weights: Sequence[tf.Tensor],

@@ -23,7 +23,8 @@ def explain_divergence(learner: Learner, tasks: Sampler, task_seeds: tf.Tensor) 
         cause = learner.diagnose(episode)
         if cause:
             return f"{cause} (task {number} of the meta-batch)"
+    rates = "" if learner.alpha is None else ", or a smaller alpha_init"
     return (
         "the meta-gradient overflows although every loss is finite; try a lower "
-        "meta_learning_rate, clip_norm, or a smaller alpha_init"
+        f"meta_learning_rate or clip_norm{rates}"
     )

@@ -30,8 +30,7 @@ def direction_cosines(
 
     def one_task(support: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
         gradient = learner.support_gradient(*support)
-        rates = learner.alpha.per_weight([tf.convert_to_tensor(r) for r in learner.alpha.rates])
-        update = [rate * g for rate, g in zip(rates, gradient, strict=True)]
+        update = [rate * g for rate, g in zip(learner.first_rates(), gradient, strict=True)]
         gradients = learner.alpha.by_layer(gradient)
         updates = learner.alpha.by_layer(update)
         pairs = {layer: (updates[layer], gradients[layer]) for layer in gradients}

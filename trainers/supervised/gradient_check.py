@@ -17,7 +17,6 @@ import tensorflow as tf
 from trainers.compiling import log
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
 from trainers.learners.reptile import Reptile
 from trainers.stateless.gradient_scale import precisions
@@ -84,9 +83,9 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
         raise InputError(
             "check_gradients: the outer step of Reptile is no derivative of a loss; leave it out"
         )
-    if isinstance(learner, FastWeightsLearner) and learner.has_other_train_ways:
+    if learner.has_other_train_ways:
         raise InputError(
-            "check_gradients: tasks of training have other ways than the model has outputs; leave "
+            "check_gradients: tasks of training have other ways than those of evaluation; leave "
             "check_gradients or train_ways out"
         )
     half = precisions(learner.model) & {"float16", "bfloat16"}

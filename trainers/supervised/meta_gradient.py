@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.learners.learner import Learner
-from trainers.update_rule import Tensors
+from trainers.update_rule import Tensors, dense
 
 Gradient: TypeAlias = tuple[Tensors, dict[str, tf.Tensor], Tensors]
 
@@ -30,9 +30,12 @@ def meta_gradient(
 
     Returns:
       The gradient by each of `values`; the scores; and the model's new state.
+
+    Raises:
+      InputError: if the objective does not depend on one of the variables, which the message names.
     """
     count = tf.cast(iteration, tf.int64)
-    return _differentiated(lambda: learner.objective(values, episode, seed, count), values)
+    return _differentiated(learner, values, lambda: learner.objective(values, episode, seed, count))
 
 
 def mean_meta_gradient(
@@ -48,14 +51,19 @@ def mean_meta_gradient(
       iteration: meta-iterations done before.
     """
     count = tf.cast(iteration, tf.int64)
-    return _differentiated(lambda: learner.mean_objective(values, episodes, seeds, count), values)
+    return _differentiated(
+        learner, values, lambda: learner.mean_objective(values, episodes, seeds, count)
+    )
 
 
 def _differentiated(
-    objective: Callable[[], tuple[tf.Tensor, dict[str, tf.Tensor], Tensors]], values: Tensors
+    learner: Learner,
+    values: Tensors,
+    objective: Callable[[], tuple[tf.Tensor, dict[str, tf.Tensor], Tensors]],
 ) -> Gradient:
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
         value, scores, moving = objective()
     gradient = tape.gradient(value, values)
-    return [tf.convert_to_tensor(g) for g in gradient], scores, moving
+    names = [variable.path for variable in learner.meta_variables]
+    return dense(gradient, names), scores, moving

@@ -105,3 +105,33 @@ def test_tensorflows_functions_are_back_afterwards():
         raise KeyError
     assert not as_products.active()
     assert {name: getattr(tf.nn, name) for name in as_products.REPLACED} == before
+
+
+IMAGE = tf.constant(np.random.default_rng(3).standard_normal((2, 4, 4, 3)), tf.float32)
+
+
+@pytest.mark.parametrize("name", ["max_pool", "avg_pool"])
+@pytest.mark.parametrize("window", [2, [2], [2, 2], [1, 2, 2, 1]])
+def test_windows_may_be_given_in_each_of_tensorflows_forms(name, window):
+    expected = getattr(tf.nn, name)(IMAGE, window, window, "VALID")
+    with as_products.as_products():
+        found = getattr(tf.nn, name)(IMAGE, window, window, "VALID")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("window", "padding"),
+    [([1, 2, 2, 3], "VALID"), (2, [[0, 0], [1, 1], [1, 1], [0, 0]])],
+    ids=["over channels", "padding by numbers"],
+)
+def test_what_is_not_written_here_is_refused(window, padding):
+    with as_products.as_products(), pytest.raises(NotImplementedError):
+        tf.nn.max_pool(IMAGE, window, 2, padding)
+
+
+def test_an_infinite_entry_is_not_the_largest_of_its_window_and_spoils_none():
+    image = tf.tensor_scatter_nd_update(IMAGE, [[0, 0, 0, 0]], [-np.inf])
+    expected = tf.nn.max_pool(image, 2, 2, "VALID")
+    with as_products.as_products():
+        found = tf.nn.max_pool(image, 2, 2, "VALID")
+    np.testing.assert_array_equal(found, expected)

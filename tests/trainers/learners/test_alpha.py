@@ -36,6 +36,20 @@ def test_weights_share_rates_as_the_kind_says(kind):
     assert all(np.all(rate.numpy() == 0.25) for rate in alpha.rates)
 
 
+def test_blocks_that_are_alike_have_rates_of_their_own():
+    blocks = []
+    for name in ("up", "down"):
+        start = keras.Input((4,))
+        blocks.append(keras.Model(start, keras.layers.Dense(4, name="a")(start), name=name))
+    start = keras.Input((4,))
+    model = keras.Model(start, blocks[1](blocks[0](start)))
+    paths = [weight.path for weight in model.trainable_variables]
+    assert paths == ["a/kernel", "a/bias"] * 2
+    alpha = Alpha("per_layer", model.trainable_variables, 0.25)
+    assert alpha.per_weight([0, 1]) == [0, 0, 1, 1]
+    assert list(alpha.by_layer([tf.zeros(1)] * 4)) == ["a", "a_1"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_per_weight_rates_have_the_weights_shapes(kind):
     shapes = [tuple(rate.shape) for rate in Alpha(kind, weights(), 0.25).rates]

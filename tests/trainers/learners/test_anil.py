@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.learners.anil import last_layer
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.direction import direction_cosines
@@ -38,6 +39,44 @@ def with_rates_of_0():
 
 def test_the_last_layer_is_the_last_with_weights():
     assert last_layer(model()) == [2, 3]
+
+
+def test_a_last_layer_within_blocks_is_the_last_of_the_last_block():
+    layers = [keras.layers.Dense(width, name=name) for width, name in ((4, "first"), (2, "second"))]
+    inner = keras.Sequential([keras.Input((3,)), *layers], name="inner")
+    block = keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(1, name="head")])
+    nested = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, name="body"), block])
+    named = [nested.trainable_variables[number].path for number in last_layer(nested)]
+    assert [path.split("/")[-2:] for path in named] == [["head", "kernel"], ["head", "bias"]]
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Scaled(keras.layers.Layer):
+    """A layer with a weight of its own and a layer without weights within it."""
+
+    def build(self, input_shape):
+        self.gain = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gain")
+        self.within = keras.layers.Activation("tanh")
+
+    def call(self, inputs):
+        return self.within(inputs * self.gain)
+
+
+def test_a_layer_with_a_weight_of_its_own_may_have_layers_within_it():
+    made = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2), Scaled()])
+    assert last_layer(made) == [2]
+
+
+def test_a_model_without_a_last_layer_is_refused():
+    frozen = keras.layers.Dense(1, trainable=False)
+    bare = keras.Sequential([keras.Input((3,)), keras.layers.Activation("tanh"), frozen], name="m")
+    with pytest.raises(InputError, match="model='m': has no layer with trainable weights"):
+        last_layer(bare)
+
+
+def test_inner_steps_that_change_nothing_are_refused():
+    with pytest.raises(InputError, match="adapted: is empty"):
+        MetaLearner(model(), "mse", adapted=[])
 
 
 @pytest.mark.parametrize("steps", [1, 3])

@@ -19,7 +19,9 @@ import tensorflow as tf
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
 from trainers.learners.reptile import Reptile, minibatches
+from trainers.seeds import uniform
 from trainers.supervised.gradient_check import check_meta_gradient
+from trainers.supervised.meta_batch import WAYS, summed
 from trainers.supervised.meta_gradient import meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
 
@@ -110,6 +112,50 @@ def test_adam_goes_on_with_the_mean_squares_of_the_tasks_before():
     taken, squares = learner.moving_variables
     assert float(taken) == 2 and a_of([squares]) == pytest.approx(0.028234, rel=1e-4)
     assert a_of(learner.adapt(X, Y, steps=1)) == pytest.approx(1.851711, rel=1e-6)
+
+
+def test_tasks_of_an_iteration_leave_the_mean_of_their_mean_squares():
+    learner = reptile(inner_optimizer="adam")
+    # With targets twice as large g = 5 a − 12: −2 and, at a₁ = 2.1, −1.5.
+    squares = [0.999 * 0.001 * first**2 + 0.001 * last**2 for first, last in ((4, 3.5), (-2, -1.5))]
+
+    def tasks(seed):
+        double = tf.cast(1 + seed[0] % 2, tf.float32)
+        return Episode(X[:1], double * Y[:1], X[1:], double * Y[1:])
+
+    trainer = MetaTrainer(learner, tasks, keras.optimizers.SGD(0.25), meta_batch_size=4)
+    kinds = trainer._task_seeds(tf.constant(0, tf.int64)).numpy()[:, 0] % 2
+    assert set(kinds) == {0, 1}
+    trainer.train(1)
+    expected = np.mean([squares[kind] for kind in kinds])
+    assert a_of(learner.moving_variables[1:]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_rate_that_is_changed_counts_from_then_on():
+    learner = reptile(inner_optimizer="sgd")
+    assert a_of(learner.adapt(X, Y, steps=1)) == pytest.approx(1.6, rel=1e-5)
+    learner.inner_rate = 0.2
+    assert a_of(learner.adapt(X, Y, steps=1)) == pytest.approx(1.2, rel=1e-5)
+
+
+def test_a_step_of_convolutions_is_traced_for_each_way_of_running():
+    convolution = keras.layers.Conv2D(2, 2, name="conv")
+    layers = [convolution, keras.layers.Flatten(), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((3, 3, 1)), *layers])
+    learner = Reptile(model, "mse", inner_steps=2)
+
+    @tf.function
+    def tasks(seed):
+        numbers = uniform(seed, [40])
+        inputs = tf.reshape(numbers[:36], [4, 3, 3, 1])
+        targets = tf.reshape(numbers[36:], [4, 1])
+        return Episode(inputs[:2], targets[:2], inputs[2:], targets[2:])
+
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    given = values, tf.constant([[1, 2], [3, 4]]), tf.constant(0, tf.int64)
+    one, other = (summed(learner, tasks, way, "auto")(*given)[0] for way in (WAYS[-1], WAYS[0]))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -211,3 +211,40 @@ def test_what_the_layer_does_beyond_the_batch_is_left_to_keras():
     outputs, used = normalised(layer, IMAGES)
     np.testing.assert_allclose(outputs, plain(IMAGES, training=True), rtol=1e-4, atol=1e-5)
     assert used == []
+
+
+@pytest.mark.parametrize("options", [{"synchronized": True}, {"masked": True}])
+def test_what_cannot_take_the_support_sets_statistics_is_refused(options):
+    masks = [keras.layers.Masking()] if options.pop("masked", False) else []
+    norm = keras.layers.BatchNormalization(name="norm", **options)
+    model = keras.Sequential([keras.Input((5, 3)), *masks, norm])
+    learner = MetaLearner(model, "mse", batch_norm="support")
+    inputs = tf.ones([4, 5, 3])
+    with pytest.raises(InputError, match="batch_norm=support: norm has a mask, renorm or synchron"):
+        learner.adapt(inputs, inputs)
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_only_layers_that_are_not_frozen_normalise_queries_together(trainable):
+    norm = keras.layers.BatchNormalization(trainable=trainable)
+    model = keras.Sequential([keras.Input((3,)), norm, keras.layers.Dense(1)])
+    learner = MetaLearner(model, "mse")
+    assert learner.normalises_together == trainable
+    state = learner.adapt(tf.eye(3), tf.ones([3, 1]))
+    together = learner.predict(state, tf.eye(3))[:1]
+    alone = learner.predict(state, tf.eye(3)[:1])
+    assert np.allclose(together, alone, atol=1e-6) != trainable
+
+
+def test_in_training_the_support_sets_statistics_have_dropout_too():
+    layers = [keras.layers.Dropout(0.5), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    learner = MetaLearner(model, "mse", batch_norm="support")
+    inputs = tf.constant(np.random.default_rng(0).standard_normal((4000, 3)), tf.float32)
+    for training, growth in ((False, 1.0), (True, 2.0)):
+        # Half of the entries are 0 and the others twice as large: twice the variance around 0.
+        seed = tf.constant([1, 2]) if training else None
+        state = learner.adapt(inputs, inputs, steps=0, training=training, seed=seed)
+        np.testing.assert_allclose(
+            tf.reshape(state[-1], [-1]), growth * np.var(inputs, 0), rtol=0.15
+        )

@@ -190,3 +190,14 @@ def test_nothing_is_changed_by_measuring():
     direction_cosines(made, supports)()
     for old, new in zip(before, [*made.theta, *made.alpha.rates], strict=True):
         np.testing.assert_array_equal(old, new.numpy())
+
+
+def test_a_tied_last_layer_may_have_other_ways_than_the_model():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="last")])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    made = MetaLearner(model, loss, tied_head=True, ways=5, alpha_init=0.1)
+    supports = tf.constant(INPUTS[:, :5]), tf.constant([[0, 1, 2, 3, 4]] * 3)
+    # Rates that are all the same leave the direction as it is.
+    assert direction_cosines(made, lambda: supports)() == pytest.approx(
+        {"all_layers": 1.0, "last": 1.0}
+    )

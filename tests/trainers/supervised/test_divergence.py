@@ -16,8 +16,10 @@ from tests.trainers.supervised.trainers_of_curves import (
 )
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
+from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import fold_in, split_seed, stream
+from trainers.supervised.diagnosis import explain_divergence
 from trainers.supervised.meta_trainer import MetaTrainer
 
 
@@ -143,3 +145,14 @@ def test_a_gradient_of_zero_changes_nothing_and_is_no_error():
     assert made.train(2) == {"loss": 1.0, "meta_gradient_norm": 0.0}
     for a, b in zip(state(made), before, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_learners_without_rates_name_their_loss_and_no_rate():
+    scale = keras.layers.Rescaling(1e30)
+    embedding = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), scale])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = PrototypicalNets(embedding, loss, 2, train_ways=3)
+    inputs, targets = tf.reshape(tf.range(6.0), [3, 2]), tf.range(3)
+    episode = Episode(inputs, targets, inputs + 1.0, targets)
+    cause = explain_divergence(learner, lambda seed: episode, tf.constant([[1, 2]]))
+    assert cause == "the loss is nan; try a smaller meta_learning_rate (task 0 of the meta-batch)"

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.meta_gradient import mean_meta_gradient, meta_gradient
 
@@ -131,3 +132,19 @@ def test_of_several_tasks_it_is_the_mean():
     tf.nest.map_structure(
         lambda m, a, b: np.testing.assert_allclose(m, (a + b) / 2, rtol=1e-10), mean, one, other
     )
+
+
+def test_a_variable_of_no_use_is_named_where_inner_steps_leave_it_alone():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((2,))
+    layers = [keras.layers.Dense(1, name=name) for name in ("used", "idle")]
+    outputs = [layer(inputs) for layer in layers]
+    learner = MetaLearner(keras.Model(inputs, outputs), first_output, adapted=[0, 1])
+    x, y = tf.ones([3, 2]), tf.ones([3, 1])
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    with pytest.raises(InputError, match="does not depend on the weight idle/kernel"):
+        meta_gradient(learner, values, Episode(x, y, x, y), SEED)
+
+
+def first_output(targets, outputs):
+    return keras.losses.mean_squared_error(targets, outputs[0])

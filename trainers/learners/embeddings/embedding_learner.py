@@ -13,9 +13,10 @@ import keras
 import tensorflow as tf
 
 from trainers.errors import InputError
+from trainers.learners.anil import last_layer
 from trainers.learners.learner import Learner, Score
 from trainers.seeds import fold_in
-from trainers.stateless.batch_norm import refuse_unknown
+from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
 
 State = dict[str, Any]
@@ -88,7 +89,12 @@ class EmbeddingLearner(Learner):
     @property
     def normalises_together(self) -> bool:
         """Whether batch normalisation uses the statistics of the queries."""
-        return self.batch_norm == "transductive" and bool(self.pure_model.batch_norms)
+        return self.batch_norm == "transductive" and self.pure_model.has_own_statistics
+
+    @property
+    def has_other_train_ways(self) -> bool:
+        """Whether a task of training has other ways than one of evaluation."""
+        return self._train_ways != self.ways
 
     @abc.abstractmethod
     def keep(
@@ -146,7 +152,8 @@ class EmbeddingLearner(Learner):
         if values is not None:
             state["values"] = list(values)
         if self.batch_norm == "support" and self.pure_model.batch_norms:
-            state["statistics"] = embedded.statistics
+            norms = self.pure_model.batch_norms
+            state["statistics"] = of_the_support_set(norms, embedded.statistics)
         return state
 
     def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[State]:
@@ -203,21 +210,29 @@ class EmbeddingLearner(Learner):
 
 
 def without_last_layer(model: keras.Model) -> keras.Model:
-    """Returns a classifier's embedding: what its last layer is given.
+    """Returns a classifier's embedding: what its last layer with weights is given.
 
     Args:
-      model: a sequential or functional Keras model with one input and one output.
+      model: a sequential or functional Keras model with one input and one output. What follows its
+        last layer with weights, such as an activation, has one input too.
 
     Raises:
-      InputError: if it has a `call` of its own.
+      InputError: if it has a `call` of its own, or the last layer is within another model.
     """
     try:
         (output,) = model.outputs
         last = output._keras_history.operation
+        while not getattr(last, "trainable_variables", []):
+            last = last.input._keras_history.operation
         embedded = last.input
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
             f"model={model.name!r}: has a call of its own, of which the last layer cannot be taken "
             "away; give a Sequential or functional model"
         ) from error
+    if isinstance(last, keras.Model) and len(last_layer(last)) < len(last.trainable_variables):
+        raise InputError(
+            f"model={model.name!r}: its last layer is within {last.name}, of which it cannot be "
+            "taken away; give a model whose last layer is its own"
+        )
     return keras.Model(model.inputs, embedded, name=f"{model.name}_embedding")

@@ -3,9 +3,9 @@
     c_k = mean of f(x_i) over class k's support images
     p(k | x) = softmax_k(−‖f(x) − c_k‖²)
 
-Source: Snell, Swersky and Zemel 2017, equations 1 and 2. Batch normalisation uses the statistics of
-the images that are embedded together, or of the support set; the authors' own code uses moving
-averages when it evaluates.
+Source: Snell, Swersky and Zemel 2017, equations 1 and 2. Support and query set are embedded as two
+batches, so that batch normalisation uses the statistics of each, or for both those of the support
+set; the authors' own code uses moving averages when it evaluates.
 """
 
 from collections.abc import Sequence

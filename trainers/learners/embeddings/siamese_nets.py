@@ -45,8 +45,10 @@ class SiameseNets(EmbeddingLearner):
         super().__init__(model, _cross_entropy, ways, **options)
         size = model.output_shape[-1]
         # Images that are far apart are different: what differs by 1 everywhere has −1.
-        self.weights = tf.Variable(tf.fill([size], -1.0 / size), name="distance_weights")
-        self.bias = tf.Variable(0.0, name="distance_bias")
+        dtype = self.pure_model.weights[0].dtype
+        start = tf.fill([size], tf.constant(-1.0 / size, dtype))
+        self.weights = tf.Variable(start, name="distance_weights")
+        self.bias = tf.Variable(tf.zeros([], dtype), name="distance_bias")
         self.own_variables = [self.weights, self.bias]
         for variable in self.own_variables:
             variable.path = variable.name.removesuffix(":0")  # As Keras's variables have one.
@@ -92,12 +94,7 @@ class SiameseNets(EmbeddingLearner):
             for kind in (same, 1.0 - same)
         )
         logits = self.logits(kept, queries.outputs, own)
-        metrics = {
-            name: tf.reduce_mean(tf.cast(score(targets, logits), loss.dtype))
-            for name, score in self.scores.items()
-            if name != "loss"
-        }
-        return {"loss": 0.5 * tf.add_n(list(halves)) + queries.penalty, **metrics}
+        return self.means(targets, logits, queries.penalty, loss=0.5 * tf.add_n(list(halves)))
 
 
 def _cross_entropy(same: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.embeddings.embedding_learner import without_last_layer
 from trainers.learners.embeddings.matching_nets import MatchingNets
 from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
+from trainers.supervised.gradient_check import check_meta_gradient
 
 RANDOM = np.random.default_rng(0)
 SUPPORT = RANDOM.standard_normal((6, 4)).astype(np.float32)
@@ -100,6 +102,15 @@ def test_training_has_as_many_classes_as_it_is_given():
     support = tf.constant(SUPPORT), tf.constant(TARGETS)
     assert learner.adapt(*support, training=True)["kept"]["prototypes"].shape == (3, 3)
     assert learner.adapt(*support)["kept"]["prototypes"].shape == (2, 3)
+    values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
+    labels = np.array([0, 1, 2, 0, 1])
+    task = Episode(*support, tf.constant(QUERY), tf.constant(labels))
+    seed, first = tf.constant([1, 2]), tf.constant(0, tf.int64)
+    loss, _, _ = learner.objective(values, task, seed, first)
+    answers = by_prototypes(embedded(learner, SUPPORT), embedded(learner, QUERY))
+    np.testing.assert_allclose(loss, -np.log(answers[range(5), labels]).mean(), rtol=1e-5)
+    with pytest.raises(InputError, match="tasks of training have other ways"):
+        check_meta_gradient(learner, task)
 
 
 @pytest.mark.parametrize("batch_norm", ["transductive", "support"])
@@ -123,6 +134,19 @@ def test_the_embedding_is_what_the_last_layer_is_given():
     assert embedding.output_shape == (None, 3)
     np.testing.assert_allclose(embedding(SUPPORT), classifier.layers[0](SUPPORT))
     assert len(embedding.trainable_variables) == 2
+
+
+def test_what_follows_the_last_layer_is_taken_away_with_it():
+    classifier = model(keras.layers.Dense(5), keras.layers.Activation("linear", dtype="float32"))
+    embedding = without_last_layer(classifier)
+    np.testing.assert_allclose(embedding(SUPPORT), classifier.layers[0](SUPPORT))
+
+
+def test_a_last_layer_within_another_model_is_refused():
+    within = model(keras.layers.Dense(5))
+    classifier = keras.Sequential([keras.Input((4,)), within], name="outer")
+    with pytest.raises(InputError, match="model='outer': its last layer is within sequential"):
+        without_last_layer(classifier)
 
 
 def test_what_gives_no_vectors_is_refused():

@@ -129,3 +129,10 @@ def test_images_that_are_far_apart_begin_as_different(learner):
     fresh = SiameseNets(learner.model, 3)
     np.testing.assert_allclose(fresh.weights, [-1 / 3] * 3)
     assert float(fresh.bias) == 0
+
+
+def test_an_embedding_in_float64_has_weights_of_its_type():
+    layers = [keras.Input((4,), dtype="float64"), keras.layers.Dense(3, "tanh", dtype="float64")]
+    made = SiameseNets(keras.Sequential(layers), 3)
+    state = made.adapt(tf.constant(SUPPORT, tf.float64), tf.constant(TARGETS))
+    assert made.predict(state, tf.constant(QUERY, tf.float64)).dtype == tf.float64
