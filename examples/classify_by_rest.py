@@ -47,9 +47,13 @@ def ask(server: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
         with urllib.request.urlopen(post, timeout=60) as reply:
             return json.load(reply)["outputs"]
     except urllib.error.HTTPError as error:
-        raise SystemExit(f"{url} refuses: {json.load(error)['error']}") from error
-    except urllib.error.URLError as error:
-        raise SystemExit(f"{url} cannot be reached: {error.reason}") from error
+        try:
+            reason = json.load(error)["error"]
+        except (ValueError, LookupError, TypeError):  # What a proxy says is no JSON.
+            reason = f"{error.code} {error.reason}"
+        raise SystemExit(f"{url} refuses: {reason}") from error
+    except OSError as error:
+        raise SystemExit(f"{url} cannot be reached: {error}") from error
 
 
 def main() -> None:

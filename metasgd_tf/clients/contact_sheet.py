@@ -82,9 +82,10 @@ def _short(name: str, length: int) -> str:
 
 def _show(axes: Any, path: pathlib.Path, left: float, top: float) -> None:
     extent = (left, left + 0.9, top + 0.9, top)
-    axes.imshow(
-        image_files.decode(path, _THUMBNAIL, 3),
-        extent=extent,
-        aspect="auto",
-        interpolation="antialiased",
-    )
+    try:
+        pixels = image_files.decode(path, _THUMBNAIL, 3)
+    except image_files.UnusableImageError:
+        # The export, which reads files otherwise, has used it.
+        axes.text(left + 0.45, top + 0.45, "not shown", ha="center", fontsize=6.5, **NAME)
+        return
+    axes.imshow(pixels, extent=extent, aspect="auto", interpolation="antialiased")

@@ -67,8 +67,11 @@ def load_other(
             f"compare_with={other_dir}: is evaluated on other tasks than model_dir={run.model_dir} "
             f"({', '.join(differences)}); name a run of the same task and protocol"
         )
+    # Images are loaded once. Other families may hold more than tasks, such as the inner loss of
+    # navigation, which is each run's own.
+    family = run.family if isinstance(run.family, ImageClassification) else None
     try:
-        return load_run(other_dir, run.checkpoint, other_task, run.family)
+        return load_run(other_dir, run.checkpoint, other_task, family)
     except InputError as error:
         raise InputError(_naming_the_flag(error, other_dir)) from error
 

@@ -11,6 +11,7 @@ from absl import flags
 from metasgd_tf import tasks
 from metasgd_tf.evaluation.reports import COLUMNS, Evaluation, write
 from metasgd_tf.flags import run_flags
+from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
@@ -24,6 +25,9 @@ from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
 from trainers.seeds import stream
 from trainers.supervised.evaluation import mean_and_ci95
+
+NAMING_CLASSES = ("task", "image_dir", "dataset", "class_splits")
+"""The flags that say which classes there are."""
 
 
 class LoadedRun(NamedTuple):
@@ -98,16 +102,39 @@ def load_run(
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     trained_on = task_name(settings)
+    own = run_flags.read(model_dir)
     for name, value in (other_task or {}).items():
         settings[name].value = value
-    family = family or tasks.from_flags(settings, ("test",))
+    family = family or _of_the_test(settings, own)
     if "ways" in (other_task or {}) and kind_of(family) != "classification":
         raise InputError(f"ways={settings.ways}: task={settings.task} has no classes; leave it out")
     # Of a tied last layer any number of classes is made; the network keeps its own.
     other_ways = settings.tied_head and "ways" in (other_task or {})
-    of_network = tasks.from_flags(run_flags.read(model_dir), ()) if other_ways else None
+    of_network = tasks.from_flags(own, ()) if other_ways else None
     learner, origin = restored_learner(family, settings, model_dir, checkpoint, of_network)
     return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
+
+
+def _of_the_test(settings: flags.FlagValues, own: flags.FlagValues) -> Family:
+    """Returns the tasks of the test.
+
+    How classes are divided by chance depends on --ways. For another number of them the division
+    stays that of the run's own, or the test would have classes that it was trained on.
+
+    Args:
+      settings: what to evaluate on.
+      own: the flags of the run.
+
+    Raises:
+      InputError: if the tasks cannot be loaded.
+    """
+    of_the_run = all(settings[name].value == own[name].value for name in NAMING_CLASSES)
+    if settings.ways == own.ways or not of_the_run or settings.task not in tasks.NAMES:
+        return tasks.from_flags(settings, ("test",))
+    ways, settings.ways = settings.ways, own.ways
+    family = tasks.from_flags(settings, ("test",))
+    settings.ways = ways
+    return family.with_ways(ways) if isinstance(family, ImageClassification) else family
 
 
 def evaluate(
@@ -214,9 +241,14 @@ def restored_learner(
       InputError: if there is no checkpoint, its network is for tasks of another shape, or it holds
         other variables than the learner has.
     """
-    path, damaged = newest_whole(str(pathlib.Path(model_dir) / KINDS[checkpoint]))
+    path, damaged = newest_whole(_folder(model_dir, checkpoint))
     for other in damaged:
         note(f"{other} is damaged; using an earlier checkpoint")
+    if path is None and checkpoint == "best" and newest_whole(_folder(model_dir, "last"))[0]:
+        raise InputError(
+            f"model_dir={model_dir}: holds no best checkpoint, as none was validated yet; take "
+            "checkpoint=last, or go on with the training"
+        )
     if path is None:
         raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
     learner = build_learner(family, settings, of_network)
@@ -229,6 +261,10 @@ def restored_learner(
             f"task={settings.task}: its network differs in shape from the one in "
             f"model_dir={model_dir}; evaluate on tasks of the same input shape and ways"
         ) from error
+
+
+def _folder(model_dir: str, checkpoint: str) -> str:
+    return str(pathlib.Path(model_dir) / KINDS[checkpoint])
 
 
 def _scores(

@@ -19,18 +19,18 @@ def define_algorithm_flags(values: flags.FlagValues) -> None:
 
 def _define_inner_updates(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("alpha", None, ALPHA_KINDS, "Which rates α are learned.", flag_values=values)
-    flags.DEFINE_float(
+    flag_kinds.finite_float(
         "alpha_init",
         None,
         "Initial value of all of α; by default 0.01 for MAML, 0.1 for maml_plus_plus, else drawn "
         "from [0.005, 0.1] by --seed.",
-        flag_values=values,
+        values,
     )
-    flags.DEFINE_float(
+    flag_kinds.finite_float(
         "body_alpha_init",
         None,
         "Initial value of α for all layers but the last; by default --alpha_init.",
-        flag_values=values,
+        values,
     )
     flags.DEFINE_enum(
         "adapted",

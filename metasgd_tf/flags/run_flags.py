@@ -178,4 +178,5 @@ def read(model_dir: str) -> flags.FlagValues:
     if not path.exists():
         raise flags.Error(f"model_dir={model_dir}: holds no run; name a directory that train wrote")
     lines = path.read_text(encoding="utf-8", errors=FOLDER_NAMES).split("\n")
-    return parse([line for line in map(str.strip, lines) if line and not line.startswith(COMMENTS)])
+    # Names of folders may end in spaces.
+    return parse([line for line in lines if line.strip() and not line.startswith(COMMENTS)])

@@ -234,12 +234,12 @@ def define_navigation_flags(values: flags.FlagValues) -> None:
         "that later updates are no larger than the first.",
         flag_values=values,
     )
-    flags.DEFINE_float(
+    flag_kinds.finite_float(
         "entropy_weight",
         0.0,
         "navigation: weight of the policy's entropy in the inner loss; above 0 an update lowers "
         "the entropy.",
-        flag_values=values,
+        values,
     )
     flag_kinds.positive_float(
         "trust_region",

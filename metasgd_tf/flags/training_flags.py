@@ -12,6 +12,7 @@ OF_SOME_OPTIMIZERS: dict[str, tuple[str, ...]] = {
     "alpha_rate_factor": ("adam",),
     "weight_decay": ("adam", "sgd"),
     "ema_momentum": ("adam", "sgd"),
+    "clip_norm": ("adam", "sgd"),
 }
 """The flags that only some optimizers have a use for, with those."""
 
@@ -119,5 +120,16 @@ def fill_in(values: flags.FlagValues) -> None:
                 f"{name}={values[name].value}: optimizer={values.optimizer} has no use for it; "
                 "should be left out"
             )
+    for name in ("decay", "warmup_iterations") if values.optimizer == "trpo" else ():
+        if values[name].value != values[name].default:
+            raise flags.IllegalFlagValueError(
+                f"{name}={values[name].value}: optimizer=trpo has no learning rate; should be left "
+                "out, or take optimizer=adam"
+            )
+    if values.optimizer == "trpo" and values.remat:
+        raise flags.IllegalFlagValueError(
+            "remat=True: optimizer=trpo differentiates forwards too, which needs what inner steps "
+            "computed; should be left out, or take optimizer=adam"
+        )
     if values.optimizer == "sgd" and values.momentum is None:
         values.momentum = 0.9

@@ -1,7 +1,9 @@
 """N-way K-shot classification of images (Li et al. 2017, Tables 2 and 3)."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import Self
 
 import keras
 import numpy as np
@@ -89,6 +91,19 @@ class ImageClassification(TaskFamily):
         self.output_size = ways
         self.input_shape = input_shape or tuple(next(iter(by_class.values())).images.shape[1:])
 
+    def with_ways(self, ways: int) -> Self:
+        """Returns a family of tasks with another number of classes, of the same images.
+
+        Raises:
+          InputError: if a split has too few classes.
+        """
+        made = copy.copy(self)
+        made.ways = made.output_size = ways
+        for split, held in made._images.items():
+            counts = dict(zip(held.names, held.counts, strict=True))
+            refuse_too_few(split, counts, made.ways_of(split), made.shots, made.queries)
+        return made
+
     def data_digest(self) -> str:
         """Returns a digest of the classes of each split and of their images, as hexadecimals."""
         digest = hashlib.blake2b(digest_size=8)
@@ -149,7 +164,7 @@ class ImageClassification(TaskFamily):
           Inputs [ways · images, height, width, channels] and targets [ways · images] (int32).
         """
         episode = self._draw(seed, split, self.ways_of(split), images, 0)
-        order = tf.argsort(uniform(fold_in(seed, 2), [self.ways_of(split) * images]))
+        order = tf.argsort(uniform(fold_in(seed, 5), [self.ways_of(split) * images]))
         return tf.gather(episode.support_inputs, order), tf.gather(episode.support_targets, order)
 
     def smallest_class(self, split: str) -> int:

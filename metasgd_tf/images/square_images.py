@@ -27,7 +27,7 @@ def square(image: tf.Tensor, size: int, channels: int) -> tf.Tensor:
       [size, size, channels], uint8.
     """
     if channels == 1:
-        image = _grey(image)
+        image = grey(image)
     height = tf.shape(image)[0]
     places, weights = _filter(tf.shape(image)[1], size)
     squeezed = tf.TensorArray(
@@ -52,8 +52,11 @@ def square(image: tf.Tensor, size: int, channels: int) -> tf.Tensor:
     )
 
 
-def _grey(image: tf.Tensor) -> tf.Tensor:
-    """Returns [height, width, 1] by the weights of ITU-R 601-2 with 16 fractional bits."""
+def grey(image: tf.Tensor) -> tf.Tensor:
+    """Returns a colour image [height, width, 3] (uint8) in grey, [height, width, 1].
+
+    By the weights of ITU-R 601-2 with 16 fractional bits, as Pillow has them.
+    """
     red, green, blue = tf.split(tf.cast(image, tf.int32), 3, axis=-1)
     return tf.cast((19595 * red + 38470 * green + 7471 * blue + 2**15) // 2**16, tf.uint8)
 

@@ -38,10 +38,18 @@ def _machine() -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """Returns the checkout's commit, with `+changes` where files differ; None outside git."""
+    """Returns the checkout's commit, with `+changes` where files differ; None outside of one.
+
+    What is installed may lie within the checkout of another project, whose commit is not meant.
+    """
     root = pathlib.Path(__file__).resolve().parents[2]
     git = ["git", "-C", str(root)]
     try:
+        top = subprocess.run(
+            [*git, "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=True
+        ).stdout.rstrip("\n")
+        if pathlib.Path(top).resolve() != root:
+            return None
         commit = subprocess.run(
             [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()

@@ -59,12 +59,23 @@ def _refuse_bad_tf_config(text: str) -> None:
         )
     try:
         config = json.loads(text)
-        jobs = {job: list(hosts) for job, hosts in config["cluster"].items()}
-        job, index = config["task"]["type"], config["task"]["index"]
+        jobs = {job: _addresses(hosts) for job, hosts in config["cluster"].items()}
+        job, index = str(config["task"]["type"]), config["task"]["index"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"TF_CONFIG={text}: cannot be understood; should be {example}") from error
     for problem in _problems(jobs, job, index):
         raise InputError(f"TF_CONFIG={text}: {problem}")
+
+
+def _addresses(hosts: Any) -> list[Any]:
+    """Returns the addresses of one kind of tasks.
+
+    Raises:
+      TypeError: if they are no list of at least one.
+    """
+    if not isinstance(hosts, list) or not hosts:
+        raise TypeError("should be a list of addresses")
+    return hosts
 
 
 def _problems(jobs: Mapping[str, list[Any]], job: Any, index: Any) -> Iterator[str]:
@@ -76,7 +87,8 @@ def _problems(jobs: Mapping[str, list[Any]], job: Any, index: Any) -> Iterator[s
     addresses = [address for hosts in jobs.values() for address in hosts]
     for address in addresses:
         host, _, port = str(address).rpartition(":")
-        if not host or not port.isdigit() or not 0 < int(port) < 2**16:
+        numbered = port.isascii() and port.isdecimal()
+        if not host or not numbered or not 0 < int(port) < 2**16:
             yield f"has the address {address!r}; should be HOST:PORT, the port from 1 to 65535"
     for address in addresses:
         if addresses.count(address) > 1:

@@ -12,6 +12,9 @@ from trainers.families import Family
 from trainers.stateless.logits import refuse_probabilities
 from trainers.task_family import TaskFamily
 
+UNKNOWN = 8
+"""Tried in place of a size of inputs that is not known before."""
+
 
 def build(model: str | None, family: Family, seed: int) -> keras.Model:
     """Builds the network for a family's tasks.
@@ -55,7 +58,8 @@ def _fitting(built: object, model: str, family: Family) -> keras.Model:
             f"model={model}: returned a {type(built).__name__}; should return a keras.Model"
         )
     zeros = tf.nest.map_structure(
-        lambda spec: tf.zeros([2, *spec.shape], spec.dtype), family.input_spec
+        lambda spec: tf.zeros([2, *(size or UNKNOWN for size in spec.shape)], spec.dtype),
+        family.input_spec,
     )
     try:
         outputs = built(zeros)

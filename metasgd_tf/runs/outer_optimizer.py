@@ -40,10 +40,12 @@ class AdamWithAlphaRate(keras.optimizers.Adam):
         self._of_alpha: set[int] = set()
 
     def build(self, variables: list[Any]) -> None:
-        """Makes the optimizer's variables for these, of which the paths of α begin so."""
+        """Makes the optimizer's variables for these, of which α's are TensorFlow's own."""
         super().build(variables)
         self._of_alpha = {
-            number for number, one in enumerate(variables) if one.path.startswith("alpha/")
+            number
+            for number, one in enumerate(variables)
+            if isinstance(one, tf.Variable) and one.path.startswith("alpha/")
         }
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: Any) -> None:

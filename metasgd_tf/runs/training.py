@@ -209,7 +209,7 @@ def _train_to_the_end(
                     record.validate(done)
             # The last time, the others wait here until everything is written.
             signal = workers.first_signal(stopped_by())
-            if signal is not None and done < total:
+            if signal is not None:
                 if record is not None and not validated:
                     record.save()
                 workers.wait()

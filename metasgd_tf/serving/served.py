@@ -181,7 +181,7 @@ class ServedLearner:
         """Returns which classes the support sets have, [B, ways]."""
         if not self.ways:
             return None
-        return tf.reduce_any(tf.one_hot(targets, self.ways, True, False), axis=1)
+        return tf.reduce_any(tf.one_hot(tf.cast(targets, tf.int32), self.ways, True, False), axis=1)
 
     def _reply(self, outputs: Any, present: tf.Tensor | None) -> Reply:
         flat = [checks.answers(output) for output in tf.nest.flatten(outputs)]

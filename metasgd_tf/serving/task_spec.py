@@ -85,7 +85,7 @@ def named(argument: str, specs: Any) -> Any:
 
 def names(argument: str, structure: Any) -> list[str]:
     """Returns a name for each leaf of a nested structure, see `named`."""
-    found = [re.sub(r"\W", "_", name) for name in _names(argument, structure)]
+    found = [re.sub(r"\W", "_", name, flags=re.ASCII) for name in _names(argument, structure)]
     if len(set(found)) < len(found):
         raise InputError(
             f"{argument}: its tensors would be called {', '.join(found)} in the export; should "

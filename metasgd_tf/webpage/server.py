@@ -61,6 +61,8 @@ def create_app(answers: Mapping[str, Answer], about: Mapping[str, Any]) -> flask
             given = answers[name](flask.request.get_json())
         except RequestError as error:
             return {"error": str(error)}, 400
+        except RecursionError:
+            return {"error": "what was sent has too many lists within lists"}, 400
         except tf.errors.InvalidArgumentError as error:
             given = {"sentence": f"The export refuses this: {refusal(error)}."}
         return given | {"milliseconds": round(1e3 * (time.perf_counter() - began), 1)}, 200

@@ -223,3 +223,10 @@ def test_variables_that_a_checkpoint_does_not_have_are_one_sentence(tmp_path):
         RunCheckpoints(MetaTrainer(adam, TASKS), str(tmp_path)).restore()
     with pytest.raises(InputError, match=message):
         restore_learner(adam, tf.train.latest_checkpoint(last(tmp_path)))
+
+
+def test_a_training_of_another_shape_is_one_sentence(tmp_path):
+    small, large = (Reptile(mlp((1,), 1, 0, hidden=(width,)), "mse") for width in (4, 8))
+    RunCheckpoints(MetaTrainer(small, TASKS), str(tmp_path)).save()
+    with pytest.raises(InputError, match="ckpt-0: holds variables of other shapes than this"):
+        RunCheckpoints(MetaTrainer(large, TASKS), str(tmp_path)).restore()

@@ -63,7 +63,8 @@ def parts(model: keras.Model) -> Iterator[keras.Layer]:
 def _calls(model: keras.Model, inputs: Any) -> list[tuple[keras.Layer, tuple[Any, Any]]]:
     """Returns each layer with the arguments of its first call within a call of the model."""
     calls: dict[int, tuple[Any, Any]] = {}
-    layers = list(parts(model))
+    # One that is shared with a model within is met several times.
+    layers = list({id(layer): layer for layer in parts(model)}.values())
 
     def recording(layer: keras.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
         def record(*args: Any, **kwargs: Any) -> Any:

@@ -233,7 +233,8 @@ def _joined(chunks: list[Scores], sizes: list[int], count: int) -> Scores:
 def mean_and_ci95(values: np.ndarray) -> tuple[float, float]:
     """Returns the mean of [n] values and the half-width of its 95 % confidence interval.
 
-    The interval is the normal one, 1.96 s / √n with the sample's standard deviation s.
+    The interval is the normal one, 1.96 s / √n with the sample's standard deviation s; n should be
+    at least 2.
     """
     values = np.asarray(values, np.float64)
     return float(values.mean()), float(1.96 * values.std(ddof=1) / np.sqrt(len(values)))

@@ -2,7 +2,8 @@
 
 Both formats are a list of chunks with a length each: W3C, "Portable Network Graphics" (2003),
 section 5.3, and ITU-T T.81, section B.1.1. Damaged files end the search early and raise nothing:
-their pixels are decoded afterwards, which finds the damage.
+their pixels are decoded afterwards, which finds the damage. So do files of far more chunks than
+programs write, which would take long.
 """
 
 from typing import NamedTuple
@@ -14,6 +15,9 @@ from metasgd_tf.images.files.exif_orientation import NAME
 _PNG_START = 8
 _JPEG_START = 2
 _EXIF_MARKER, _PIXELS_MARKER, _FILLER = 0xE1, 0xDA, 0xFF
+
+MOST_CHUNKS, MOST_SEGMENTS = 10_000, 1_000
+"""After so many chunks of a PNG, or segments and filling bytes of a JPEG, the search ends."""
 
 
 class PngChunks(NamedTuple):
@@ -52,7 +56,9 @@ def png_chunks(encoded: tf.Tensor) -> PngChunks:
         return after, exif, transparent, in_pixels
 
     begin = (tf.constant(_PNG_START), tf.constant(b""), tf.constant(False), tf.constant(False))
-    _, exif, transparent, _ = tf.while_loop(is_chunk, next_chunk, begin, parallel_iterations=1)
+    _, exif, transparent, _ = tf.while_loop(
+        is_chunk, next_chunk, begin, parallel_iterations=1, maximum_iterations=MOST_CHUNKS
+    )
     return PngChunks(exif, transparent)
 
 
@@ -86,7 +92,9 @@ def jpeg_exif(encoded: tf.Tensor) -> tf.Tensor:
         return after, exif
 
     begin = (tf.constant(_JPEG_START), tf.constant(b""))
-    return tf.while_loop(is_segment, next_segment, begin, parallel_iterations=1)[1]
+    return tf.while_loop(
+        is_segment, next_segment, begin, parallel_iterations=1, maximum_iterations=MOST_SEGMENTS
+    )[1]
 
 
 def _piece(encoded: tf.Tensor, place: tf.Tensor, size: tf.Tensor | int) -> tf.Tensor:

@@ -12,6 +12,9 @@ from PIL import Image, ImageOps
 
 from metasgd_tf.images.files.exif_orientation import NAME, orientation
 
+JPEGS = ("JPEG", "MPO")
+"""Pillow's names of JPEG; cameras write several images into one file, of which the first counts."""
+
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -41,7 +44,7 @@ def plain(image: Image.Image) -> Image.Image:
     image = _upright(image)
     if image.mode.startswith("I"):
         image = Image.fromarray(_upper_bits(image))
-    if image.format == "JPEG" and image.mode == "CMYK":
+    if image.format in JPEGS and image.mode == "CMYK":
         image = _from_inks(image)
     if image.has_transparency_data:
         image = image.convert("RGBA")
@@ -94,7 +97,7 @@ def _upright(image: Image.Image) -> Image.Image:
     Of PNG and JPEG the Exif data alone are read, as by an export and by most viewers; Pillow would
     also read XMP and ImageMagick's text chunks.
     """
-    if image.format not in ("PNG", "JPEG"):
+    if image.format not in ("PNG", *JPEGS):
         return ImageOps.exif_transpose(image)
     image.load()
     exif = image.info.get("exif", b"")

@@ -48,3 +48,12 @@ def test_names_are_written_as_they_are_whatever_they_are(tmp_path, ending):
     output = tmp_path / f"{NAMES[2]}{ending}"
     style.save(drawn, str(output), "contact_sheet")
     assert output.stat().st_size > 0
+
+
+def test_an_image_that_pillow_refuses_leaves_its_place_empty(tmp_path):
+    good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+    Image.fromarray(np.zeros((12, 8), np.uint8)).save(good)
+    bad.write_bytes(good.read_bytes()[:40])
+    drawn = contact_sheet({"a": [good]}, [Prediction(bad, "a", 0.9, {"a": 0.9})])
+    assert len(drawn.axes[0].images) == 1
+    assert "not shown" in [text.get_text() for text in drawn.axes[0].texts]

@@ -3,25 +3,22 @@
 import csv
 import json
 import re
+import shutil
 
-import keras
 import numpy as np
 import pytest
 from absl import flags
 
-from metasgd_tf import tasks
 from metasgd_tf.evaluation import comparison
 from metasgd_tf.evaluation.reports import Evaluation, write
 from metasgd_tf.evaluation.trained_runs import LoadedRun, evaluate, load_run
 from metasgd_tf.flags import run_flags, task_flags
-from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests import synthetic_folder
-from tests.metasgd_tf.shell import assert_refused, command
-from trainers.checkpoints import Origin, RunCheckpoints
+from tests.metasgd_tf.evaluation.untrained import save_untrained
+from tests.metasgd_tf.shell import ROOT, assert_refused, command
+from trainers.checkpoints import Origin
 from trainers.errors import InputError
-from trainers.learners.meta_sgd import MetaLearner
-from trainers.supervised.meta_trainer import MetaTrainer
 
 IMAGES = [
     "--task=image_folder",
@@ -32,21 +29,6 @@ IMAGES = [
     "--image_channels=3",
     "--model=tests.fast_network:network",
 ]
-
-
-def save_untrained(settings, model_dir):
-    """Writes a run as training does, with the weights as they are drawn."""
-    settings = run_flags.resolve(settings)
-    family = tasks.from_flags(settings, ["train"])
-    learner = build_learner(family, settings)
-    if isinstance(learner, MetaLearner):
-        settings.alpha_init = learner.alpha.initial_value
-    trainer = MetaTrainer(
-        learner, family.sampler("train"), keras.optimizers.Adam(), meta_batch_size=1, seed=0
-    )
-    trainer.iteration.assign(2)
-    RunCheckpoints(trainer, model_dir, family.metric_mode).save()
-    run_flags.write(settings, model_dir)
 
 
 @pytest.fixture(scope="module")
@@ -264,3 +246,14 @@ def test_flags_that_only_say_where_data_lie_may_differ():
     defined = flags.FlagValues()
     run_flags.define_run_flags(defined)
     assert set(comparison.IMAGE_FLAGS) <= set(defined)
+
+
+def test_the_inner_step_of_a_policy_is_its_own_runs(tmp_path):
+    """Advantages and the inner loss are a family's, and not flags that tell tasks apart."""
+    one, other = ROOT / "trained" / "navigation_fixed_maml_seed0", tmp_path / "other"
+    shutil.copytree(one, other)
+    with (other / run_flags.FILE_NAME).open("a", encoding="utf-8") as file:
+        file.write("--entropy_weight=0.125\n")
+    loaded = comparison.load_other(load_run(str(one)), str(other))
+    assert loaded.family._entropy_weight == 0.125
+    assert load_run(str(one)).family._entropy_weight != 0.125

@@ -7,6 +7,7 @@ import tensorflow as tf
 from metasgd_tf.evaluation import presentations
 from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.flags import run_flags
+from metasgd_tf.images import classification
 from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.memory_network import memory_network
@@ -15,7 +16,7 @@ from trainers.checkpoints import Origin
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
 from trainers.learners.mann import Mann
-from trainers.seeds import fold_in, stream
+from trainers.seeds import fold_in, stream, uniform
 
 NAMES = ("ant", "bee", "cat", "dog", "elk")
 COUNTS = (4, 5, 6, 12, 7)
@@ -68,6 +69,20 @@ def test_a_sequence_shows_as_many_images_of_each_class_in_a_random_order(family)
             assert len(set(pixels[targets == target, 0])) == 1
         orders.add(tuple(targets))
     assert len(orders) == TASKS
+
+
+def test_the_order_of_a_sequence_tells_nothing_of_the_tasks_alphabet(family, monkeypatch):
+    met = []
+
+    def noted(seed, shape):
+        met.append(tuple(seed.numpy()))
+        return uniform(seed, shape)
+
+    monkeypatch.setattr(classification, "uniform", noted)
+    seed = tf.constant([1, 2])
+    family.sequence(seed, "test", 4)
+    of_alphabet = tuple(fold_in(seed, 2).numpy())  # See `alphabets.of_one_alphabet`.
+    assert len(met) == len(set(met)) and of_alphabet not in met
 
 
 def test_accuracies_are_those_of_a_count_by_hand(run, family):

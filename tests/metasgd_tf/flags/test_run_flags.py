@@ -245,10 +245,10 @@ def test_help_lists_the_flags_without_importing_tensorflow(command, names):
 
 def test_a_folder_of_any_name_is_read_back(tmp_path):
     folder = os.fsdecode(b"/data/d\xe9p\xf4t $5$ ")
-    written = run_flags.parse(["--task=image_folder", f"--image_dir={folder}x"])
+    written = run_flags.parse(["--task=image_folder", f"--image_dir={folder}"])
     run_flags.write(written, str(tmp_path))
     read = run_flags.read(str(tmp_path))
-    assert read.image_dir == f"{folder}x"
+    assert read.image_dir == folder
     assert not run_flags.differences(written, read)
     assert [path.name for path in tmp_path.iterdir()] == [run_flags.FILE_NAME]
 
@@ -266,3 +266,10 @@ def test_a_run_from_before_a_flag_was_there_has_its_default():
     assert not run_flags.differences(now, before)
     now.remat = True
     assert run_flags.differences(now, before) == ["--remat=True instead of False"]
+
+
+@pytest.mark.parametrize("name", ["alpha_init", "body_alpha_init", "inner_discount", "momentum"])
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_numbers_are_finite(name, value):
+    with pytest.raises(flags.Error, match=name):
+        run_flags.parse([f"--{name}={value}"])

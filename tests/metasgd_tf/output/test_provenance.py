@@ -3,7 +3,10 @@
 import platform
 import subprocess
 
+import pytest
+
 from metasgd_tf.output.provenance import provenance
+from tests.metasgd_tf.shell import ROOT
 
 
 def test_it_names_versions_that_are_installed_and_no_others():
@@ -12,13 +15,17 @@ def test_it_names_versions_that_are_installed_and_no_others():
     assert "numpy" in versions and "no-such-distribution" not in versions
 
 
-def test_changed_files_show_in_the_commit(monkeypatch):
+@pytest.mark.parametrize(("top", "commit"), [(ROOT, "abc+changes"), (ROOT.parent, None)])
+def test_changed_files_show_in_the_commit_of_this_checkout_alone(monkeypatch, top, commit):
+    """What is installed may lie within the checkout of a project that uses it."""
+
     def run(command, **_):
-        output = "abc\n" if "rev-parse" in command else " M file.py\n"
+        given = {"--show-toplevel": f"{top}\n", "HEAD": "abc\n"}
+        output = given.get(command[-1], " M file.py\n")
         return subprocess.CompletedProcess(command, 0, stdout=output)
 
     monkeypatch.setattr(subprocess, "run", run)
-    assert provenance()["commit"] == "abc+changes"
+    assert provenance()["commit"] == commit
 
 
 def test_there_is_no_commit_outside_git(monkeypatch):

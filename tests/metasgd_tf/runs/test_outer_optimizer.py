@@ -73,6 +73,16 @@ def test_alpha_may_have_a_learning_rate_of_its_own():
         np.testing.assert_allclose(two, factor * one, rtol=2e-3)  # As θ and α are about 1.
 
 
+def test_a_layer_of_the_name_alpha_keeps_the_rate_of_theta():
+    start = keras.Input((1,))
+    made = MetaLearner(keras.Model(start, keras.layers.Dense(1, name="alpha")(start)), "mse")
+    assert made.theta[0].path == "alpha/kernel"
+    plain = moved(made, optimizer_of(), 1)
+    other = moved(made, optimizer_of("--alpha_rate_factor=3"), 1)
+    for one, two in zip(plain[:2], other[:2], strict=True):
+        np.testing.assert_allclose(two, one, rtol=1e-5)
+
+
 def test_weight_decay_is_that_of_the_kernels():
     made = learner()
     plain = moved(made, optimizer_of("--meta_learning_rate=0.1"), 1)
@@ -119,9 +129,18 @@ def test_a_run_with_all_of_them_goes_on_as_if_it_had_not_been_interrupted(tmp_pa
         ["--alpha_rate_factor=2", "--optimizer=sgd"],
         ["--ema_momentum=0.9", "--task=navigation", "--optimizer=trpo"],
         ["--weight_decay=0.1", "--task=navigation"],
+        ["--clip_norm=0.1", "--task=navigation"],
     ],
 )
 def test_what_an_optimizer_has_no_use_for_is_refused(arguments):
     name, _, value = arguments[0][2:].partition("=")
     with pytest.raises(flags.Error, match=f"{name}={float(value)}: optimizer=.* has no use for it"):
         run_flags.resolve(run_flags.parse(arguments))
+
+
+@pytest.mark.parametrize("given", ["--decay=cosine", "--warmup_iterations=5", "--remat"])
+def test_what_a_trust_region_has_no_use_for_is_refused(given):
+    name = given[2:].partition("=")[0]
+    with pytest.raises(flags.Error, match=f"^{name}=.*: optimizer=trpo .* or take optimizer=adam"):
+        run_flags.resolve(run_flags.parse(["--task=navigation", given]))
+    run_flags.resolve(run_flags.parse(["--task=navigation", "--optimizer=adam", given]))

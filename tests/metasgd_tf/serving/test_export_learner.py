@@ -221,6 +221,30 @@ def test_keys_that_give_one_name_are_refused(tmp_path):
         export_learner(learner, episode, str(tmp_path))
 
 
+def test_keys_may_have_letters_of_any_language(tmp_path):
+    inputs = {name: keras.Input((1,), name=name) for name in ("größe", "z")}
+    outputs = layers.Dense(1)(layers.Add()(list(inputs.values())))
+    learner = MetaLearner(keras.Model(inputs, outputs), "mse")
+    x = {name: tf.ones([2, 1]) for name in inputs}
+    episode = Episode(x, tf.zeros([2, 1]), x, tf.zeros([2, 1]))
+    version = export_learner(learner, episode, str(tmp_path / "out"))
+    signature = tf.saved_model.load(version).signatures["serving_default"]
+    assert "support_inputs_gr__e" in signature.structured_input_signature[1]
+
+
+@pytest.mark.parametrize("kind", ["int16", "int8", "uint16"])
+def test_class_numbers_may_be_any_integers(kind, tmp_path):
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    x, y = tf.eye(2), tf.constant([0, 2], kind)
+    learner = MetaLearner(model, loss)
+    version = export_learner(learner, Episode(x, y, x, y), str(tmp_path / "out"), classifies=True)
+    answer = tf.saved_model.load(version).signatures["serving_default"](
+        support_inputs=x[tf.newaxis], support_targets=y[tf.newaxis], query_inputs=x[tf.newaxis]
+    )
+    assert answer["probabilities"].shape == (1, 2, 3)
+
+
 class Hidden(keras.layers.Layer):
     """A layer with a variable that nothing can find."""
 

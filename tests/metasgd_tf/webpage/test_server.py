@@ -60,10 +60,11 @@ def test_the_page_and_all_that_it_names_are_sent(client):
         ("\xff", "application/json", 400, "could not understand"),
         ("{}", "application/json", 400, "an object with a field 'number'"),
         ("[1]", "application/json", 400, "an object with a field 'number'"),
+        ("[" * 100_000, "application/json", 400, "too many lists within lists"),
         ('{"number": 1}', "text/plain", 415, "application/json"),
         ('"' + "x" * 2**20 + '"', "application/json", 413, "exceeds"),
     ],
-    ids=["cut", "no UTF-8", "no field", "no object", "no JSON", "too large"],
+    ids=["cut", "no UTF-8", "no field", "no object", "deep", "no JSON", "too large"],
 )
 def test_malformed_requests_get_one_sentence(client, body, kind, status, said):
     reply = client.post("/answer/doubled", data=body.encode("latin-1"), content_type=kind)

@@ -11,6 +11,7 @@ from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import uniform
+from trainers.stateless.layer_check import untrusted_layers
 from trainers.stateless.tested_layers import untested_layers
 from trainers.supervised.gradient_check import check_meta_gradient
 from trainers.supervised.meta_trainer import MetaTrainer
@@ -182,3 +183,11 @@ class Subclassed(keras.Model):
 
 def test_a_model_with_a_call_of_its_own_is_not_covered():
     assert untested_layers(Subclassed()) == ["own (Subclassed)"]
+
+
+def test_a_layer_that_is_shared_with_a_model_within_is_looked_at_once():
+    shared = keras.layers.Dense(3, "tanh", name="shared")
+    inner = keras.Sequential([keras.Input((3,)), shared])
+    start = keras.Input((3,))
+    model = keras.Model(start, shared(inner(start)))
+    assert untrusted_layers(model, tf.ones([2, 3])) == {}

@@ -2,13 +2,14 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
-from metasgd_tf.images.files import image_files
+from metasgd_tf.images.files import file_chunks, image_files
 from metasgd_tf.images.mini_imagenet import builder
 from metasgd_tf.tasks.mini_imagenet import MiniImagenetTasks
 from metasgd_tf.tasks.omniglot import Omniglot, shrink
@@ -154,6 +155,29 @@ def test_what_else_may_speak_of_turning_is_not_read():
     np.testing.assert_array_equal(in_graph(data), in_graph(encoded(pixels(60, 80, 3), "JPEG")))
 
 
+def test_of_several_images_in_a_jpeg_the_first_is_turned_as_exif_says():
+    first, second = (Image.fromarray(pixels(60, 80, 3, seed)) for seed in (0, 1))
+    file = io.BytesIO()
+    said = b'<x tiff:Orientation="6"/>'
+    first.save(file, "MPO", save_all=True, append_images=[second], xmp=said)
+    assert Image.open(file).format == "MPO"
+    assert_equal_to_pillow(file.getvalue(), 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_search_ends_after_far_more_chunks_than_any_file_has(kind):
+    data = encoded(pixels(60, 80, 3), kind, exif=turned(6))
+    if kind == "JPEG":
+        place, further = 2, file_chunks.MOST_SEGMENTS * b"\xff"
+    else:
+        place, empty = data.index(b"eXIf") - 4, b"teXt"
+        chunk = struct.pack(">I", 0) + empty + struct.pack(">I", zlib.crc32(empty))
+        further = file_chunks.MOST_CHUNKS * chunk
+    many = data[:place] + further + data[place:]
+    np.testing.assert_array_equal(in_graph(many), in_graph(encoded(pixels(60, 80, 3), kind)))
+    assert not np.array_equal(in_graph(data), in_graph(many))
+
+
 def test_families_choose_size_and_channels():
     for channels in (1, 3):
         family = folder_run(channels).family
@@ -172,6 +196,17 @@ def test_omniglots_drawings_are_those_of_training():
             np.testing.assert_array_equal(
                 given, shrink(np.where(ink, 0, 255).astype(np.uint8)[..., np.newaxis])
             )
+
+
+def test_ink_of_any_colour_is_seen():
+    family = Omniglot({"test": np.zeros([5, 2, 28, 28, 1], np.uint8)}, 5, 1, 1)
+    ink = synthetic_omniglot.drawings(3)[0]
+    black = family.decode(encoded(~ink, "PNG")).numpy()
+    # By ITU-R 601-2 red is as dark as grey of 76, and blue as grey of 29.
+    for colour, darkness in (((255, 0, 0), 255 - 76), ((0, 0, 255), 255 - 29)):
+        drawn = np.where(ink[..., np.newaxis], colour, 255).astype(np.uint8)
+        given = family.decode(encoded(drawn, "PNG")).numpy()
+        np.testing.assert_allclose(given, black * (darkness / 255), atol=1)
 
 
 def test_a_drawing_on_no_paper_is_one_on_white():

@@ -1,0 +1,25 @@
+"""Runs as training writes them, with the weights as they are drawn."""
+
+import keras
+
+from metasgd_tf import tasks
+from metasgd_tf.flags import run_flags
+from metasgd_tf.runs.learners import build_learner
+from trainers.checkpoints import RunCheckpoints
+from trainers.learners.meta_sgd import MetaLearner
+from trainers.supervised.meta_trainer import MetaTrainer
+
+
+def save_untrained(settings, model_dir):
+    """Writes a run as training does, with the weights as they are drawn."""
+    settings = run_flags.resolve(settings)
+    family = tasks.from_flags(settings, ["train"])
+    learner = build_learner(family, settings)
+    if isinstance(learner, MetaLearner):
+        settings.alpha_init = learner.alpha.initial_value
+    trainer = MetaTrainer(
+        learner, family.sampler("train"), keras.optimizers.Adam(), meta_batch_size=1, seed=0
+    )
+    trainer.iteration.assign(2)
+    RunCheckpoints(trainer, model_dir, family.metric_mode).save()
+    run_flags.write(settings, model_dir)
