@@ -41,7 +41,9 @@ def fit(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figur
     return drawn
 
 
-def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
+def classification(
+    episode: Episode, before: np.ndarray, after: np.ndarray, *, ink_is_one: bool = False
+) -> figure.Figure:
     """Draws a task of images, one class per row: the support set, then queries with predictions.
 
     Below a query are the classes predicted before and after adaptation; a frame and a cross mark a
@@ -52,6 +54,7 @@ def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> f
       episode: a classification task as arrays; inputs in [0, 1].
       before: logits for the query inputs before adaptation, [M, ways].
       after: logits for them after adaptation, [M, ways].
+      ink_is_one: whether images are drawings of ink 1 on paper 0, which are shown dark on light.
     """
     ways = before.shape[1]
     rows = range(min(ways, SHOWN_CLASSES))
@@ -74,10 +77,10 @@ def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> f
         top = PITCH * row
         axes.text(-0.1, top + 0.45, f"class {row}", ha="right", va="center", fontsize=8)
         for column, index in enumerate(support[row]):
-            _show(axes, episode.support_inputs[index], column, top)
+            _show(axes, episode.support_inputs[index], column, top, ink_is_one)
         for column, index in enumerate(query[row]):
             left = begin + column
-            _show(axes, episode.query_inputs[index], left, top)
+            _show(axes, episode.query_inputs[index], left, top, ink_is_one)
             said = int(after[index].argmax())
             wrong = said != row
             colour = VERMILLION if wrong else "black"
@@ -99,10 +102,10 @@ def classification(episode: Episode, before: np.ndarray, after: np.ndarray) -> f
     return drawn
 
 
-def _show(axes: Any, image: np.ndarray, left: float, top: float) -> None:
+def _show(axes: Any, image: np.ndarray, left: float, top: float, ink_is_one: bool) -> None:
+    image = 1 - image if ink_is_one else image
     if image.shape[-1] == 1:
-        # In grey images ink is 1; it is drawn dark on light.
-        image = 1 - np.repeat(image, 3, axis=-1)
+        image = np.repeat(image, 3, axis=-1)
     extent = (left, left + 0.9, top + 0.9, top)
     axes.imshow(image, extent=extent, aspect="auto", interpolation="nearest")
 

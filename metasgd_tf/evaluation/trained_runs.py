@@ -29,6 +29,9 @@ from trainers.supervised.evaluation import mean_and_ci95
 NAMING_CLASSES = ("task", "image_dir", "dataset", "class_splits")
 """The flags that say which classes there are."""
 
+DIVIDED_BY_CHANCE = ("image_folder", "tfds_images")
+"""The tasks whose division of classes depends on --ways, unless a file or folders say it."""
+
 
 class LoadedRun(NamedTuple):
     """A run as it was trained, and the tasks that it is evaluated on.
@@ -118,8 +121,8 @@ def load_run(
 def _of_the_test(settings: flags.FlagValues, own: flags.FlagValues) -> Family:
     """Returns the tasks of the test.
 
-    How classes are divided by chance depends on --ways. For another number of them the division
-    stays that of the run's own, or the test would have classes that it was trained on.
+    How chance divides the classes of a folder or a data set depends on --ways. For another number
+    of ways the division stays the run's own, or the test would have classes of its training.
 
     Args:
       settings: what to evaluate on.
@@ -129,12 +132,14 @@ def _of_the_test(settings: flags.FlagValues, own: flags.FlagValues) -> Family:
       InputError: if the tasks cannot be loaded.
     """
     of_the_run = all(settings[name].value == own[name].value for name in NAMING_CLASSES)
-    if settings.ways == own.ways or not of_the_run or settings.task not in tasks.NAMES:
+    ways, divided = settings.ways, settings.task in DIVIDED_BY_CHANCE
+    if ways == own.ways or not divided or not of_the_run:
         return tasks.from_flags(settings, ("test",))
-    ways, settings.ways = settings.ways, own.ways
+    settings.ways = own.ways
     family = tasks.from_flags(settings, ("test",))
     settings.ways = ways
-    return family.with_ways(ways) if isinstance(family, ImageClassification) else family
+    assert isinstance(family, ImageClassification)
+    return family.with_ways(ways)
 
 
 def evaluate(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+import tensorflow as tf
 from matplotlib import figure, lines
 
 from metasgd_tf import tasks
@@ -25,11 +26,11 @@ class Rates(NamedTuple):
     """α of a run.
 
     Attributes:
-      initial: the initial value of every entry.
+      initial: the initial value of each layer's entries.
       layers: the entries of each layer, in the network's order.
     """
 
-    initial: float
+    initial: dict[str, float]
     layers: dict[str, np.ndarray]
 
 
@@ -67,7 +68,11 @@ def _read(run: style.Run, checkpoint: str) -> Rates:
     if alpha is None:
         raise InputError(f"model_dirs={run.model_dir}: its learner has no α; name runs that have")
     values = alpha.by_layer(alpha.per_weight(alpha.rates))
-    return Rates(alpha.initial_value, {layer: value.numpy() for layer, value in values.items()})
+    initial = alpha.by_layer([tf.constant([value]) for value in alpha.initial_values])
+    return Rates(
+        {layer: float(value[0]) for layer, value in initial.items()},
+        {layer: value.numpy() for layer, value in values.items()},
+    )
 
 
 @matplotlib.rc_context(style.LOOK)
@@ -91,7 +96,7 @@ def draw(runs: Sequence[style.Run], rates: Sequence[Rates]) -> figure.Figure:
         _draw_distributions(plot, edges, runs, [own.layers[layer] for own in rates])
         _draw_numbers(numbers, runs, [own.layers[layer] for own in rates])
         plot.axvline(0, color="0.2", lw=0.8)
-        for value, colour in _initial_values(runs, rates).items():
+        for value, colour in _initial_values(runs, [own.initial[layer] for own in rates]).items():
             plot.axvline(value, color=colour, **INITIAL)
         plot.set_ylabel(layer, rotation=0, ha="right", va="center")
         plot.tick_params(labelbottom=layer == layers[-1])
@@ -104,17 +109,18 @@ def draw(runs: Sequence[style.Run], rates: Sequence[Rates]) -> figure.Figure:
 def _edges(rates: Sequence[Rates]) -> np.ndarray:
     """Returns the edges of the bins; one of them is 0, so that no bin holds both signs."""
     ends = [np.quantile(values, SHOWN) for own in rates for values in own.layers.values()]
-    marks = [0.0, *(own.initial for own in rates), *np.ravel(ends)]
+    initial = [value for own in rates for value in own.initial.values()]
+    marks = [0.0, *initial, *np.ravel(ends)]
     width = (max(marks) - min(marks)) / BINS or 1.0
     first, last = math.floor(min(marks) / width) - 1, math.ceil(max(marks) / width) + 1
     return width * np.arange(first, last + 1)
 
 
-def _initial_values(runs: Sequence[style.Run], rates: Sequence[Rates]) -> dict[float, str]:
-    """Returns the initial values of α with their colours: grey, or the runs' if they differ."""
-    if len({own.initial for own in rates}) == 1:
-        return {rates[0].initial: "0.2"}
-    return {own.initial: run.style["color"] for run, own in zip(runs, rates, strict=True)}
+def _initial_values(runs: Sequence[style.Run], values: Sequence[float]) -> dict[float, str]:
+    """Returns a layer's initial values with their colours: grey, or the runs' if they differ."""
+    if len(set(values)) == 1:
+        return {values[0]: "0.2"}
+    return {value: run.style["color"] for run, value in zip(runs, values, strict=True)}
 
 
 def _draw_distributions(

@@ -36,7 +36,12 @@ class ImageClassification(TaskFamily):
     """Tasks of `ways` classes with `shots` support and `queries` query images of each.
 
     Targets number the classes of a task in the random order in which they were drawn.
+
+    Attributes:
+      ink_is_one: whether images are drawings of ink 1 on paper 0.
     """
+
+    ink_is_one = False
 
     metric = "accuracy"
     metric_mode = "max"
@@ -184,7 +189,7 @@ class ImageClassification(TaskFamily):
 
     def draw(self, episode: Episode, before: np.ndarray, after: np.ndarray) -> figure.Figure:
         """Draws the support set and some queries, with the classes that are predicted."""
-        return episodes.classification(episode, before, after)
+        return episodes.classification(episode, before, after, ink_is_one=self.ink_is_one)
 
     def decode(self, encoded: tf.Tensor) -> tf.Tensor:
         """Decodes an image in a TensorFlow graph to the same pixels as in training.

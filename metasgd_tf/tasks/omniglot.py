@@ -38,6 +38,8 @@ class Omniglot(ImageClassification):
       turned by a random multiple of 90°, and there are as many queries as shots.
     """
 
+    ink_is_one = True
+
     def __init__(
         self,
         images: Mapping[str, Any],

@@ -38,6 +38,7 @@ class Alpha(tf.Module):
     Attributes:
       kind: one of `KINDS`.
       initial_value: the initial value of every entry that has no other.
+      initial_values: that of each weight's rate.
       rates: the variables, in the order of the weights that first use them.
     """
 
@@ -74,6 +75,7 @@ class Alpha(tf.Module):
         self._layers = _layers([weight.path for weight in weights])
         seen: dict[str, int] = {}
         begin = dict.fromkeys(range(len(weights)), initial_value) | dict(initial_values or {})
+        self.initial_values = [begin[number] for number in range(len(weights))]
         for number, weight in enumerate(weights):
             key = self._sharing_key(number, weight.path)
             if key not in seen:

@@ -16,7 +16,10 @@ from trainers.update_rule import Tensors
 
 
 class TrustRegion(NamedTuple):
-    """The settings of a step; the defaults are rllab's, which MAML's code uses.
+    """The settings of a step; the defaults are those of rllab, which MAML's code uses.
+
+    Conjugate gradients end early where the residual is small beside the gradient, and rllab's where
+    it is small in itself (not checked).
 
     Attributes:
       radius: δ, the largest mean KL divergence of a step.

@@ -56,7 +56,7 @@ def reproduce(number: int, output_dir: str, chosen: Mapping[str, Sequence[str]])
     """Trains and evaluates algorithms, and writes `table<number>_systems.json` and `.md` each time.
 
     A finished run is only evaluated, and an interrupted one is resumed. Other rows in the files are
-    kept.
+    kept, without their differences to a reference whose row has changed.
 
     Args:
       number: the table's number, 1 to 3.
@@ -82,10 +82,18 @@ def reproduce(number: int, output_dir: str, chosen: Mapping[str, Sequence[str]])
                 reference = trained
             kept = [row for row in done.get(cell, []) if row["algorithm"] != algorithm]
             rows = [*kept, *_rows(number, cell, trained, reference)]
+            if algorithm == REFERENCE and _means(rows) != _means(done.get(cell, [])):
+                for row in kept:
+                    row["reference_minus_this"] = None
             done[cell] = sorted(rows, key=lambda row: _place(row["algorithm"]))
             table["cells"] = {name: done[name] for name in cells(number) if name in done}
             _write(path, table)
     return table
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Returns the reference's scores."""
+    return [row["mean"] for row in rows if row["algorithm"] == REFERENCE]
 
 
 def _place(algorithm: str) -> int:

@@ -5,6 +5,8 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from metasgd_tf.drawing.episodes import VERMILLION, classification, fit, rasterised
+from metasgd_tf.tasks.image_folder import ImageFolder
+from metasgd_tf.tasks.omniglot import Omniglot
 from trainers.episodes import Episode
 
 QUERIES = np.linspace(-5, 5, 50)[:, np.newaxis]
@@ -128,12 +130,22 @@ def test_each_row_shows_the_images_of_its_class(channels):
                 made.query_inputs[made.query_targets == row],
             ]
         )
-        if channels == 1:  # Ink is dark.
-            expected = np.repeat(1 - expected, 3, axis=-1)
+        if channels == 1:
+            expected = np.repeat(expected, 3, axis=-1)
         pixels = [np.asarray(image.get_array()) for image in shown[5 * row : 5 * row + 5]]
         np.testing.assert_allclose(pixels, expected, atol=1e-6)
         lefts = [image.get_extent()[0] for image in shown[5 * row : 5 * row + 5]]
         assert lefts == sorted(lefts) and np.diff(lefts).min() > 0.9  # None covers another.
+
+
+def test_a_drawings_ink_is_dark():
+    made, _ = drawn_right(ways=2, shots=1, queries=1, channels=1)
+    logits = np.eye(2)[made.query_targets]
+    drawn = classification(made, logits, logits, ink_is_one=True)
+    (first, *_) = drawn.axes[0].images
+    image = made.support_inputs[made.support_targets == 0][0]
+    np.testing.assert_allclose(first.get_array(), np.repeat(1 - image, 3, axis=-1), atol=1e-6)
+    assert Omniglot.ink_is_one and not ImageFolder.ink_is_one
 
 
 def test_at_most_ten_classes_and_five_images_of_a_kind_are_shown():
@@ -177,10 +189,14 @@ def test_colours_arrive_in_the_pixels():
     red[..., 0] = 1
     ink = np.ones([1, 4, 4, 1], np.float32)
     target = np.zeros(1, np.int32)
-    for image, colour in ((red, (255, 0, 0)), (ink, (0, 0, 0))):
-        drawn = classification(
-            Episode(image, target, image, target), logits(target, 1), logits(target, 1)
-        )
+    for image, colour, ink_is_one in (
+        (red, (255, 0, 0), False),
+        (ink, (0, 0, 0), True),
+        (ink, (255, 255, 255), False),
+    ):
+        made = Episode(image, target, image, target)
+        answers = logits(target, 1)
+        drawn = classification(made, answers, answers, ink_is_one=ink_is_one)
         pixels = rasterised(drawn)
         for shown in drawn.axes[0].images:
             box = shown.get_window_extent()

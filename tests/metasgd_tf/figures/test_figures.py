@@ -149,6 +149,13 @@ def test_a_rate_that_a_layer_shares_is_a_line(meta_sgd, layer_rates):
     assert labels(drawn) == ["Meta-SGD, 1 step", "one rate a layer, 2 steps", "initial value"]
 
 
+def test_layers_may_begin_at_other_values(meta_sgd):
+    layers = {"body": np.array([0.1, 0.2]), "head": np.array([0.3, 0.4])}
+    (run,) = style.chosen([meta_sgd])
+    drawn = alpha.draw([run], [alpha.Rates({"body": 0.125, "head": 0.375}, layers)])
+    assert [upright(axis)[-1] for axis in drawn.axes[::2]] == pytest.approx([0.125, 0.375])
+
+
 def test_alpha_is_that_of_the_checkpoint_that_is_asked_for(meta_sgd):
     drawn = alpha.alpha_distributions([meta_sgd], "best")
     assert [numbers(axis) for axis in drawn.axes[1::2]] == [["0.250", "0.0 %"]] * 3
@@ -157,7 +164,9 @@ def test_alpha_is_that_of_the_checkpoint_that_is_asked_for(meta_sgd):
 def test_outliers_do_not_squash_the_rest(meta_sgd):
     entries = np.random.default_rng(0).normal(0.02, 0.01, 10_000)
     squashed = np.concatenate([entries, [50.0, -80.0]])
-    drawn = alpha.draw(style.chosen([meta_sgd]), [alpha.Rates(0.02, {"dense": squashed})])
+    drawn = alpha.draw(
+        style.chosen([meta_sgd]), [alpha.Rates({"dense": 0.02}, {"dense": squashed})]
+    )
     low, high = drawn.axes[0].get_xlim()
     assert -0.1 < low < 0 and 0.05 < high < 0.1
     # Without them the mean would be 0.02.
@@ -216,7 +225,9 @@ def test_bad_requests_are_refused(meta_sgd, maml, omniglot_run, tmp_path):
 
 def test_runs_of_different_networks_are_refused(meta_sgd, omniglot_run, monkeypatch):
     monkeypatch.setattr(
-        alpha, "_read", lambda run, _: alpha.Rates(0.02, {run.settings.task: np.zeros(3)})
+        alpha,
+        "_read",
+        lambda run, _: alpha.Rates({run.settings.task: 0.02}, {run.settings.task: np.zeros(3)}),
     )
     with pytest.raises(InputError, match=f"{omniglot_run}: has layers omniglot where .* sinusoid"):
         alpha.alpha_distributions([meta_sgd, omniglot_run])

@@ -256,3 +256,9 @@ def test_statistics_are_means_and_shares_below_zero():
     assert list(histograms) == ["alpha/a", "alpha/b"]
     np.testing.assert_array_equal(histograms["alpha/a"], [-2, 0, 1, -1, -0.5, 0.5, 0, 3, 8])
     np.testing.assert_array_equal(histograms["alpha/b"], [0.25] * 4)
+
+
+def test_each_weight_knows_where_its_rate_began():
+    alpha = Alpha("per_layer", weights(), 0.25, initial_values={2: 0.5, 3: 0.5})
+    assert alpha.initial_values == [0.25, 0.25, 0.5, 0.5]
+    assert [float(rate) for rate in alpha.rates] == [0.25, 0.5]
