@@ -207,7 +207,7 @@ def _write(path: pathlib.Path, contents: dict[str, Any]) -> None:
 
 def _run(settings: flags.FlagValues, run_dir: str, family: "Family", scored: int) -> dict[str, Any]:
     """Trains a candidate to the end, and scores its last checkpoint on the base's tasks."""
-    from metasgd_tf.evaluation.trained_runs import restored_learner
+    from metasgd_tf.evaluation.restoring import restored_learner
     from metasgd_tf.output.provenance import provenance
     from metasgd_tf.runs.training import train_run
     from trainers.families import Part

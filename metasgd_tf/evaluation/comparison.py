@@ -15,6 +15,9 @@ from metasgd_tf.output.text_table import aligned
 from trainers.errors import InputError
 from trainers.supervised.evaluation import mean_and_ci95
 
+FLAG = "compare_with"
+"""The flag that names the other run."""
+
 IMAGE_FLAGS = (
     "split",
     "split_seed",
@@ -53,12 +56,10 @@ def load_other(
       other_task: the values of `task_flags.TASK_FLAGS` with which the first one was loaded.
 
     Raises:
-      InputError: if there is no such run, or it would be evaluated on other tasks.
+      flags.Error: if there is no such run.
+      InputError: if it has no checkpoint, or would be evaluated on other tasks.
     """
-    try:
-        settings = run_flags.read(other_dir)
-    except flags.Error as error:
-        raise InputError(_naming_the_flag(error, other_dir)) from error
+    settings = run_flags.read(other_dir, FLAG)
     for name, value in (other_task or {}).items():
         settings[name].value = value
     differences = differing_tasks(run, settings)
@@ -70,14 +71,7 @@ def load_other(
     # Images are loaded once. Other families may hold more than tasks, such as the inner loss of
     # navigation, which is each run's own.
     family = run.family if isinstance(run.family, ImageClassification) else None
-    try:
-        return load_run(other_dir, run.checkpoint, other_task, family)
-    except InputError as error:
-        raise InputError(_naming_the_flag(error, other_dir)) from error
-
-
-def _naming_the_flag(error: Exception, other_dir: str) -> str:
-    return str(error).replace(f"model_dir={other_dir}", f"compare_with={other_dir}")
+    return load_run(other_dir, run.checkpoint, other_task, family, FLAG)
 
 
 def differing_tasks(run: LoadedRun, other: flags.FlagValues) -> list[str]:

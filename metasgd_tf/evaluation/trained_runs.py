@@ -1,6 +1,5 @@
 """Loads a run and evaluates its checkpoint."""
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -10,13 +9,13 @@ from absl import flags
 
 from metasgd_tf import tasks
 from metasgd_tf.evaluation.reports import COLUMNS, Evaluation, write
+from metasgd_tf.evaluation.restoring import restored_learner
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images.classification import ImageClassification
-from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
-from metasgd_tf.runs.learners import build_learner, kind_of
-from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
+from metasgd_tf.runs.learners import kind_of
+from trainers.checkpoints import Origin
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.families import Family, Part
@@ -89,6 +88,7 @@ def load_run(
     checkpoint: str = "last",
     other_task: Mapping[str, Any] | None = None,
     family: Family | None = None,
+    flag: str = "model_dir",
 ) -> LoadedRun:
     """Loads a run and the tasks to evaluate it on.
 
@@ -97,11 +97,13 @@ def load_run(
       checkpoint: one of `trainers.checkpoints.KINDS`.
       other_task: values of `task_flags.TASK_FLAGS`, or of `ways`, to use in place of the run's own.
       family: the tasks that these flags describe, where they are loaded already.
+      flag: the flag that names the directory, for error messages.
 
     Raises:
-      InputError: if there is no run or no checkpoint, or the tasks do not fit the network.
+      flags.Error: if there is no run.
+      InputError: if there is no checkpoint, or the tasks do not fit the network.
     """
-    settings = run_flags.read(model_dir)
+    settings = run_flags.read(model_dir, flag)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     trained_on = task_name(settings)
@@ -114,7 +116,7 @@ def load_run(
     # Of a tied last layer any number of classes is made; the network keeps its own.
     other_ways = settings.tied_head and "ways" in (other_task or {})
     of_network = tasks.from_flags(own, ()) if other_ways else None
-    learner, origin = restored_learner(family, settings, model_dir, checkpoint, of_network)
+    learner, origin = restored_learner(family, settings, model_dir, checkpoint, of_network, flag)
     return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
 
 
@@ -224,52 +226,6 @@ def task_name(settings: flags.FlagValues) -> str:
     if settings.task == "navigation":
         name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
     return name + (", fixed frequency" if settings.fixed_frequency else "")
-
-
-def restored_learner(
-    family: Family,
-    settings: flags.FlagValues,
-    model_dir: str,
-    checkpoint: str = "last",
-    of_network: Family | None = None,
-) -> tuple[Learner, Origin]:
-    """Restores the learner of a run, with the iteration and training time of its checkpoint.
-
-    Args:
-      family: the tasks it is for.
-      settings: the run's flags.
-      model_dir: the run's directory.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
-      of_network: see `build_learner`.
-
-    Raises:
-      InputError: if there is no checkpoint, its network is for tasks of another shape, or it holds
-        other variables than the learner has.
-    """
-    path, damaged = newest_whole(_folder(model_dir, checkpoint))
-    for other in damaged:
-        note(f"{other} is damaged; using an earlier checkpoint")
-    if path is None and checkpoint == "best" and newest_whole(_folder(model_dir, "last"))[0]:
-        raise InputError(
-            f"model_dir={model_dir}: holds no best checkpoint, as none was validated yet; take "
-            "checkpoint=last, or go on with the training"
-        )
-    if path is None:
-        raise InputError(f"model_dir={model_dir}: holds no checkpoint yet; train first")
-    learner = build_learner(family, settings, of_network)
-    try:
-        return learner, restore_learner(learner, path)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(
-            f"task={settings.task}: its network differs in shape from the one in "
-            f"model_dir={model_dir}; evaluate on tasks of the same input shape and ways"
-        ) from error
-
-
-def _folder(model_dir: str, checkpoint: str) -> str:
-    return str(pathlib.Path(model_dir) / KINDS[checkpoint])
 
 
 def _scores(

@@ -10,7 +10,6 @@ import tensorflow as tf
 from matplotlib import figure, lines
 
 from metasgd_tf import tasks
-from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.figures import style
 from trainers.errors import InputError
 
@@ -63,7 +62,7 @@ def alpha_distributions(model_dirs: Sequence[str], checkpoint: str = "last") -> 
 
 def _read(run: style.Run, checkpoint: str) -> Rates:
     family = tasks.from_flags(run.settings, ("test",))
-    learner, _ = restored_learner(family, run.settings, run.model_dir, checkpoint)
+    learner, _ = style.restored(run, family, checkpoint)
     alpha = learner.alpha
     if alpha is None:
         raise InputError(f"model_dirs={run.model_dir}: its learner has no α; name runs that have")

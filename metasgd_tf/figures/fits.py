@@ -7,7 +7,6 @@ import tensorflow as tf
 from matplotlib import figure
 
 from metasgd_tf import tasks
-from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.figures import style
 from metasgd_tf.tasks.sinusoid import INPUT_RANGE, Sinusoid
 from trainers.errors import InputError
@@ -48,7 +47,7 @@ def sinusoid_fits(
     for run in runs:
         family = tasks.from_flags(run.settings, ("test",))
         assert isinstance(family, Sinusoid)
-        learner, _ = restored_learner(family, run.settings, run.model_dir, checkpoint)
+        learner, _ = style.restored(run, family, checkpoint)
         for axis, shots in zip(axes, SHOTS, strict=True):
             inputs = INPUT_RANGE[0] * uniform(fold_in(seed, shots), [shots])[:, tf.newaxis]
             targets = family.targets(curve, inputs)

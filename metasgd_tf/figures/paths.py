@@ -8,7 +8,6 @@ from matplotlib import figure
 
 from metasgd_tf import tasks
 from metasgd_tf.drawing import paths
-from metasgd_tf.evaluation.trained_runs import restored_learner
 from metasgd_tf.figures import style
 from metasgd_tf.tasks.navigation import Navigation
 from trainers.errors import InputError
@@ -43,7 +42,7 @@ def figure_of_paths(
             )
         family = tasks.from_flags(run.settings, ("test",))
         assert isinstance(family, Navigation)
-        learner, _ = restored_learner(family, run.settings, run.model_dir, checkpoint)
+        learner, _ = style.restored(run, family, checkpoint)
         (protocol,) = family.protocols(None)
         shown = family.shown(learner, protocol, Part("test", stream(task_seed, "test")))
         goals, *rollouts = tf.nest.map_structure(lambda value: value.numpy(), shown())

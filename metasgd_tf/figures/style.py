@@ -15,12 +15,16 @@ from absl import flags
 from matplotlib import figure
 
 from metasgd_tf.drawing.episodes import BLUE, GREEN, PURPLE, VERMILLION
+from metasgd_tf.evaluation.restoring import restored_learner
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.atomic_file import drafted
 from metasgd_tf.output.listing import counted
 from metasgd_tf.output.shown_names import shown
+from trainers.checkpoints import Origin
 from trainers.errors import InputError
+from trainers.families import Family
+from trainers.learners.learner import Learner
 
 WIDTH = 7.0
 LOOK = {
@@ -84,7 +88,7 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
     for model_dir, path in zip(model_dirs, paths, strict=True):
         if paths.count(path) > 1:
             raise InputError(f"model_dirs={','.join(model_dirs)}: name {model_dir} only once")
-    settings = [run_flags.read(model_dir) for model_dir in model_dirs]
+    settings = [run_flags.read(model_dir, "model_dirs") for model_dir in model_dirs]
     names = [_name(values) for values in settings]
     if len(set(names)) < len(names):
         root = os.path.commonpath(paths)
@@ -93,6 +97,11 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
             for name, path in zip(names, paths, strict=True)
         ]
     return [Run(*run) for run in zip(model_dirs, settings, names, STYLES, strict=False)]
+
+
+def restored(run: Run, family: Family, checkpoint: str) -> tuple[Learner, Origin]:
+    """Returns what `restored_learner` does of a run."""
+    return restored_learner(family, run.settings, run.model_dir, checkpoint, flag="model_dirs")
 
 
 def _name(settings: flags.FlagValues) -> str:

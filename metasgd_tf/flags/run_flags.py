@@ -168,15 +168,19 @@ def write(values: flags.FlagValues, model_dir: str) -> None:
         file.write("\n".join(serialize(values)) + "\n")
 
 
-def read(model_dir: str) -> flags.FlagValues:
+def read(model_dir: str, flag: str = "model_dir") -> flags.FlagValues:
     """Reads the flags that `write` saved.
+
+    Args:
+      model_dir: the run's directory.
+      flag: the flag that names it, for error messages.
 
     Raises:
       flags.Error: if the directory holds no run, or one that this version cannot read.
     """
     path = pathlib.Path(model_dir) / FILE_NAME
     if not path.exists():
-        raise flags.Error(f"model_dir={model_dir}: holds no run; name a directory that train wrote")
+        raise flags.Error(f"{flag}={model_dir}: holds no run; name a directory that train wrote")
     lines = path.read_text(encoding="utf-8", errors=FOLDER_NAMES).split("\n")
     # Names of folders may end in spaces.
     return parse([line for line in lines if line.strip() and not line.startswith(COMMENTS)])

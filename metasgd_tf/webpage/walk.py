@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from metasgd_tf import tasks
 from metasgd_tf.environments.navigation import HALF_SIDE
-from metasgd_tf.evaluation.trained_runs import restored_learner
+from metasgd_tf.evaluation.restoring import restored_learner
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.listing import counted
@@ -40,13 +40,13 @@ class WalkTab:
         # An environment keeps its state in variables.
         self._alone = threading.Lock()
         for model_dir in model_dirs:
-            settings = run_flags.read(model_dir)
+            settings = run_flags.read(model_dir, FLAG)
             if settings.task != "navigation":
                 raise InputError(
                     f"{FLAG}={model_dir}: is of a run of {settings.task}; name runs of navigation"
                 )
             family = tasks.from_flags(settings, ())
-            learner, _ = restored_learner(family, settings, model_dir, "last")
+            learner, _ = restored_learner(family, settings, model_dir, flag=FLAG)
             assert isinstance(family, Navigation) and isinstance(learner, MetaLearner)
             name = ALGORITHMS[settings.algorithm].title
             trained = f"{settings.trajectories} walks, {counted(1, 'update')}"

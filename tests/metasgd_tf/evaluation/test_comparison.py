@@ -123,7 +123,7 @@ def test_a_run_that_is_evaluated_on_other_tasks_is_refused(runs, one, tmp_path, 
 
 
 def test_what_cannot_be_loaded_is_named_by_its_flag(runs, one, tmp_path):
-    with pytest.raises(InputError, match=f"^compare_with={tmp_path}: holds no run"):
+    with pytest.raises(flags.Error, match=f"^compare_with={tmp_path}: holds no run"):
         comparison.load_other(one, str(tmp_path))
     run_flags.write(run_flags.read(str(runs / "two")), str(tmp_path))
     with pytest.raises(InputError, match=f"^compare_with={tmp_path}: holds no checkpoint"):

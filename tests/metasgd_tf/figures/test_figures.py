@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from absl import flags
 from matplotlib import figure
 from matplotlib.patches import StepPatch
 from matplotlib.text import Text
@@ -261,3 +262,11 @@ def test_no_half_of_a_figure_is_left(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         style.save(figure.Figure(), str(tmp_path / "fits.png"))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_without_a_run_is_named_by_the_commands_own_flag(tmp_path):
+    with pytest.raises(flags.Error, match=f"^model_dirs={tmp_path}: holds no run"):
+        style.chosen([str(tmp_path)])
+    run_flags.write(run_flags.parse([]), str(tmp_path))
+    with pytest.raises(InputError, match=f"^model_dirs={tmp_path}: holds no checkpoint yet"):
+        alpha.alpha_distributions([str(tmp_path)])

@@ -133,7 +133,7 @@ def test_the_command_serves_until_it_is_interrupted(tmp_path):
     [
         ("export_dir", "error: export_dir={}: holds no export"),
         ("curve_export_dirs", "error: curve_export_dirs={}: holds no export"),
-        ("walk_model_dirs", "error: model_dir={}: holds no run"),
+        ("walk_model_dirs", "error: walk_model_dirs={}: holds no run"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(tmp_path, flag, said):
