@@ -109,16 +109,14 @@ class RunCheckpoints:
         """
         path, damaged = newest_whole(self._directory)
         if path is not None:
-            try:
-                with _refusing_other_variables(path):
+            with _refusing_other_variables(path):
+                try:
                     self._last.checkpoint.restore(path).assert_consumed()
-            except ValueError as error:
-                if isinstance(error, InputError):
-                    raise
-                raise InputError(
-                    f"{path}: holds variables of other shapes than this learner has; it was saved "
-                    "with another network; use that one"
-                ) from error
+                except ValueError as error:
+                    raise InputError(
+                        f"{path}: holds variables of other shapes than this learner has; it was "
+                        "saved with another network; use that one"
+                    ) from error
         return damaged
 
     def save(self, score: float | None = None) -> None:

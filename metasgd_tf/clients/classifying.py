@@ -88,12 +88,7 @@ def classify(
     """
     # To be held as long as its signatures are used.
     loaded = _loaded(export_dir)
-    if inner_steps is not None and SIGNATURE + STEPS not in loaded.signatures:
-        raise InputError(
-            f"inner_steps={inner_steps}: the learner of export_dir={export_dir} learns in the one "
-            "way that it has; leave inner_steps out"
-        )
-    signature = loaded.signatures[SIGNATURE if inner_steps is None else SIGNATURE + STEPS]
+    signature = _signature(loaded, export_dir, inner_steps)
     ways = signature.structured_outputs["probabilities"].shape[-1]
     if len(support) > ways:
         raise InputError(
@@ -132,6 +127,18 @@ def classify(
         )
         for path, row in zip(queries, probabilities, strict=True)
     ]
+
+
+def _signature(loaded: Any, export_dir: str, inner_steps: int | None) -> Any:
+    """Returns the signature that classifies, by the run's own number of inner steps or another."""
+    if inner_steps is None:
+        return loaded.signatures[SIGNATURE]
+    if SIGNATURE + STEPS not in loaded.signatures:
+        raise InputError(
+            f"inner_steps={inner_steps}: the learner of export_dir={export_dir} learns in the one "
+            "way that it has; leave inner_steps out"
+        )
+    return loaded.signatures[SIGNATURE + STEPS]
 
 
 def _loaded(export_dir: str):

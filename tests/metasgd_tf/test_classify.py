@@ -4,7 +4,6 @@ import csv
 import json
 import re
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -154,14 +153,6 @@ def test_json_has_the_probability_of_every_class(exports, examples, tmp_path):
         assert (row["name"], row["class"]) == (one.path.name, one.name)
         assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)
         assert max(row["probabilities"], key=row["probabilities"].get) == row["class"]
-
-
-def test_steps_are_refused_of_an_export_that_has_no_such(monkeypatch):
-    # As exports of learners that compare embeddings are.
-    held = types.SimpleNamespace(signatures={"classify_images": None})
-    monkeypatch.setattr(classifying, "_loaded", lambda export_dir: held)
-    with pytest.raises(InputError, match="inner_steps=3: the learner of export_dir=some learns in"):
-        classifying.classify("some", {}, [], inner_steps=3)
 
 
 def test_fewer_classes_and_uneven_shots_are_fine(exports, examples, tmp_path):

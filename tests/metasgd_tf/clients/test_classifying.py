@@ -4,11 +4,13 @@ import csv
 import json
 import os
 import shutil
+import types
 
 import pytest
 from PIL import Image
 
 from metasgd_tf.clients import classifying, drawings
+from trainers.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,11 @@ def test_names_that_cannot_be_written_are_shown_otherwise(tmp_path):
     assert result["probabilities"] == {r"p\xf4t": 0.75, "$5$": 0.25}
     assert len(list(tmp_path.iterdir())) == 2
     assert r"d\xe9p\n.png" in classifying.table(given).splitlines()[1]
+
+
+def test_steps_are_refused_of_an_export_that_has_no_such(monkeypatch):
+    # As exports of learners that compare embeddings are.
+    held = types.SimpleNamespace(signatures={"classify_images": None})
+    monkeypatch.setattr(classifying, "_loaded", lambda export_dir: held)
+    with pytest.raises(InputError, match="inner_steps=3: the learner of export_dir=some learns in"):
+        classifying.classify("some", {}, [], inner_steps=3)
