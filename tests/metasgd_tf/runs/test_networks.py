@@ -2,9 +2,11 @@
 
 import pathlib
 import sys
+import types
 
 import keras
 import pytest
+import tensorflow as tf
 
 from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
@@ -107,3 +109,12 @@ def test_what_does_not_fit_is_refused(own_package, tmp_path, model, named):
     with pytest.raises(InputError, match=f"model={model}: {named}"):
         train_run(settings, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_size_that_is_not_known_before_is_tried_with_some(monkeypatch):
+    layers = [keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(1)]
+    built = keras.Sequential([keras.Input((None, 2)), *layers])
+    spec = tf.TensorSpec([None, 2])
+    family = types.SimpleNamespace(input_shape=(None, 2), input_spec=spec, output_size=1)
+    monkeypatch.setattr(networks.user_code, "call", lambda *_, **options: built)
+    assert networks.build("own:network", family, 0) is built

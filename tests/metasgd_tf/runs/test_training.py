@@ -1,6 +1,8 @@
 """What a training is made of, by its flags: the outer optimizer, and the trace of `--profile`."""
 
+import contextlib
 import shutil
+import signal
 
 import keras
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import training
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
+from metasgd_tf.runs.stopping import Stopped
 from metasgd_tf.runs.summaries import Summaries
 from metasgd_tf.runs.training import train_run
 from tests.metasgd_tf.shell import QUICK, SMALL, checkpoint_values
@@ -98,3 +101,17 @@ def test_a_profile_is_a_trace_and_changes_nothing_else(tmp_path):
     for name in ("traced", "plain"):
         kept = {path.stem for path in (tmp_path / name / "checkpoints").glob("*.index")}
         assert kept == {"ckpt-2", "ckpt-4", "ckpt-6"}
+
+
+def test_a_signal_at_the_last_iteration_is_told_too(tmp_path, monkeypatch):
+    """Whatever has called it, such as `reproduce`, would go on with the next training."""
+
+    @contextlib.contextmanager
+    def signalled():
+        yield lambda: signal.SIGTERM
+
+    monkeypatch.setattr(training, "noticing_signals", signalled)
+    settings = run_flags.parse([*QUICK, "--iterations=1"])
+    with pytest.raises(Stopped, match="stopped by SIGTERM at iteration 1 of 1, saved in"):
+        train_run(settings, str(tmp_path))
+    assert list((tmp_path / "checkpoints").glob("ckpt-1.index"))
