@@ -54,6 +54,7 @@ FULL = (
     Evaluated("5way1shot", "maml"),
     Evaluated("5way1shot", "maml", "_last"),
     Evaluated("5way5shot", "meta_sgd"),
+    Evaluated("5way5shot", "maml"),
     Evaluated("20way1shot", "meta_sgd"),
     Evaluated("20way1shot", "maml_1step"),
     Evaluated("20way5shot", "meta_sgd"),
