@@ -16,6 +16,7 @@ _INSTRUCTION = re.compile(r"\s*(?:ROOT )?%?([\w.\-]+) = (\(.*?\)|\S+) ([\w\-]+)\
 _SHAPE = re.compile(r"(\w+)\[([\d,]*)\]")
 _COMPUTATION = re.compile(r"(ENTRY )?%?([\w.\-]+) \(.*\) -> .* \{")
 _NO_WORK = ("parameter", "constant", "bitcast", "tuple", "get-tuple-element", "after-all")
+_NAMES = ("bitcast", "tuple", "get-tuple-element")
 _TRANSFERS = ("infeed", "outfeed", "send", "recv")
 
 
@@ -146,11 +147,15 @@ class Program:
         held = self.computations[computation or self.entry]
         last = {name: place for place, one in enumerate(held.values()) for name in one.operands}
         end = len(held)
+        # A bitcast is its operand under another shape: what is used of it is used of the operand.
+        for one in reversed(held.values()):
+            if one.kind in _NAMES:
+                for name in one.operands:
+                    last[name] = max(last[name], last.get(one.name, end))
         live = peak = 0
         freed: dict[int, int] = {}
         for place, one in enumerate(held.values()):
-            # A bitcast is its operand under another shape; to be safe neither frees the other.
-            size = 0 if one.kind in ("bitcast", "tuple", "get-tuple-element") else one.bytes
+            size = 0 if one.kind in _NAMES else one.bytes
             until = end if one.kind == "parameter" else last.get(one.name, end)
             live += size
             peak = max(peak, live)

@@ -19,7 +19,7 @@ class Paths(NamedTuple):
     """The positions of some trajectories in each task.
 
     Attributes:
-      positions: of T tasks × N trajectories × H steps, [T, N, H, 2].
+      positions: of T tasks × N trajectories × H − 1 steps, with those of the starts, [T, N, H, 2].
       mask: 1 until an episode's end and 0 after it, [T, N, H].
     """
 

@@ -88,20 +88,25 @@ class Navigation2D(TaskEnvironment):
     def _step(self, action: tf.Tensor) -> ts.TimeStep:
         # An episode that has ended begins anew, whatever the action.
         begins = tf.equal(self._step_type, ts.StepType.LAST)
-        moved = self._position + STEP * tf.clip_by_value(action, -1.0, 1.0)
-        position = tf.where(begins[:, tf.newaxis], self._start, moved)
+        reached = moved(self._position, action)
+        position = tf.where(begins[:, tf.newaxis], self._start, reached)
         steps = tf.where(begins, 0, self._steps + 1)
         offset = position - self._goal
         squared = tf.reduce_sum(tf.square(offset), axis=-1)
         reward = -squared if self._squared else -tf.sqrt(squared)
-        reached = tf.reduce_all(tf.abs(offset) < REACHED, axis=-1)
-        ends = tf.logical_and(~begins, tf.logical_or(reached, steps >= self.horizon))
+        arrived = tf.reduce_all(tf.abs(offset) < REACHED, axis=-1)
+        ends = tf.logical_and(~begins, tf.logical_or(arrived, steps >= self.horizon))
         kind = tf.where(ends, ts.StepType.LAST, ts.StepType.MID)
         self._position.assign(position)
         self._steps.assign(steps)
         self._step_type.assign(tf.where(begins, ts.StepType.FIRST, kind))
         self._reward.assign(tf.where(begins, 0.0, reward))
         return self._current_time_step()
+
+
+def moved(positions: tf.Tensor, actions: tf.Tensor) -> tf.Tensor:
+    """Returns the positions [..., 2] to which actions [..., 2] lead."""
+    return positions + STEP * tf.clip_by_value(actions, -1.0, 1.0)
 
 
 def goals(task_seeds: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ from metasgd_tf.evaluation.trained_runs import LoadedRun, load_run
 from metasgd_tf.flags import run_flags, task_flags
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.text_table import aligned
+from metasgd_tf.runs import division
 from trainers.errors import InputError
 from trainers.supervised.evaluation import mean_and_ci95
 
@@ -59,7 +60,7 @@ def load_other(
       flags.Error: if there is no such run.
       InputError: if it has no checkpoint, or would be evaluated on other tasks.
     """
-    settings = run_flags.read(other_dir, FLAG)
+    settings, own = (run_flags.read(other_dir, FLAG) for _ in range(2))
     for name, value in (other_task or {}).items():
         settings[name].value = value
     differences = differing_tasks(run, settings)
@@ -68,10 +69,26 @@ def load_other(
             f"compare_with={other_dir}: is evaluated on other tasks than model_dir={run.model_dir} "
             f"({', '.join(differences)}); name a run of the same task and protocol"
         )
+    if settings.task in division.DIVIDED and division.same_source(settings, own):
+        _refuse_its_classes(run, other_dir, own)
     # Images are loaded once. Other families may hold more than tasks, such as the inner loss of
     # navigation, which is each run's own.
     family = run.family if isinstance(run.family, ImageClassification) else None
     return load_run(other_dir, run.checkpoint, other_task, family, FLAG)
+
+
+def _refuse_its_classes(run: LoadedRun, other_dir: str, own: flags.FlagValues) -> None:
+    """Refuses another run if the test of the first one has classes that it was trained on."""
+    division.refuse_trained(
+        run.family, other_dir, f"{FLAG}={other_dir}", "name a run with the same division of classes"
+    )
+    ways = run_flags.read(run.model_dir).ways
+    if division.recorded(other_dir) is None and not own.class_splits and own.ways != ways:
+        raise InputError(
+            f"{FLAG}={other_dir}: was trained with ways={own.ways}, by which its classes are "
+            f"divided otherwise than those of model_dir={run.model_dir} with {ways}; name a run "
+            "with as many"
+        )
 
 
 def differing_tasks(run: LoadedRun, other: flags.FlagValues) -> list[str]:
@@ -84,7 +101,9 @@ def differing_tasks(run: LoadedRun, other: flags.FlagValues) -> list[str]:
     # The location of the data does not matter.
     names = [name for name in task_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
     # What a sinusoid was trained on does not matter: it is always evaluated on 5, 10 and 20 shots.
-    if isinstance(run.family, ImageClassification):
+    if own := ":" in run.settings.task:  # The user's own tasks may depend on all of them.
+        names.append("queries")
+    if own or isinstance(run.family, ImageClassification):
         names += IMAGE_FLAGS
     return [
         f"--{name}={other[name].value} instead of {run.settings[name].value}"

@@ -6,6 +6,7 @@ such as `evaluation_maml.json`, so that the usual one's stay.
 
 import csv
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -50,7 +51,17 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
                     values = [f"{scores[name][task, step]:.6g}" for name in names]
                     writer.writerow([task, shots, step, *values])
     with replaced(path.with_suffix(".json")) as file:
-        file.write(json.dumps(evaluated.report, indent=2) + "\n")
+        # JSON has no numbers that are not finite, as the scores of a run that diverges are.
+        file.write(json.dumps(_finite(evaluated.report), indent=2, allow_nan=False) + "\n")
+
+
+def _finite(value: Any) -> Any:
+    """Returns a report with None in place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {name: _finite(held) for name, held in value.items()}
+    if isinstance(value, list):
+        return [_finite(held) for held in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(report: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
+from metasgd_tf.runs import division
 from metasgd_tf.runs.learners import kind_of
 from trainers.checkpoints import Origin
 from trainers.episodes import Protocol
@@ -24,12 +25,6 @@ from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.learner import Learner
 from trainers.seeds import stream
 from trainers.supervised.evaluation import mean_and_ci95
-
-NAMING_CLASSES = ("task", "image_dir", "dataset", "class_splits")
-"""The flags that say which classes there are."""
-
-DIVIDED_BY_CHANCE = ("image_folder", "tfds_images")
-"""The tasks whose division of classes depends on --ways, unless a file or folders say it."""
 
 
 class LoadedRun(NamedTuple):
@@ -110,7 +105,7 @@ def load_run(
     own = run_flags.read(model_dir)
     for name, value in (other_task or {}).items():
         settings[name].value = value
-    family = family or _of_the_test(settings, own)
+    family = family or _of_the_test(settings, own, model_dir, other_task or {})
     if "ways" in (other_task or {}) and kind_of(family) != "classification":
         raise InputError(f"ways={settings.ways}: task={settings.task} has no classes; leave it out")
     # Of a tied last layer any number of classes is made; the network keeps its own.
@@ -120,28 +115,49 @@ def load_run(
     return LoadedRun(model_dir, settings, trained_on, family, learner, checkpoint, origin)
 
 
-def _of_the_test(settings: flags.FlagValues, own: flags.FlagValues) -> Family:
-    """Returns the tasks of the test.
-
-    How chance divides the classes of a folder or a data set depends on --ways. For another number
-    of ways the division stays the run's own, or the test would have classes of its training.
+def _of_the_test(
+    settings: flags.FlagValues,
+    own: flags.FlagValues,
+    model_dir: str,
+    other_task: Mapping[str, Any],
+) -> Family:
+    """Returns the tasks of the test, which has no classes that the run was trained on.
 
     Args:
       settings: what to evaluate on.
       own: the flags of the run.
+      model_dir: its directory.
+      other_task: what of `settings` was asked for.
 
     Raises:
-      InputError: if the tasks cannot be loaded.
+      InputError: if the tasks cannot be loaded, or a file puts such classes into the test.
     """
-    of_the_run = all(settings[name].value == own[name].value for name in NAMING_CLASSES)
-    ways, divided = settings.ways, settings.task in DIVIDED_BY_CHANCE
-    if ways == own.ways or not divided or not of_the_run:
+    if settings.task not in division.DIVIDED:
         return tasks.from_flags(settings, ("test",))
-    settings.ways = own.ways
+    own_images = division.same_source(settings, own)
+    if "class_splits" in other_task:
+        family = tasks.from_flags(settings, ("test",))
+        if own_images:
+            named = f"class_splits={settings.class_splits}"
+            division.refuse_trained(family, model_dir, named, "leave them out, or the flag")
+        return family
+    splits = division.recorded(model_dir)
+    if not own_images:
+        settings.class_splits = None  # It has the classes of the run's own folder.
+        family = tasks.from_flags(settings, ("test",))
+        assert isinstance(family, ImageClassification)
+        names = {shown(name) for held in (family.division or {}).values() for name in held}
+        if not splits or not names.issuperset(splits):
+            return family
+        # It is the run's own folder, moved.
+    if splits:
+        return tasks.from_flags(division.kept(settings, model_dir), ("test",))
+    # A run of before divisions were kept. By chance the division depends on --ways.
+    asked, settings.ways = settings.ways, own.ways
     family = tasks.from_flags(settings, ("test",))
-    settings.ways = ways
+    settings.ways = asked
     assert isinstance(family, ImageClassification)
-    return family.with_ways(ways)
+    return family.with_ways(asked)
 
 
 def evaluate(
@@ -173,7 +189,11 @@ def evaluate(
         "training_seconds": round(run.origin.seconds, 1),
         "seed": settings.seed,
         "eval_seed": eval_seed,
-        "results": [row for one in protocols for row in _rows(one, per_task[one.shots])],
+        "results": [
+            row
+            for protocol in protocols
+            for row in _rows(protocol, per_task[protocol.shots], learner.predicts_unadapted)
+        ],
         **provenance(),
     }
     return Evaluation(report, per_task)
@@ -250,13 +270,13 @@ def _scores(
     }
 
 
-def _rows(protocol: Protocol, scores: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+def _rows(
+    protocol: Protocol, scores: dict[str, np.ndarray], predicts_unadapted: bool
+) -> list[dict[str, Any]]:
     rows = []
     for metric, values in scores.items():
-        for step in range(values.shape[1]):
+        for step in range(0 if predicts_unadapted else 1, values.shape[1]):
             tasks = protocol.scored(step)
-            if np.isnan(values[:tasks, step]).all():
-                continue  # Some learners cannot predict before adaptation.
             mean, ci95 = mean_and_ci95(values[:tasks, step])
             cells = (metric, protocol.shots, step, mean, ci95, tasks, protocol.repeats)
             rows.append(dict(zip(COLUMNS, cells, strict=True)))

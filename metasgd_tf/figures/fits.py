@@ -30,7 +30,8 @@ def sinusoid_fits(
       checkpoint: one of `trainers.checkpoints.KINDS`.
 
     Raises:
-      InputError: if a run is not one of the sinusoid, or there are more than four.
+      InputError: if a run is not one of the sinusoid, if only some have a fixed frequency, or if
+        there are more than four.
     """
     runs = style.chosen(model_dirs)
     for run in runs:
@@ -38,6 +39,12 @@ def sinusoid_fits(
             raise InputError(
                 f"model_dirs={run.model_dir}: is a run of {run.settings.task}; name runs of the "
                 "sinusoid"
+            )
+        if run.settings.fixed_frequency != runs[0].settings.fixed_frequency:
+            raise InputError(
+                f"model_dirs={run.model_dir}: has fixed_frequency={run.settings.fixed_frequency} "
+                f"and {runs[0].model_dir} has not, so that they learn other curves; name runs with "
+                "the same"
             )
     drawn = figure.Figure(figsize=(style.WIDTH, 3.2), layout="constrained")
     axes = drawn.subplots(1, len(SHOTS), sharey=True)

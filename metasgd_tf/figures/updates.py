@@ -1,6 +1,7 @@
 """The figure of updates: scores on test tasks after each inner step, from runs' evaluations."""
 
 import json
+import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +13,9 @@ from metasgd_tf.figures import style
 from metasgd_tf.figures.curves import PERCENT, TITLES
 from trainers.errors import InputError
 
+NUMBERS = ("inner_steps", "mean", "ci95")
+"""What of a row of results is drawn."""
+
 
 @matplotlib.rc_context(style.LOOK)
 def scores_by_updates(model_dirs: Sequence[str]) -> figure.Figure:
@@ -21,8 +25,8 @@ def scores_by_updates(model_dirs: Sequence[str]) -> figure.Figure:
       model_dirs: directories of up to four runs of one metric, which have been evaluated.
 
     Raises:
-      InputError: if a run has not been evaluated or has another metric, or there are more than
-        four.
+      InputError: if a run has not been evaluated or has another metric, its evaluation cannot be
+        read, or there are more than four.
     """
     runs = style.chosen(model_dirs)
     rows = [_read(run.model_dir) for run in runs]
@@ -61,6 +65,16 @@ def _read(model_dir: str) -> list[dict[str, Any]]:
         raise InputError(
             f"model_dirs={model_dir}: has not been evaluated; run evaluate on it first"
         )
-    results = json.loads(path.read_text(encoding="utf-8"))["results"]
     of = ("metric", "shots")
-    return [row for row in results if all(row[name] == results[0][name] for name in of)]
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        rows = [row for row in results if all(row[name] == results[0][name] for name in of)]
+        usable = bool(rows) and all(math.isfinite(row[n]) for row in rows for n in NUMBERS)
+    except (OSError, ValueError, TypeError, KeyError):
+        usable = False
+    if not usable:
+        raise InputError(
+            f"model_dirs={model_dir}: its evaluation.json is damaged, or has numbers that are not "
+            "finite; run evaluate on it again"
+        )
+    return rows

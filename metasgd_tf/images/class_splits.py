@@ -1,11 +1,13 @@
 """Splits classes into training, validation and test, by a seed or as a file says."""
 
 import csv
-from collections.abc import Sequence
+import pathlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import flags
 
+from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.listing import counted, listed
 from metasgd_tf.output.shown_names import shown
 from trainers.errors import InputError
@@ -34,7 +36,7 @@ def from_flags(
     Raises:
       InputError: if the file cannot be used, or the classes are too few for three splits.
     """
-    if settings.class_splits is None:
+    if not settings.class_splits:
         return drawn(names, settings.split_seed, settings.ways, source)
     return read(settings.class_splits, names, source)
 
@@ -71,6 +73,38 @@ def read(path: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
       InputError: if the file cannot be read or has another format, or names a class that is not
         among `names`, or one twice.
     """
+    split_of = split_of_each(path)
+    # A file of UTF-8 names other folders as other tables do.
+    called = {shown(name): name for name in names} | {name: name for name in names}
+    unknown = sorted(split_of.keys() - called.keys())
+    if unknown:
+        raise InputError(
+            f"class_splits={path}: names classes that {source} does not have: {listed(unknown)}; "
+            "write them as they are called there"
+        )
+    chosen = {called[name]: split for name, split in split_of.items()}
+    return {split: [name for name in names if chosen.get(name) == split] for split in SPLITS}
+
+
+def write(path: pathlib.Path, classes: Mapping[str, Sequence[str]]) -> None:
+    """Writes a file that `read` divides the same classes by.
+
+    Args:
+      path: the file.
+      classes: those of each split.
+    """
+    with replaced(path) as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows([shown(name), split] for split in classes for name in classes[split])
+
+
+def split_of_each(path: str) -> dict[str, str]:
+    """Returns the split of each class that a file names.
+
+    Raises:
+      InputError: if the file cannot be read or has another format, or names a class twice.
+    """
     split_of: dict[str, str] = {}
     for line, row in _rows(path):
         if len(row) != len(COLUMNS) or row[1] not in SPLITS:
@@ -84,16 +118,7 @@ def read(path: str, names: Sequence[str], source: str) -> dict[str, list[str]]:
                 "them in"
             )
         split_of[row[0]] = row[1]
-    # A file of UTF-8 names other folders as other tables do.
-    called = {shown(name): name for name in names} | {name: name for name in names}
-    unknown = sorted(split_of.keys() - called.keys())
-    if unknown:
-        raise InputError(
-            f"class_splits={path}: names classes that {source} does not have: {listed(unknown)}; "
-            "write them as they are called there"
-        )
-    chosen = {called[name]: split for name, split in split_of.items()}
-    return {split: [name for name in names if chosen.get(name) == split] for split in SPLITS}
+    return split_of
 
 
 def _rows(path: str) -> list[tuple[int, list[str]]]:

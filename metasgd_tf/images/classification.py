@@ -2,7 +2,7 @@
 
 import copy
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self
 
 import keras
@@ -39,9 +39,12 @@ class ImageClassification(TaskFamily):
 
     Attributes:
       ink_is_one: whether images are drawings of ink 1 on paper 0.
+      division: the classes of each split, of those that hold no images too, where chance or a file
+        divided them.
     """
 
     ink_is_one = False
+    division: Mapping[str, Sequence[str]] | None = None
 
     metric = "accuracy"
     metric_mode = "max"

@@ -1,10 +1,15 @@
 """Atomic writing of files: under another name first, then moved into place."""
 
 import contextlib
+import glob
 import os
 import pathlib
+import time
 from collections.abc import Iterator
 from typing import TextIO
+
+ABANDONED = 3600.0
+"""Seconds after which nobody writes to a draft any more."""
 
 
 @contextlib.contextmanager
@@ -30,7 +35,9 @@ def drafted(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
     If an exception ends the block, `path` stays as it was, and the other file is removed.
     """
-    draft = path.with_name(path.name + ".draft")
+    _remove_abandoned(path)
+    # Each process has a draft of its own: two may write the same file, such as an evaluation's.
+    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
     try:
         yield draft
         os.replace(draft, path)
@@ -41,3 +48,11 @@ def drafted(path: pathlib.Path) -> Iterator[pathlib.Path]:
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # Writing to an open file does not name it.
         raise
+
+
+def _remove_abandoned(path: pathlib.Path) -> None:
+    """Removes the drafts of a file that processes left which were killed."""
+    for draft in path.parent.glob(f"{glob.escape(path.name)}.*.draft"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.lstat().st_mtime > ABANDONED:
+                draft.unlink()

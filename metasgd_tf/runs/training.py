@@ -12,7 +12,7 @@ from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.output.notes import note
 from metasgd_tf.output.provenance import provenance
-from metasgd_tf.runs import directory
+from metasgd_tf.runs import directory, division
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.runs.outer_optimizer import outer_optimizer
 from metasgd_tf.runs.record import Record
@@ -68,7 +68,7 @@ def train_run(
         tf.config.experimental.enable_op_determinism()
     with workers.noticing_losses("go on from the last checkpoint"), contextlib.ExitStack() as held:
         asked = {"--profile": profile, "--check_gradients": check_gradients}
-        family = _tasks_of_all(workers, settings, asked)
+        family = _tasks_of_all(workers, settings, model_dir, asked)
         with strategy.scope():
             trainer = _build_trainer(family, settings)
         with workers.together():
@@ -87,16 +87,20 @@ def train_run(
                 _prepare(trainer, settings)
         if workers.chief:
             saved.remove_older()  # A kill may have come while the run before was at that.
+            division.write(family, model_dir)
             run_flags.write(settings, model_dir)
         if done < settings.iterations:
             _train_to_the_end(trainer, family, saved, settings, model_dir, profile, workers)
     return trainer
 
 
-def _tasks_of_all(workers: Workers, settings: flags.FlagValues, asked: dict[str, bool]) -> Family:
+def _tasks_of_all(
+    workers: Workers, settings: flags.FlagValues, model_dir: str, asked: dict[str, bool]
+) -> Family:
     """Loads the tasks, and checks that all workers have these, and what else has to be the same."""
     with workers.together():
-        family = tasks.from_flags(settings, ("train", "validation"))
+        divided = division.of_a_training(settings, model_dir)
+        family = tasks.from_flags(divided, ("train", "validation"))
     if workers.count > 1:
         workers.refuse_differing(
             identity(settings, family) | asked,

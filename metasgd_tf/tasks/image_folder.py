@@ -46,8 +46,12 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
             "images a class"
         )
     by_folder = image_listing.find_splits(settings.image_dir)
+    division = None
     if by_folder is None:
-        chosen = _divided(settings, splits)
+        files = image_listing.find(settings.image_dir)
+        source = f"image_dir={settings.image_dir}"
+        division = class_splits.from_flags(settings, list(files), source)
+        chosen = {split: {name: files[name] for name in division[split]} for split in splits}
     else:
         chosen = _as_they_lie(settings, splits, by_folder)
     for split, held in chosen.items():
@@ -59,14 +63,9 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
     images = image_files.read(
         settings.image_dir, chosen, settings.image_size, settings.image_channels
     )
-    return ImageFolder(images, *sizes, train_ways=settings.train_ways)
-
-
-def _divided(settings: flags.FlagValues, splits: Sequence[str]) -> dict[str, image_listing.Classes]:
-    """Splits the classes by --class_splits or --split_seed."""
-    files = image_listing.find(settings.image_dir)
-    classes = class_splits.from_flags(settings, list(files), f"image_dir={settings.image_dir}")
-    return {split: {name: files[name] for name in classes[split]} for split in splits}
+    family = ImageFolder(images, *sizes, train_ways=settings.train_ways)
+    family.division = division
+    return family
 
 
 def _as_they_lie(

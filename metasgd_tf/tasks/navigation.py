@@ -11,7 +11,7 @@ from absl import flags
 from matplotlib import figure
 
 from metasgd_tf.drawing import paths
-from metasgd_tf.environments.navigation import Navigation2D, goals
+from metasgd_tf.environments.navigation import Navigation2D, goals, moved
 from models.gaussian_policy import gaussian_mlp
 from trainers.episodes import Protocol
 from trainers.errors import InputError
@@ -22,6 +22,7 @@ from trainers.policies.advantages import Advantages
 from trainers.policies.evaluation import policy_evaluation
 from trainers.policies.experience import learning
 from trainers.policies.policy_trainer import PolicyTrainer
+from trainers.policies.trajectories import Trajectories
 from trainers.policies.trust_region import TrustRegion
 from trainers.seeds import split_seed
 from trainers.supervised.direction import direction_cosines
@@ -172,9 +173,7 @@ class Navigation(Family):
         def sampled() -> tuple[tf.Tensor, paths.Paths, paths.Paths]:
             seeds = split_seed(part.seed, SHOWN)
             learned = learn(seeds, part.seed)
-            before, after = (
-                paths.Paths(met.observations, met.mask) for _, met in (learned[0], learned[-1])
-            )
+            before, after = (_paths(met) for _, met in (learned[0], learned[-1]))
             return goals(seeds), before, after
 
         return sampled
@@ -182,6 +181,13 @@ class Navigation(Family):
     def draw(self, goals: np.ndarray, before: paths.Paths, after: paths.Paths) -> figure.Figure:
         """Draws the paths before and after adaptation, one column per goal."""
         return paths.draw(goals, {"before": before, "after": after})
+
+
+def _paths(met: Trajectories) -> paths.Paths:
+    """Returns all positions, the one after an episode's last action too."""
+    reached = moved(met.observations, met.actions)
+    mask = tf.concat([tf.ones_like(met.mask[..., :1]), met.mask], axis=-1)
+    return paths.Paths(tf.concat([met.observations[..., :1, :], reached], axis=-2), mask)
 
 
 def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Navigation:

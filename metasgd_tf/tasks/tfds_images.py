@@ -1,5 +1,6 @@
 """Few-shot classification of any data set of TensorFlow Datasets that has images and labels."""
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,7 +13,7 @@ from metasgd_tf.images import class_splits, tfds_preparation
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.images.files.image_files import decode_into
 from metasgd_tf.images.images_by_class import ImagesByClass, empty, refuse_too_few
-from metasgd_tf.output.listing import listed
+from metasgd_tf.output.listing import counted, listed
 from metasgd_tf.output.notes import note
 from models.conv4 import conv4
 from trainers.errors import InputError
@@ -20,9 +21,15 @@ from trainers.errors import InputError
 BATCH = 1024
 """How many encoded images are in memory at once."""
 
+UNUSED = -1
+"""The label of images that are left out."""
+
 
 class TfdsImages(ImageClassification):
-    """Tasks from the classes of a data set, whose own splits are taken together."""
+    """Tasks from the classes of a data set, whose own splits are taken together.
+
+    An image that a class has more than once, as where splits overlap, counts once.
+    """
 
     def model(self, seed: int) -> keras.Model:
         """Builds four modules of strided convolutions and a linear layer."""
@@ -50,7 +57,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
         builder,
         f"what {builder.info.homepage} asks for" if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None,
     )
-    labels = [label for batch in _batches(builder, "label") for label in batch]
+    labels = _labels(builder, source)
     names = builder.info.features["label"].names
     numbers, counts = np.unique([label for label in labels if label >= 0], return_counts=True)
     count_of = {names[number]: int(count) for number, count in zip(numbers, counts, strict=True)}
@@ -64,7 +71,28 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
         for split, held in chosen.items()
     }
     _fill(images, builder, labels, source)
-    return TfdsImages(images, *sizes, train_ways=settings.train_ways)
+    family = TfdsImages(images, *sizes, train_ways=settings.train_ways)
+    family.division = classes
+    return family
+
+
+def _labels(builder: tfds.core.DatasetBuilder, source: str) -> list[int]:
+    """Returns the label of each example, or −1 where its class has had the same image before.
+
+    Splits may overlap, as Omniglot's `small1` lies in `train`, and a task's queries should not be
+    among its support images.
+    """
+    seen: set[tuple[int, bytes]] = set()
+    labels: list[int] = []
+    for batch in _batches(builder, "image", "label"):
+        for image, label in zip(batch["image"], map(int, batch["label"]), strict=True):
+            one = label, hashlib.blake2b(image, digest_size=16).digest()
+            labels.append(UNUSED if one in seen else label)
+            seen.add(one)
+    repeated = len(labels) - len(seen)
+    if repeated:
+        note(f"{source}: {counted(repeated, 'image')} that its class has twice or more left out")
+    return labels
 
 
 def _builder(name: str | None, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -92,21 +120,20 @@ def _refuse_other_features(builder: tfds.core.DatasetBuilder, source: str) -> No
         )
 
 
-def _batches(builder: tfds.core.DatasetBuilder, feature: str) -> Iterator[np.ndarray]:
-    """Yields a feature of all examples, always in the same order; images stay encoded.
+def _batches(builder: tfds.core.DatasetBuilder, *features: str) -> Iterator[dict[str, np.ndarray]]:
+    """Yields features of all examples, always in the same order; images stay encoded.
 
     Raises:
       InputError: if the files are damaged.
     """
-    decoders = {"image": tfds.decode.SkipDecoding()} if feature == "image" else None
+    decoders = {"image": tfds.decode.SkipDecoding()}
     dataset = builder.as_dataset(
         split="+".join(builder.info.splits),
-        decoders=tfds.decode.PartialDecoding({feature: True}, decoders=decoders),
+        decoders=tfds.decode.PartialDecoding(dict.fromkeys(features, True), decoders=decoders),
         read_config=tfds.ReadConfig(try_autocache=False),
     )
     with tfds_preparation.reading(builder):
-        for batch in dataset.batch(BATCH).as_numpy_iterator():
-            yield batch[feature]
+        yield from dataset.batch(BATCH).as_numpy_iterator()
 
 
 def _fill(
@@ -123,7 +150,8 @@ def _fill(
             places[label_of(name)] = iter(images[end - count : end])
     problems: list[str] = []
     start = 0
-    for batch in _batches(builder, "image"):
+    for examples in _batches(builder, "image"):
+        batch = examples["image"]
         chosen = [n for n in range(len(batch)) if labels[start + n] in places]
         refusals = decode_into(
             [next(places[labels[start + n]]) for n in chosen],

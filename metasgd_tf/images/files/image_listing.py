@@ -58,7 +58,9 @@ def contents(folder: str) -> Contents:
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if not entry.is_dir():
-                (held.others if _is_no_image(entry.name) else held.images).append(entry)
+                # Opening a named pipe would wait for ever. A broken link is a fault to be named.
+                no_image = _is_no_image(entry.name) or _is_device(entry)
+                (held.others if no_image else held.images).append(entry)
             elif not entry.name.startswith("."):
                 held.folders.append(entry)
     return held
@@ -138,6 +140,11 @@ def note_left_out(folder: str, flag: str, files: Sequence[os.DirEntry[str]]) -> 
     if files:
         names = listed(sorted(os.path.relpath(entry.path, folder) for entry in files))
         note(f"{flag}={folder}: left out, as no image of a class: {names}")
+
+
+def _is_device(entry: os.DirEntry[str]) -> bool:
+    """Returns whether an entry is there and no file, such as a named pipe or a socket."""
+    return not entry.is_file() and os.path.exists(entry.path)
 
 
 def _is_no_image(name: str) -> bool:

@@ -60,6 +60,23 @@ def test_the_peak_is_at_the_instruction_that_holds_most():
     assert program().peak_bytes() == arguments + 4 * (40 + 1 + 20)
 
 
+RENAMED = """HloModule renamed
+
+ENTRY %main (x: f32[1000]) -> f32[1000] {
+  %x = f32[1000]{0} parameter(0)
+  %sum = f32[1000]{0} add(%x, %x)
+  %flat = f32[10,100]{1,0} bitcast(%sum)
+  %other = f32[1000]{0} multiply(%x, %x)
+  ROOT %end = f32[1000]{0} add(%flat, %other)
+}
+"""
+
+
+def test_what_is_used_under_another_name_is_held():
+    # x, the sum that `flat` is, the product and the result.
+    assert hlo.Program(RENAMED).peak_bytes() == 4 * 4000
+
+
 def test_loops_and_transfers_are_counted():
     text = TEXT.replace(
         "  ROOT %end",

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -215,6 +216,12 @@ def test_bad_requests_are_refused(meta_sgd, maml, omniglot_run, tmp_path):
         style.chosen([f"{meta_sgd}/", maml, meta_sgd])
     with pytest.raises(InputError, match=f"model_dirs={omniglot_run}: is a run of omniglot"):
         fits.sinusoid_fits([meta_sgd, omniglot_run], curve_seed=0)
+    other = shutil.copytree(meta_sgd, tmp_path / "fixed")
+    (other / "flags.txt").write_text(
+        (other / "flags.txt").read_text(encoding="utf-8") + "--fixed_frequency\n", encoding="utf-8"
+    )
+    with pytest.raises(InputError, match="fixed: has fixed_frequency=True and .* with the same"):
+        fits.sinusoid_fits([meta_sgd, str(other)], curve_seed=0)
     with pytest.raises(InputError, match=f"model_dirs={maml}: its α is fixed"):
         alpha.alpha_distributions([meta_sgd, maml])
     with pytest.raises(InputError, match=r"output=.*doc: should end in \.png, \.svg or \.pdf"):

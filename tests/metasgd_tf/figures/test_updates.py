@@ -57,3 +57,21 @@ def test_runs_that_were_not_evaluated_or_are_scored_otherwise_are_refused(tmp_pa
     run_flags.write(run_flags.resolve(run_flags.parse(["--algorithm=maml"])), str(bare))
     with pytest.raises(InputError, match="has not been evaluated; run evaluate on it first"):
         scores_by_updates([one, str(bare)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"results": []}',
+        '{"results": [{}]}',
+        '{"results": [{"metric": "mse", "shots": 1, "inner_steps": 1, "mean": null, "ci95": 1}]}',
+        '{"results": [{"metric": "mse", "shots": 1, "inner_steps": 1, "mean": NaN, "ci95": 1}]}',
+    ],
+)
+def test_an_evaluation_that_cannot_be_drawn_is_one_sentence(tmp_path, text):
+    run = make_run(tmp_path / "one", "mse", [2.0, 1.0])
+    (tmp_path / "one" / "evaluation.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=f"model_dirs={run}: its evaluation.json is damaged, or h"):
+        scores_by_updates([run])

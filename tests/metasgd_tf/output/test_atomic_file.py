@@ -1,5 +1,10 @@
 """Files that are written whole or not at all."""
 
+import os
+import subprocess
+import sys
+import time
+
 import pytest
 
 from metasgd_tf.output.atomic_file import drafted, replaced
@@ -46,3 +51,27 @@ def test_bytes_that_are_not_utf_8_may_be_kept(tmp_path):
     with replaced(tmp_path / "names", errors="surrogateescape") as file:
         file.write("\udce9")
     assert (tmp_path / "names").read_bytes() == b"\xe9"
+
+
+def test_two_processes_write_one_file_side_by_side(tmp_path):
+    path = tmp_path / "table.csv"
+    program = "import pathlib, sys; from metasgd_tf.output.atomic_file import replaced\n"
+    program += "with replaced(pathlib.Path(sys.argv[1])) as file: file.write('the other')"
+    with replaced(path) as file:
+        file.write("the first")
+        subprocess.run([sys.executable, "-c", program, path], check=True)
+        assert path.read_text(encoding="utf-8") == "the other"
+    assert path.read_text(encoding="utf-8") == "the first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_later(tmp_path):
+    old, new, others = (tmp_path / f"{n}.draft" for n in ("a.txt.1", "a.txt.2", "b.txt.1"))
+    for draft in (old, new, others):
+        draft.write_text("half", encoding="utf-8")
+    two_hours_ago = time.time() - 7200
+    for draft in (old, others):
+        os.utime(draft, (two_hours_ago, two_hours_ago))
+    with replaced(tmp_path / "a.txt") as file:
+        file.write("all")
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "a.txt", new, others]

@@ -60,10 +60,10 @@ def test_other_errors_are_not_told_of(error):
 def test_what_could_not_be_written_names_its_file(tmp_path):
     """Python's error for a file that is open already has no name."""
     (tmp_path / "a.txt").write_text("before", encoding="utf-8")
-    (tmp_path / "a.txt.draft").symlink_to("/dev/full")
+    (tmp_path / f"a.txt.{os.getpid()}.draft").symlink_to("/dev/full")
     with pytest.raises(OSError) as caught, replaced(tmp_path / "a.txt") as file:
         file.write("after")
     assert caught.value.filename == str(tmp_path / "a.txt")
     assert storage.told(caught.value).startswith(f"{tmp_path / 'a.txt'}: No space left")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "before"
-    assert not os.path.lexists(tmp_path / "a.txt.draft")
+    assert not os.path.lexists(tmp_path / f"a.txt.{os.getpid()}.draft")

@@ -16,6 +16,7 @@ from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies import policy_gradient
 from trainers.policies.policy_trainer import PolicyTrainer
 from trainers.policies.rollouts import Collector
+from trainers.policies.trajectories import Trajectories
 from trainers.seeds import SPLITS, fold_in, split_seed, stream
 from trainers.task_family import TaskFamily
 
@@ -169,7 +170,7 @@ def test_what_is_shown_are_paths_before_and_after_the_update_and_can_be_drawn(
     np.testing.assert_array_equal(there, goals(split_seed(part.seed, 4)))
     for rollout in (before, after):
         assert isinstance(rollout, Paths)
-        assert (rollout.positions.shape, rollout.mask.shape) == ((4, 2, 4, 2), (4, 2, 4))
+        assert (rollout.positions.shape, rollout.mask.shape) == ((4, 2, 5, 2), (4, 2, 5))
         # A start in the square, and steps of a tenth at most.
         assert np.abs(rollout.positions[:, :, 0]).max() <= 0.5
         assert np.abs(np.diff(rollout.positions, axis=2)).max() <= 0.1 + 1e-6
@@ -177,6 +178,16 @@ def test_what_is_shown_are_paths_before_and_after_the_update_and_can_be_drawn(
     image = family.draw(*shown)
     assert [axes.get_ylabel() for axes in image.axes[::4]] == ["before", "after"]
     assert len(image.axes) == 8
+
+
+def test_a_path_ends_where_the_last_action_leads():
+    observations = tf.constant([[[[0.0, 0.0], [0.1, 0.0], [0.3, 0.3]]]])
+    actions = tf.constant([[[[1.0, 0.0], [2.0, -0.5], [1.0, 1.0]]]])
+    # The episode ended with its second step; what follows is not of it.
+    mask = tf.constant([[[1.0, 1.0, 0.0]]])
+    positions, shown = navigation._paths(Trajectories(observations, actions, mask, mask))
+    np.testing.assert_array_equal(shown, [[[1, 1, 1, 0]]])
+    np.testing.assert_allclose(positions[0, 0, :3], [[0, 0], [0.1, 0], [0.2, -0.05]], atol=1e-7)
 
 
 def test_it_is_trained_by_trust_regions_where_no_optimizer_is_given(family, learner):

@@ -69,6 +69,26 @@ def test_every_labelled_image_is_in_its_class(data_dir):
             start += count
 
 
+def test_an_image_that_lies_in_two_splits_counts_once(tmp_path, monkeypatch, capsys):
+    examples = synthetic_tfds.examples
+    first = next(iter(synthetic_tfds.COUNTS))
+    # The second split has all examples of the first one, besides its own.
+    monkeypatch.setattr(
+        synthetic_tfds,
+        "examples",
+        lambda split: [*examples(split), *([] if split == first else examples(first))],
+    )
+    synthetic_tfds.StripedFlags(data_dir=str(tmp_path)).download_and_prepare()
+    counts = {}
+    for images in family(tmp_path)._images.values():
+        counts |= dict(zip(images.names, images.counts, strict=True))
+    assert counts == TOTALS
+    repeated = len(examples(first)) * (len(synthetic_tfds.COUNTS) - 1)
+    assert (
+        f"note: dataset=striped_flags: {repeated} images that its class" in capsys.readouterr().err
+    )
+
+
 def test_small_batches_make_no_difference(data_dir, monkeypatch):
     whole = family(data_dir)
     monkeypatch.setattr(tfds_images, "BATCH", 7)

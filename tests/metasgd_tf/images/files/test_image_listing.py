@@ -57,6 +57,16 @@ def test_what_is_no_image_by_its_name_is_left_out_and_named_once(tmp_path, capsy
     assert capsys.readouterr().err == expected
 
 
+def test_a_named_pipe_is_left_out_and_a_broken_link_is_not(tmp_path, capsys):
+    touch(tmp_path, "a/1.png")
+    os.mkfifo(tmp_path / "a" / "2.png")  # Who opens it waits until somebody writes.
+    (tmp_path / "a" / "3.png").symlink_to(tmp_path / "gone")
+    (tmp_path / "a" / "4.png").symlink_to(tmp_path / "a" / "1.png")
+    found = find(str(tmp_path))
+    assert [path.name for path in found["a"]] == ["1.png", "3.png", "4.png"]
+    assert capsys.readouterr().err.endswith("left out, as no image of a class: a/2.png\n")
+
+
 def test_nothing_is_said_where_nothing_is_left_out(tmp_path, capsys):
     touch(tmp_path, "a/1.png")
     find(str(tmp_path))

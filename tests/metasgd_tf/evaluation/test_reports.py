@@ -1,0 +1,28 @@
+"""The files of an evaluation, where scores are not finite."""
+
+import json
+
+import numpy as np
+
+from metasgd_tf.evaluation.reports import Evaluation, write
+
+
+def refuse(name):
+    raise AssertionError(f"{name} is no JSON")
+
+
+def test_scores_that_are_not_finite_are_null(tmp_path):
+    row = {"metric": "mse", "shots": 5, "inner_steps": 1, "num_tasks": 2, "repeats": 1}
+    report = {
+        "protocol": "standard",
+        "results": [row | {"mean": np.inf, "ci95": np.nan}],
+        "comparison": {"differences": [{"difference": -np.inf, "ci95": 0.5}]},
+    }
+    scores = np.array([[np.nan, np.inf], [np.nan, 2.0]])
+    write(str(tmp_path), Evaluation(report, {5: {"mse": scores}}))
+    text = (tmp_path / "evaluation.json").read_text(encoding="utf-8")
+    found = json.loads(text, parse_constant=refuse)
+    assert found["results"] == [row | {"mean": None, "ci95": None}]
+    assert found["comparison"] == {"differences": [{"difference": None, "ci95": 0.5}]}
+    lines = (tmp_path / "evaluation.csv").read_text(encoding="utf-8").splitlines()
+    assert lines == ["task,shots,inner_steps,mse", "0,5,1,inf", "1,5,1,2"]
