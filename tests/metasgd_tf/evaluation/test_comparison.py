@@ -145,6 +145,18 @@ def test_sinusoids_compare_whatever_their_shots_in_training(tmp_path):
         comparison.load_other(run, str(tmp_path), {"fixed_frequency": False})
 
 
+def test_the_other_run_is_loaded_at_the_checkpoint_of_the_first(tmp_path):
+    settings = run_flags.parse(["--model=tests.fast_network:of_numbers"])
+    # By mean squared errors, of which the smaller one is the better one.
+    save_untrained(settings, str(tmp_path / "a"), {3: 0.5, 5: 0.75})
+    save_untrained(settings, str(tmp_path / "b"), {4: 0.5, 6: 0.75})
+    for kind, iterations in {"best": (3, 4), "last": (5, 6)}.items():
+        run = load_run(str(tmp_path / "a"), kind)
+        other = comparison.load_other(run, str(tmp_path / "b"))
+        assert (run.origin.iteration, other.origin.iteration) == iterations
+        assert other.checkpoint == kind
+
+
 def test_both_runs_are_evaluated_on_the_tasks_of_the_first(one, runs):
     assert comparison.load_other(one, str(runs / "two")).family is one.family
 

@@ -1,10 +1,14 @@
-"""Which classes a run is evaluated on, and what is said where there is no checkpoint."""
+"""Which classes and tasks a run is evaluated on, and what is said where there is no checkpoint."""
 
+import csv
+
+import numpy as np
 import pytest
 
-from metasgd_tf.evaluation.trained_runs import load_run
+from metasgd_tf.evaluation.reports import write
+from metasgd_tf.evaluation.trained_runs import evaluate, load_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.images import class_splits
+from metasgd_tf.images import class_splits, classification
 from tests import synthetic_folder
 from tests.metasgd_tf.evaluation.untrained import save_untrained
 from trainers.errors import InputError
@@ -13,15 +17,20 @@ NAMES = [f"kind {number:02}" for number in range(20)]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run of two ways on a folder of 20 classes, which are divided by chance."""
-    path = tmp_path_factory.mktemp("run")
-    synthetic_folder.write(path / "images", dict.fromkeys(NAMES, 5))
+def of_images(tmp_path_factory):
+    """The flags of tasks of two ways, of a folder of 20 classes, which are divided by chance."""
+    folder = tmp_path_factory.mktemp("images")
+    synthetic_folder.write(folder, dict.fromkeys(NAMES, 5))
     arguments = ["--task=image_folder", "--ways=2", "--shots=1", "--queries=2", "--image_size=8"]
-    arguments += [f"--image_dir={path / 'images'}", "--model=tests.fast_network:network"]
-    settings = run_flags.parse([*arguments, "--algorithm=prototypical_nets"])
-    save_untrained(settings, str(path / "run"))
-    return str(path / "run")
+    return [*arguments, f"--image_dir={folder}", "--model=tests.fast_network:network"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, of_images):
+    """A run on these, of a learner without inner steps."""
+    path = str(tmp_path_factory.mktemp("run"))
+    save_untrained(run_flags.parse([*of_images, "--algorithm=prototypical_nets"]), path)
+    return path
 
 
 def test_more_ways_are_tested_on_the_classes_that_training_left(run):
@@ -40,3 +49,25 @@ def test_more_ways_are_tested_on_the_classes_that_training_left(run):
 def test_a_run_without_a_best_checkpoint_says_so(run):
     with pytest.raises(InputError, match="holds no best checkpoint, as none was validated yet; ta"):
         load_run(run, checkpoint="best")
+
+
+def test_fewer_tasks_are_scored_before_adaptation_unless_that_is_all(
+    of_images, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(classification, "SCORED_BEFORE", 2)
+    save_untrained(run_flags.parse([*of_images, "--alpha_init=0.05"]), str(tmp_path))
+    run = load_run(str(tmp_path))
+    for steps, expected in ((1, {0: 2, 1: 4}), (0, {0: 4})):
+        evaluated = evaluate(run, num_tasks=4, inner_steps=steps)
+        results = evaluated.report["results"]
+        assert {row["inner_steps"]: row["num_tasks"] for row in results} == expected
+        # The scores of those tasks and of no others, in the means and in the table.
+        (scores,) = (by_metric["accuracy"] for by_metric in evaluated.per_task.values())
+        means = [scores[:count, step].mean() for step, count in expected.items()]
+        np.testing.assert_allclose([row["mean"] for row in results], means)
+        write(str(tmp_path), evaluated)
+        with (tmp_path / "evaluation.csv").open(newline="", encoding="utf-8") as file:
+            found = [(int(row["inner_steps"]), int(row["task"])) for row in csv.DictReader(file)]
+        assert sorted(found) == [
+            (step, task) for step, count in expected.items() for task in range(count)
+        ]

@@ -48,6 +48,14 @@ def test_lakes_split_follows_its_seed():
     assert set(NAMES[one["validation"]]) != set(NAMES[other["validation"]])
 
 
+def test_lakes_split_by_a_seed_stays_what_it_has_been():
+    names = np.repeat(np.arange(16), [*[64] * 14, 68, 659])
+    # NumPy's default_rng(0).permutation(15) begins with 2 and 11, whose 128 characters are enough.
+    split = alphabets.lake_split(names, 100, 0)
+    assert set(names[split["validation"]]) == {2, 11}
+    assert set(names[split["train"]]) == {0, 1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14}
+
+
 def test_enough_characters_are_enough():
     sizes = np.repeat(["a", "b", "c", "d"], [10, 241, 241, 472])
     names = np.concatenate([sizes, ["e"] * 659])

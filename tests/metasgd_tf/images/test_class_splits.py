@@ -40,6 +40,17 @@ def test_a_split_follows_its_seed():
         assert drawn(40)[1][split] != drawn(40, split_seed=1)[1][split]
 
 
+def test_the_split_by_a_seed_stays_what_it_has_been():
+    """What was trained on one split would otherwise be tested on its own classes."""
+    names = [f"{number:02}" for number in range(15)]
+    # NumPy's default_rng(0).permutation(15) is 2 11 3 10 0 | 4 7 5 14 12 | 6 9 13 8 1.
+    assert class_splits.drawn(names, 0, 5, "x") == {
+        "train": ["01", "06", "08", "09", "13"],
+        "validation": ["00", "02", "03", "10", "11"],
+        "test": ["04", "05", "07", "12", "14"],
+    }
+
+
 def test_every_class_comes_into_every_split():
     seen = {split: set() for split in ("train", "validation", "test")}
     for split_seed in range(100):

@@ -97,6 +97,24 @@ def test_strokes_become_thicker_thinner_or_stay():
         np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
+def test_signed_numbers_fill_the_interval_on_both_sides_of_0():
+    numbers = distortions.signed(SEED, [10_000]).numpy()
+    assert -1 <= numbers.min() < -0.99 and 0.99 < numbers.max() < 1
+    # Five standard deviations of the mean; a uniform number of [−1, 1) has the variance 1/3.
+    assert numbers.mean() == pytest.approx(0, abs=0.03)
+    assert numbers.var() == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_strokes_vary_up_to_their_strength_in_both_directions():
+    images = np.zeros([10, 20, 5, 5, 1], np.float32)
+    images[:, :, 2, 2] = 1
+    found = Distortions(strokes=0.25)(SEED, tf.constant(images)).numpy()
+    # A share of at most ¼ of thick strokes brings ink beside the pixel, one of thin ones takes it
+    # from the pixel; that none of 200 comes within a fifth of that has the chance 0.9^200.
+    assert 0.2 < found[:, :, 2, 1].max() <= 0.25
+    assert 0.75 <= found[:, :, 2, 2].min() < 0.8
+
+
 def blob(classes, each):
     """Images that are all alike: a rectangle off the centre."""
     image = np.zeros([28, 28, 1], np.float32)

@@ -64,6 +64,32 @@ def test_smoothed_targets_are_spread_over_all_classes():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "arguments", "expected"),
+    [
+        ("meta_sgd", [], {"first_order": False}),
+        ("maml_first_order", [], {"first_order": True}),
+        ("meta_sgd_first_order", [], {"first_order": True}),
+        ("matching_nets", ["--temperature=10"], {"temperature": 10.0}),
+        (
+            "reptile",
+            ["--inner_optimizer=sgd", "--inner_rate=0.5", "--inner_batch=3", "--inner_steps=4"],
+            {"inner_optimizer": "sgd", "inner_rate": 0.5, "inner_batch": 3, "inner_steps": 4},
+        ),
+        ("mann", ["--train_on=episodes"], {"train_on": "episodes"}),
+        (
+            "maml_plus_plus",
+            ["--multi_step_iterations=7", "--first_order_iterations=3"],
+            {"multi_step_iterations": 7, "first_order_iterations": 3},
+        ),
+    ],
+)
+def test_what_an_algorithms_own_flags_say_reaches_its_learner(algorithm, arguments, expected):
+    # No value that is asked for here is what the learner's class has by itself.
+    made = learner_of(f"--algorithm={algorithm}", *arguments, task=OMNIGLOT[:-1])
+    assert {name: getattr(made, name) for name in expected} == expected
+
+
 def test_what_is_for_classes_is_refused_elsewhere():
     for argument in ("--tied_head", "--train_ways=3", "--label_smoothing=0.1"):
         with pytest.raises(InputError, match="is for classification, and task=sinusoid is regress"):

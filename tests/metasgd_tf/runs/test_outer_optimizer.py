@@ -73,6 +73,10 @@ def test_alpha_may_have_a_learning_rate_of_its_own():
         np.testing.assert_allclose(two, factor * one, rtol=2e-3)  # As θ and α are about 1.
 
 
+def test_a_learning_rate_of_its_own_for_alpha_goes_with_a_bound_of_the_gradient():
+    assert optimizer_of("--alpha_rate_factor=3", "--clip_norm=0.5").global_clipnorm == 0.5
+
+
 def test_a_layer_of_the_name_alpha_keeps_the_rate_of_theta():
     start = keras.Input((1,))
     made = MetaLearner(keras.Model(start, keras.layers.Dense(1, name="alpha")(start)), "mse")

@@ -1,10 +1,12 @@
 """What an export answers, through both loaders, beside what the learner itself gives."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.serving_exports import WAYS, Loaded, Served, answers, drawings, softmax
+from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
 
 LOADERS = (Loaded, Served)
 TARGETS = np.arange(WAYS, dtype=np.int32)
@@ -203,3 +205,28 @@ def test_queries_beyond_one_part_are_answered_alike(exports, name, monkeypatch):
         rtol=1e-5,
         atol=2e-5,
     )
+
+
+def test_queries_that_embeddings_normalise_together_are_not_parted(monkeypatch):
+    from metasgd_tf.serving import prediction
+
+    seeds = keras.random.SeedGenerator(0)
+    embedding = keras.Sequential(
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(4, kernel_initializer=keras.initializers.GlorotUniform(seeds)),
+            keras.layers.BatchNormalization(),
+        ]
+    )
+    learner = PrototypicalNets(embedding, "mse", WAYS)
+    rng = np.random.default_rng(1)
+    # Each query has a spread of its own, so that parts have other statistics than the whole.
+    inputs = tf.constant(rng.normal(size=[23, 3]) * np.arange(1, 24)[:, None], tf.float32)
+    state = learner.adapt(inputs[:WAYS], tf.range(WAYS))
+    monkeypatch.setattr(prediction, "QUERY_NUMBERS", 5 * 3)  # Parts of 5.
+    predict = prediction.prediction(learner, tf.TensorSpec([None, 3]), tf.TensorSpec([None, WAYS]))
+    np.testing.assert_allclose(
+        tf.function(predict)(state, inputs), learner.predict(state, inputs), rtol=1e-5, atol=1e-5
+    )
+    first = learner.predict(state, inputs[:5])
+    assert np.abs(first - learner.predict(state, inputs)[:5]).max() > 0.1

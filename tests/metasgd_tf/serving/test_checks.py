@@ -125,6 +125,9 @@ def test_steps_that_are_no_number_of_steps_are_refused(ask, steps, message):
 def test_an_adaptation_that_leads_nowhere_is_refused(ask):
     request = GOOD | {"support_inputs": SUPPORT * np.float32(3e38)}
     assert_refused(ask, "serving_default", request, "not finite")
+    # Nor does what it came to go out as a state.
+    del request["query_inputs"]
+    assert_refused(ask, "adapt", request, "not finite")
 
 
 def test_a_state_that_is_none_is_refused(ask):

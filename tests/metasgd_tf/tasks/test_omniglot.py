@@ -63,6 +63,16 @@ def test_the_split_follows_its_seed():
         assert set(one[name]) != set(other[name])
 
 
+def test_the_split_by_a_seed_stays_what_it_has_been():
+    """What was trained on one split would otherwise be tested on its own characters."""
+    # NumPy's default_rng(0).permutation(1623): validation begins it, training follows from its
+    # place 100, and the test from 1200.
+    split = omniglot.split_characters(0)
+    assert split["validation"][:5].tolist() == [1229, 854, 493, 864, 898]
+    assert split["train"][:5].tolist() == [265, 614, 1510, 640, 572]
+    assert split["test"][:6].tolist() == [0, 1595, 65, 1336, 1618, 33]
+
+
 def test_rotations_are_further_classes():
     drawings = np.random.default_rng(0).integers(0, 256, [3, 2, 6, 6, 1], np.uint8)
     turned = omniglot.with_rotations(drawings)

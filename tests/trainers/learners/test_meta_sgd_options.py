@@ -97,3 +97,24 @@ def test_the_outer_loss_is_what_is_minimised_and_nothing_else():
         strict=True,
     ):
         np.testing.assert_allclose(2 * one, doubled, atol=1e-6)
+
+
+def test_the_models_own_losses_count_once_beside_the_outer_loss():
+    layer = keras.layers.Dense(
+        3,
+        kernel_initializer=keras.initializers.GlorotUniform(0),
+        kernel_regularizer=keras.regularizers.L2(0.1),
+    )
+    made = MetaLearner(
+        keras.Sequential([keras.Input((2,)), layer]),
+        loss,
+        alpha_init=0.5,
+        outer_loss=lambda targets, outputs: 2 * loss(targets, outputs) + 1,
+    )
+    values, episode = [tf.convert_to_tensor(value) for value in made.meta_variables], task()
+    value, scores, _ = made.objective(values, episode, SEED, 0)
+    kernel, _ = made.adapt(episode.support_inputs, episode.support_targets)
+    penalty = 0.1 * np.sum(np.square(kernel))
+    assert penalty > 0.01
+    expected = 2 * (float(scores["loss"]) - penalty) + 1 + penalty
+    assert float(value) == pytest.approx(expected, rel=1e-5)

@@ -119,6 +119,21 @@ def test_further_steps_go_on_from_where_the_last_one_ended():
     assert np.abs(second[0] - first[0]).max() > 1e-4  # The hidden layer moves from now on.
 
 
+def test_a_step_from_given_weights_does_not_tie_them_again():
+    last = keras.layers.Dense(2, use_bias=False, kernel_initializer="zeros")
+    made = MetaLearner(
+        keras.Sequential([keras.Input((1,)), last]), loss, tied_head=True, alpha_init=1.0
+    )
+    support = tf.ones([1, 1]), tf.zeros([1], tf.int32)
+    first = made.adapt(*support)
+    # From logits (0, 0), p − y is (½ − 1, ½); from (½, −½) it is (σ(1) − 1, 1 − σ(1)).
+    np.testing.assert_allclose(first[0], [[0.5, -0.5]], atol=1e-6)
+    second = made.adapt(*support, steps=1, theta=first)
+    moved = 0.5 + 1 - 1 / (1 + np.exp(-1))
+    np.testing.assert_allclose(second[0], [[moved, -moved]], atol=1e-6)
+    np.testing.assert_array_equal(made.adapt(*support, steps=0, theta=first)[0], first[0])
+
+
 @pytest.mark.parametrize("alpha", ["per_weight", "per_layer"])
 def test_the_meta_gradient_is_that_of_differences(alpha):
     checked = check_meta_gradient(learner(alpha=alpha, inner_steps=2), task(WAYS))
