@@ -151,8 +151,9 @@ def try_out(loader, export, name, most):
 
 @pytest.mark.parametrize(("export", "name"), CASES, ids=lambda part: part)
 def test_any_request_is_answered_or_refused(served, export, name):
-    answered = try_out(served(Loaded, export), export, name, 30)
-    assert len(answered) >= 30 and not all(answered)
+    # Of so many some are answered, by every signature; of 30 none may be.
+    answered = try_out(served(Loaded, export), export, name, 150)
+    assert len(answered) >= 150 and any(answered) and not all(answered)
 
 
 @pytest.mark.slow
