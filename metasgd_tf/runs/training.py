@@ -149,8 +149,9 @@ def _restored(
     best = saved.best_alone()
     if saved.exist() or best:
         directory.refuse_another_run(settings, model_dir)
-    # Up to there a kill may have left it, between the best checkpoint and the last one.
-    if best > settings.checkpoint_interval:
+    # Up to its first validation a kill may have left it, between the best checkpoint and the last
+    # one. That is of the run's own interval, since another may be given now.
+    if best and best > run_flags.read(model_dir).checkpoint_interval:
         raise InputError(
             f"model_dir={model_dir}: has the best checkpoint of a run, of iteration {best}, and "
             "none to go on from, so that a training would replace it; name another directory"

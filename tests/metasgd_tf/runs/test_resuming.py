@@ -205,8 +205,10 @@ def test_a_best_checkpoint_that_was_kept_alone_is_not_replaced(whole, tmp_path):
     (best,) = files(tmp_path, "kept/best/ckpt-*.index")
     number = int(best.stem.removeprefix("ckpt-"))
     assert number > 4
+    alone = f"kept: has the best checkpoint of a run, of iteration {number}, and none"
     for arguments, reason in (
-        (SINUSOID, f"kept: has the best checkpoint of a run, of iteration {number}, and none"),
+        (SINUSOID, alone),
+        ([*SINUSOID, "--checkpoint_interval=24"], alone),
         ([*SINUSOID, "--seed=1"], "kept: holds a run with other flags"),
     ):
         with pytest.raises(InputError, match=reason):
