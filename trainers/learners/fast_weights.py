@@ -149,7 +149,14 @@ class FastWeightsLearner(Learner):
 
         With transductive batch normalisation an output depends on the other inputs too.
         """
-        return self._call(state, inputs, training=False, seed=None).outputs
+        return self.output(state, inputs).outputs
+
+    def output(self, state: Tensors, inputs: Any) -> Output:
+        """Returns the outputs of `predict` for a state and inputs [M, ...], and the model's losses.
+
+        Its own ones, that is: those of regularisers and `add_loss`.
+        """
+        return self._call(state, inputs, training=False, seed=None)
 
     def score(
         self,

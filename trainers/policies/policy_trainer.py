@@ -27,6 +27,7 @@ from trainers.policies.task_means import mean_over_tasks
 from trainers.policies.trust_region import TrustRegion, trust_region_step
 from trainers.replicas import mean_of_workers, share, taken_as_they_are
 from trainers.seeds import fold_in, split_seed, stream
+from trainers.stateless.pure_model import Output
 from trainers.update_rule import Tensors
 
 
@@ -69,8 +70,14 @@ class PolicyTrainer:
           seed: the seed of tasks, starts and actions.
 
         Raises:
-          InputError: if the replicas cannot share the tasks equally.
+          InputError: if the replicas cannot share the tasks equally, or the policy has dropout.
         """
+        if learner.pure_model.draws:
+            # What a policy did would not be what its gradient is of, unless masks were kept.
+            raise InputError(
+                f"model={learner.model.name!r}: has layers that draw at random, such as dropout, "
+                "which training of policies does not let act; leave them out"
+            )
         self._strategy = tf.distribute.get_strategy()
         share(self._strategy, environment.tasks, "meta_batch_size")
         self.learner = learner
@@ -169,22 +176,22 @@ class PolicyTrainer:
             *(tf.convert_to_tensor(rate) for rate in self.learner.alpha.rates),
         ]
 
-    def _outputs(self, values: Tensors, task: Experience) -> tf.Tensor:
-        """Returns the outputs of one task's adapted policy in the query states.
+    def _output(self, values: Tensors, task: Experience) -> Output:
+        """Calls one task's adapted policy in the query states.
 
         Args:
           values: the values of θ, then those of α's variables.
           task: the examples of one task, at K inner steps and after them.
 
         Returns:
-          [n, 2 A].
+          Outputs [n, 2 A] and the penalty, of which inner steps have theirs.
         """
         count = len(self.learner.theta)
         weights, values = values[:count], self._learned(values)
         for step in range(self.learner.inner_steps):
             support = task.support_inputs[step], task.support_targets[step]
             weights = self.learner.adapt(*support, steps=1, theta=weights, values=values)
-        return self.learner.predict(weights, task.query_inputs)
+        return self.learner.output(weights, task.query_inputs)
 
     def _learned(self, values: Tensors) -> Tensors:
         return values if self.learner.alpha.learned else values[: len(self.learner.theta)]
@@ -196,8 +203,9 @@ class PolicyTrainer:
         def of_task(task: Experience) -> Tensors:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(learned)
-                outputs = self._outputs(values, task)
-                loss = tf.reduce_mean(policy_gradient.plain(task.query_targets, outputs))
+                output = self._output(values, task)
+                losses = policy_gradient.plain(task.query_targets, output.outputs)
+                loss = tf.reduce_mean(losses) + output.penalty
             return [tf.convert_to_tensor(g) for g in tape.gradient(loss, learned)]
 
         return mean_over_tasks(of_task, self._strategy)(experience)
@@ -213,17 +221,20 @@ class PolicyTrainer:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(learned)
                 with tf.autodiff.ForwardAccumulator(learned, vector) as tangents:
-                    outputs = self._outputs(values, task)
+                    outputs = self._output(values, task).outputs
                 change = tangents.jvp(outputs)
             weighted = policy_gradient.fisher_information(outputs) * change
             weighted *= _weights(task)[..., tf.newaxis]
             return tape.gradient(outputs, learned, output_gradients=weighted)
 
         def evaluate(task: Experience, learned: Tensors) -> tuple[tf.Tensor, tf.Tensor]:
-            outputs = self._outputs([*learned, *fixed], task)
-            loss = policy_gradient.relative_to(task.query_outputs, task.query_targets, outputs)
+            outputs, penalty, *_ = self._output([*learned, *fixed], task)
+            losses = policy_gradient.relative_to(task.query_outputs, task.query_targets, outputs)
             divergence = policy_gradient.divergence(task.query_outputs, outputs)
-            return tf.reduce_mean(loss), tf.reduce_sum(_weights(task) * divergence)
+            # With the penalty, as the gradient is: what falls is to be what the step goes down. How
+            # far it goes is up to the policy alone.
+            loss = tf.reduce_mean(losses) + penalty
+            return loss, tf.reduce_sum(_weights(task) * divergence)
 
         products, evaluations = (
             mean_over_tasks(work, self._strategy) for work in (fisher_product, evaluate)

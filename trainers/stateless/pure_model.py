@@ -83,6 +83,11 @@ class PureModel:
         self._rematerialised = [layer for layer in layers if layer._remat_mode is not None]
 
     @property
+    def draws(self) -> bool:
+        """Whether layers such as dropout draw at random."""
+        return bool(self._seeds)
+
+    @property
     def has_own_statistics(self) -> bool:
         """Whether a call normalises by statistics of its own batch, as frozen layers do not."""
         return any(layer.trainable for layer in self.batch_norms)

@@ -49,6 +49,8 @@ class Task:
 
     support: list
     sampled_by: list
+    decay: float = 0.0
+    """What the squares of the first layer's kernel are multiplied by in the penalty."""
     query: Query | None = None
 
 
@@ -61,8 +63,13 @@ def adapted(values, task, surrogate="plain"):
             ratio = log_prob(weights, states, targets) - log_prob(then, states, targets)
             counted = np.exp(ratio)
         slopes = policy_gradients(weights, states, targets, counted)
+        slopes[0] += 2 * task.decay * weights[0]
         weights = [w - a * g for w, a, g in zip(weights, rates, slopes, strict=True)]
     return weights
+
+
+def penalty(weights, task):
+    return task.decay * np.sum(weights[0] ** 2)
 
 
 def query_surrogate(values, tasks, surrogate="plain"):
@@ -71,7 +78,8 @@ def query_surrogate(values, tasks, surrogate="plain"):
     for task in tasks:
         states, targets, _ = task.query
         weights = adapted(values, task, surrogate)
-        found.append(-np.mean(targets[:, 2] * log_prob(weights, states, targets)))
+        loss = -np.mean(targets[:, 2] * log_prob(weights, states, targets))
+        found.append(loss + penalty(weights, task))
     return np.mean(found)
 
 
@@ -80,9 +88,10 @@ def ratio_surrogate(values, tasks):
     found = []
     for task in tasks:
         states, targets, _ = task.query
-        now = log_prob(adapted(values, task), states, targets)
+        weights = adapted(values, task)
+        now = log_prob(weights, states, targets)
         ratio = np.exp(now - log_prob(task.sampled_by[-1], states, targets))
-        found.append(-np.mean(targets[:, 2] * ratio))
+        found.append(-np.mean(targets[:, 2] * ratio) + penalty(weights, task))
     return np.mean(found)
 
 

@@ -28,7 +28,7 @@ from trainers.policies import policy_gradient, policy_trainer
 from trainers.policies.advantages import Advantages
 from trainers.policies.policy_trainer import PolicyTrainer
 from trainers.policies.rollouts import Collector
-from trainers.policies.trust_region import TrustRegion, trust_region_step
+from trainers.policies.trust_region import Step, TrustRegion, trust_region_step
 from trainers.seeds import fold_in, split_seed, stream
 
 TASKS, COUNT, HORIZON, HIDDEN, SEED = 2, 2, 3, 3, 7
@@ -66,7 +66,7 @@ def all_values(learner):
     return [np.float64(v.numpy()) for v in [*learner.theta, *learner.alpha.rates]]
 
 
-def met_by(learner):
+def met_by(learner, decay=0.0):
     """Returns the tasks of the first iteration, sampled by policies that NumPy adapts.
 
     And the mean return before each update and after the last one.
@@ -75,7 +75,7 @@ def met_by(learner):
     seed = fold_in(stream(SEED, "train"), 0)
     task_seeds = split_seed(seed, TASKS)
     values = all_values(learner)
-    tasks = [Task([], [values[:5]]) for _ in range(TASKS)]
+    tasks = [Task([], [values[:5]], decay) for _ in range(TASKS)]
     returns = []
     for number in range(learner.inner_steps + 1):
         weights = [
@@ -126,6 +126,30 @@ def test_the_meta_gradient_is_that_of_the_query_surrogate_by_theta_and_alpha(
     assert np.abs(expected[:size]).max() > 0.1 and np.abs(expected[size:]).max() > 0.01
     if surrogate == "dice":
         assert np.abs(gradient("plain") - expected).max() > 1e-2
+
+
+@pytest.mark.parametrize("outer", [keras.optimizers.SGD(1.0), TrustRegion()])
+def test_regularisers_count_in_the_outer_step_as_in_the_inner_ones(outer, monkeypatch):
+    learner = make_learner()
+    learner.theta[0].regularizer = keras.regularizers.L2(0.3)
+    (tasks, _), before = met_by(learner, decay=0.3), all_values(learner)
+    evaluated, gone = tf.Variable(np.nan), [tf.Variable(tf.zeros(v.shape)) for v in before]
+
+    def probe(region, values, gradient, fisher_product, evaluate):
+        evaluated.assign(evaluate(values)[0])
+        for place, part in zip(gone, gradient, strict=True):
+            place.assign(part)
+        return Step(values, tf.zeros(()), tf.constant(0))
+
+    monkeypatch.setattr(policy_trainer, "trust_region_step", probe)
+    make_trainer(learner, outer).train(1)
+    if isinstance(outer, TrustRegion):
+        assert float(evaluated) == pytest.approx(ratio_surrogate(before, tasks), rel=1e-4)
+        found = as_row([place.numpy() for place in gone])
+    else:
+        found = as_row(before) - as_row(all_values(learner))
+    expected = central_differences(lambda values: query_surrogate(values, tasks), before)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=5e-5)
 
 
 @pytest.fixture(scope="module")

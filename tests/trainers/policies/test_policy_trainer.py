@@ -129,6 +129,16 @@ def test_fixed_rates_stay_while_a_trust_region_moves_theta(by_trust_region):
     assert (before["iteration"], after["iteration"]) == ([0], [1])
 
 
+def test_a_policy_with_dropout_is_refused():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(4)], name="dropping"
+    )
+    learner = MetaLearner(model, policy_gradient.plain)
+    estimated = {"inner_advantages": Advantages(), "outer_advantages": Advantages()}
+    with pytest.raises(InputError, match="^model='dropping': has layers that draw at random"):
+        PolicyTrainer(learner, Navigation2D(1, 1, 1), TrustRegion(), **estimated)
+
+
 def test_stopping_is_asked_between_iterations(by_adam):
     trainer, *_ = by_adam
     done = int(trainer.iteration.numpy())
