@@ -109,6 +109,7 @@ class TaskFamily(Family):
             meta_batch_size=meta_batch_size,
             seed=seed,
             task_batching=task_batching,
+            classes=self.output_size if self.classifies else None,
         )
 
     def evaluation(

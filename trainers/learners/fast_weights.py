@@ -103,6 +103,19 @@ class FastWeightsLearner(Learner):
         """Whether a task of training has other ways than one of evaluation."""
         return self.tied is not None and self.tied.has_other_train_ways
 
+    @property
+    def train_classes(self) -> int | None:
+        """The ways of training, or the model's outputs where the loss takes class numbers."""
+        if self.tied is not None:
+            return self.tied.train_classes
+        shape = getattr(self.model, "output_shape", None)
+        loss = self.scores["loss"]
+        by_number = loss is keras.losses.sparse_categorical_crossentropy or (
+            isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+            and loss.ignore_class is None
+        )
+        return shape[-1] if by_number and isinstance(shape, tuple) else None
+
     @abc.abstractmethod
     def fast_weights(
         self,

@@ -67,6 +67,11 @@ class Learner(tf.Module, abc.ABC):
         return False
 
     @property
+    def train_classes(self) -> int | None:
+        """Below what class numbers are in training; None where targets may be something else."""
+        return None
+
+    @property
     def numbers_per_query(self) -> int:
         """How many numbers it keeps for each query while it answers, besides the query itself."""
         return 0

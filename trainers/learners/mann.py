@@ -93,6 +93,11 @@ class Mann(Learner):
         return list(self.pure_model.weights)
 
     @property
+    def train_classes(self) -> int | None:
+        """The network's outputs, where labels are class numbers."""
+        return self._label_size if self.classes else None
+
+    @property
     def numbers_per_query(self) -> int:
         """The state's numbers, as each query has one of its own."""
         return sum(self.model.get_layer("memory").state_size)

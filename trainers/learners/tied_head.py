@@ -55,6 +55,11 @@ class TiedHead:
         """See the class."""
         return self._ways[True] != self._ways[False]
 
+    @property
+    def train_classes(self) -> int:
+        """Classes of a task in training."""
+        return self._ways[True]
+
     def alike(
         self, weights: Sequence[tf.Tensor], numbers: Sequence[int], training: bool
     ) -> list[tf.Tensor]:

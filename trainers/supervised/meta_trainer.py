@@ -69,6 +69,7 @@ class MetaTrainer:
         seed: int = 0,
         jit_compile: bool | None = None,
         task_batching: str = "auto",
+        classes: int | None = None,
     ):
         """Prepares training; under a `tf.distribute.Strategy`'s scope, on its replicas.
 
@@ -85,6 +86,7 @@ class MetaTrainer:
             each task operations of its own, which the cores of a CPU share. `auto` takes `batched`
             on a GPU and for models whose time goes into launching small operations. A learner that
             `batches_tasks` is given them as one batch, compiled or not, unless `side_by_side`.
+          classes: below what class numbers are, unless the learner knows it; others are refused.
 
         Raises:
           InputError: if the replicas cannot share the tasks equally, for an unknown
@@ -94,6 +96,7 @@ class MetaTrainer:
         self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
         self._tasks = tf.function(tasks)
+        self._classes = learner.train_classes or classes
         self._seed = stream(seed, "train")
         self._strategy = tf.distribute.get_strategy()
         self._share = share(self._strategy, meta_batch_size, "meta_batch_size")
@@ -198,7 +201,8 @@ class MetaTrainer:
         """
         if self._iterate is not None:
             return self._iterate
-        check_sampler(self._tasks, fold_in(self._seed, -2), fold_in(self._seed, -3))
+        others = fold_in(self._seed, -2), fold_in(self._seed, -3)
+        check_sampler(self._tasks, *others, classes=self._classes)
         # As many iterations as none tell whether a way works, and change nothing.
         none = tf.constant(int(self.iteration.numpy()))
 

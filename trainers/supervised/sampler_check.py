@@ -7,17 +7,20 @@ from trainers.episodes import Episode, Sampler
 from trainers.errors import InputError
 
 
-def check_sampler(tasks: Sampler, seed: tf.Tensor, other: tf.Tensor) -> None:
+def check_sampler(
+    tasks: Sampler, seed: tf.Tensor, other: tf.Tensor, *, classes: int | None = None
+) -> None:
     """Draws a few tasks, and logs a warning if the seeds do not decide which tasks they are.
 
     Args:
       tasks: a `tf.function` from a seed to an episode, as training runs it.
       seed: [2] (int32).
       other: another seed.
+      classes: below what class numbers are, where targets are such.
 
     Raises:
       InputError: if the function raises an exception, returns no `Episode`, or one without
-        examples.
+        examples, or with class numbers that are none.
     """
     try:
         drawn = [tasks(at) for at in (seed, seed, other)]
@@ -36,6 +39,8 @@ def check_sampler(tasks: Sampler, seed: tf.Tensor, other: tf.Tensor) -> None:
         )
     for one in drawn:
         _refuse_empty(one)
+        if classes is not None:
+            _refuse_other_classes(one, classes)
     first, again, another = drawn
     if not _equal(first, again):
         log.warning(
@@ -57,6 +62,25 @@ def _refuse_empty(episode: Episode) -> None:
             raise InputError(
                 f"tasks: the {name} of a task that was drawn hold nothing; should be of at least "
                 "one example"
+            )
+
+
+def _refuse_other_classes(episode: Episode, classes: int) -> None:
+    """Checks class numbers [N]; what has another shape may mark what is not to be scored.
+
+    TensorFlow gives a loss that is not a number for others, raises an exception, or takes them for
+    no class at all, depending on the loss and the device.
+    """
+    for name in ("support_targets", "query_targets"):
+        targets = getattr(episode, name)
+        if not tf.is_tensor(targets) or not targets.dtype.is_integer or targets.shape.rank != 1:
+            continue
+        numbers = targets.numpy()
+        wrong = numbers[(numbers < 0) | (numbers >= classes)]
+        if wrong.size:
+            raise InputError(
+                f"tasks: the {name} of a task that was drawn have class number {wrong[0]}; should "
+                f"be from 0 to {classes - 1}, as there are {classes} classes"
             )
 
 

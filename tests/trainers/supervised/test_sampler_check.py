@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.errors import InputError
+from trainers.learners.embeddings.siamese_nets import SiameseNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import uniform
 from trainers.supervised.meta_trainer import MetaTrainer
@@ -39,6 +40,28 @@ def trained(tasks):
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     made = MetaTrainer(MetaLearner(model, "mse"), tasks, jit_compile=False)
     made.train(1)
+
+
+def of_numbers(support, query):
+    """Returns tasks of these class numbers."""
+
+    def tasks(seed):
+        x = uniform(seed, [len(support) + len(query), 1])
+        support_inputs, query_inputs = tf.split(x, [len(support), len(query)])
+        return Episode(support_inputs, tf.constant(support), query_inputs, tf.constant(query))
+
+    return tasks
+
+
+def trained_on_numbers(loss, tasks, **options):
+    """Trains a model of three outputs."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3)])
+    learner = SiameseNets(model, ways=3) if loss is None else MetaLearner(model, loss)
+    MetaTrainer(learner, tasks, jit_compile=False, **options).train(1)
+
+
+def by_hand(targets, outputs):
+    return keras.losses.sparse_categorical_crossentropy(targets, outputs, from_logits=True)
 
 
 @pytest.mark.parametrize(
@@ -78,3 +101,39 @@ def test_a_task_without_examples_is_refused(part):
     tasks = lambda seed: by_seed(seed)._replace(**{part: tf.zeros([0, 1])})  # noqa: E731
     with pytest.raises(InputError, match=f"^tasks: the {part} of a task that was drawn hold noth"):
         trained(tasks)
+
+
+@pytest.mark.parametrize(
+    ("loss", "options"),
+    [
+        (None, {}),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), {}),
+        (by_hand, {"classes": 3}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        (([0, 1, 2], [1, 2, 3]), "query_targets of a task that was drawn have class number 3; "),
+        (
+            ([0, -1, 2], [0, 1, 2]),
+            "support_targets of a task that was drawn have class number -1; ",
+        ),
+    ],
+)
+def test_class_numbers_that_are_none_are_refused(loss, options, numbers, sentence):
+    sentence = f"^tasks: the {sentence}should be from 0 to 2, as there are 3 classes$"
+    with pytest.raises(InputError, match=sentence):
+        trained_on_numbers(loss, of_numbers(*numbers), **options)
+
+
+def test_numbers_that_are_no_classes_may_be_any():
+    """Counts here, by a Poisson loss of three guesses; and a class that the loss ignores."""
+
+    def poisson(targets, outputs):
+        counts = tf.cast(targets, outputs.dtype)[:, tf.newaxis]
+        return tf.reduce_mean(tf.exp(outputs) - counts * outputs, axis=-1)
+
+    trained_on_numbers(poisson, of_numbers([0, 9], [4, 17]))
+    ignoring = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
+    trained_on_numbers(ignoring, of_numbers([0, -1, 2], [1, 2, -1]))

@@ -96,6 +96,11 @@ class EmbeddingLearner(Learner):
         """Whether a task of training has other ways than one of evaluation."""
         return self._train_ways != self.ways
 
+    @property
+    def train_classes(self) -> int:
+        """The ways of training."""
+        return self._train_ways
+
     @abc.abstractmethod
     def keep(
         self, embedded: tf.Tensor, classes: tf.Tensor, own: Sequence[tf.Tensor]
