@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from trainers.episodes import Episode, is_finite
+from trainers.errors import InputError
 from trainers.learners.alpha import Alpha
 from trainers.seeds import fold_in
 from trainers.stateless.gradient_scale import GradientScale
@@ -204,9 +205,12 @@ class Learner(tf.Module, abc.ABC):
           outputs: [M, ...].
           penalty: scalar, the model's own losses; the means have its type.
           loss: scalar, in place of the mean of the loss.
+
+        Raises:
+          InputError: for a score of each target with each output.
         """
         means = {
-            name: tf.reduce_mean(tf.cast(score(targets, outputs), penalty.dtype))
+            name: tf.reduce_mean(tf.cast(scored(name, score, targets, outputs), penalty.dtype))
             for name, score in self.scores.items()
             if loss is None or name != "loss"
         }
@@ -220,3 +224,31 @@ class Learner(tf.Module, abc.ABC):
         if is_finite(scores["loss"]):
             return None
         return f"the loss is {float(scores['loss'])}; try a smaller meta_learning_rate"
+
+
+def scored(name: str, score: Score, targets: Any, outputs: Any) -> tf.Tensor:
+    """Returns a score of some examples.
+
+    Args:
+      name: what it is called, for the message.
+      score: the function.
+      targets: [M, ...].
+      outputs: [M, ...].
+
+    Raises:
+      InputError: if one of targets and outputs is [M], the other [M, 1], and the score [M, M]: of
+        each with each, as NumPy's rules make of such a difference. The mean of that says nothing
+        of the examples.
+    """
+    found = score(targets, outputs)
+    every = (found, targets, outputs)
+    if all(tf.is_tensor(one) and one.shape.is_fully_defined() for one in every):
+        of_score, *given = (one.shape.as_list() for one in every)
+        count = of_score[0] if of_score else 1
+        if count > 1 and of_score == [count, count] and sorted(given) == [[count], [count, 1]]:
+            raise InputError(
+                f"{name}: gives numbers {found.shape} for targets {targets.shape} and outputs "
+                f"{outputs.shape}, of each target with each output; should give one an example, "
+                f"({count},)"
+            )
+    return found

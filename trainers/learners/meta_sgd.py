@@ -10,7 +10,7 @@ from trainers.episodes import Episode
 from trainers.learners.alpha import Alpha, draw_initial_value
 from trainers.learners.anil import of_the_body
 from trainers.learners.fast_weights import FastWeightsLearner
-from trainers.learners.learner import Score
+from trainers.learners.learner import Score, scored
 from trainers.learners.tied_head import tied_if
 from trainers.seeds import fold_in
 from trainers.stateless.recomputing import recomputed
@@ -191,7 +191,7 @@ class MetaLearner(FastWeightsLearner):
         state = self.adapt(*support, values=values, training=True, seed=fold_in(seed, 0))
         output = self._call(state, episode.query_inputs, training=True, seed=fold_in(seed, 1))
         scores = self.means(episode.query_targets, output.outputs, output.penalty)
-        losses = self.outer_loss(episode.query_targets, output.outputs)
+        losses = scored("outer_loss", self.outer_loss, episode.query_targets, output.outputs)
         return tf.reduce_mean(losses) + output.penalty, scores, output.state
 
     def first_rates(self) -> Tensors:

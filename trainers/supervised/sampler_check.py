@@ -20,7 +20,7 @@ def check_sampler(
 
     Raises:
       InputError: if the function raises an exception, returns no `Episode`, or one without
-        examples, or with class numbers that are none.
+        examples, with other than one target for each input, or with class numbers that are none.
     """
     try:
         drawn = [tasks(at) for at in (seed, seed, other)]
@@ -39,6 +39,7 @@ def check_sampler(
         )
     for one in drawn:
         _refuse_empty(one)
+        _refuse_uneven(one)
         if classes is not None:
             _refuse_other_classes(one, classes)
     first, again, another = drawn
@@ -62,6 +63,23 @@ def _refuse_empty(episode: Episode) -> None:
             raise InputError(
                 f"tasks: the {name} of a task that was drawn hold nothing; should be of at least "
                 "one example"
+            )
+
+
+def _refuse_uneven(episode: Episode) -> None:
+    """Checks that there is a target for each input, as a loss may take one for all."""
+    for kind in ("support", "query"):
+        counts = {
+            part: {int(value.shape[0]) for value in tf.nest.flatten(values) if value.shape.rank}
+            for part, values in episode._asdict().items()
+            if part.startswith(kind)
+        }
+        if len(set.union(*counts.values())) > 1:
+            found = " and ".join(
+                f"{part} of {', '.join(map(str, sorted(sizes)))}" for part, sizes in counts.items()
+            )
+            raise InputError(
+                f"tasks: a task that was drawn has {found} examples; should be of equally many"
             )
 
 

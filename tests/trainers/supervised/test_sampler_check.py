@@ -137,3 +137,15 @@ def test_numbers_that_are_no_classes_may_be_any():
     trained_on_numbers(poisson, of_numbers([0, 9], [4, 17]))
     ignoring = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1)
     trained_on_numbers(ignoring, of_numbers([0, -1, 2], [1, 2, -1]))
+
+
+def test_a_target_for_each_input_is_asked_for():
+    """One for all of them would be taken for each without a word."""
+    tasks = lambda seed: by_seed(seed)._replace(support_targets=tf.zeros([1, 1]))  # noqa: E731
+    sentence = "support_inputs of 3 and support_targets of 1 examples; should be of equally many"
+    with pytest.raises(InputError, match=f"^tasks: a task that was drawn has {sentence}$"):
+        trained(tasks)
+    pairs = {"a": tf.zeros([3, 1]), "b": tf.zeros([2, 1])}
+    tasks = lambda seed: by_seed(seed)._replace(query_inputs=pairs)  # noqa: E731
+    with pytest.raises(InputError, match=r"has query_inputs of 2, 3 and query_targets of 3 exam"):
+        trained(tasks)
