@@ -1,4 +1,7 @@
-"""Refuses what an outer step has made of the meta-trained variables where it is not finite."""
+"""Refuses what an outer step has made of the meta-trained variables where it is not finite.
+
+And what was to keep gradients from overflowing and would have outer steps be next to nothing.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from trainers.episodes import is_finite
-from trainers.errors import DivergedError
+from trainers.errors import DivergedError, InputError
 
 
 def refuse_overflow(variables: Sequence[keras.Variable | tf.Variable], done: int) -> None:
@@ -22,3 +25,21 @@ def refuse_overflow(variables: Sequence[keras.Variable | tf.Variable], done: int
                 f"meta-iteration {done} was not finite: its outer step left {name} so; try a lower "
                 "meta_learning_rate, or clip_norm"
             )
+
+
+def refuse_scaled_loss(optimizer: keras.optimizers.Optimizer) -> None:
+    """Checks that an optimizer divides gradients by no scale of the loss.
+
+    Keras's own training multiplies the loss by it, and here nothing does: a float16 model scales
+    its gradients itself (`trainers.stateless.gradient_scale`).
+
+    Raises:
+      InputError: if it does.
+    """
+    by_class = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    if by_class or optimizer.loss_scale_factor is not None:
+        cause = "LossScaleOptimizer" if by_class else "loss_scale_factor"
+        raise InputError(
+            f"optimizer={optimizer.name!r}: {cause} divides gradients by what the loss is not "
+            "multiplied by here, as float16 models scale their gradients themselves; leave it out"
+        )

@@ -21,7 +21,7 @@ from trainers.devices import takes_forms_for_gpus
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
-from trainers.overflow import refuse_overflow
+from trainers.overflow import refuse_overflow, refuse_scaled_loss
 from trainers.replicas import mean_of_workers, mean_over_replicas, share
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
@@ -90,10 +90,12 @@ class MetaTrainer:
 
         Raises:
           InputError: if the replicas cannot share the tasks equally, for an unknown
-            `task_batching`, or one that is `batched` where `jit_compile` is false.
+            `task_batching`, one that is `batched` where `jit_compile` is false, or an optimizer
+            that scales the loss.
         """
         self.learner = learner
         self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
+        refuse_scaled_loss(self.optimizer)
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
         self._tasks = tf.function(tasks)
         self._classes = learner.train_classes or classes

@@ -8,19 +8,20 @@ import pytest
 import tensorflow as tf
 
 from trainers.episodes import Episode
+from trainers.errors import InputError
 from trainers.learners import alpha
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import uniform
 from trainers.supervised.meta_trainer import MetaTrainer
 
 RATE = 0.01
-BASES = ("Optimizer",)
+BASES = ("Optimizer", "LossScaleOptimizer")  # The latter is refused.
 OPTIMIZERS = sorted(
     name
     for name, kind in vars(keras.optimizers).items()
     if isinstance(kind, type) and issubclass(kind, keras.Optimizer) and name not in BASES
 )
-FIRST = ("Adam", "LossScaleOptimizer", "MultiOptimizer", "Muon", "SGD", "ScheduleFreeAdamW")
+FIRST = ("Adam", "MultiOptimizer", "Muon", "SGD", "ScheduleFreeAdamW")
 """Those that differ in kind; the others take as long again."""
 OPTIONS: list[dict[str, Any]] = [
     {"clipnorm": 0.1},
@@ -35,8 +36,6 @@ TOGETHER = OPTIONS[0] | OPTIONS[3] | OPTIONS[4] | OPTIONS[5]
 
 
 def optimizer(name, **options):
-    if name == "LossScaleOptimizer":
-        return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE, **options))
     if name == "MultiOptimizer":
         kinds = keras.optimizers.SGD, keras.optimizers.Adam
         of_alpha, of_theta = (kind(RATE, **options) for kind in kinds)
@@ -104,6 +103,19 @@ def test_every_optimizer_makes_its_own_steps(name, trainer):
 @pytest.mark.parametrize("options", OPTIONS, ids=[next(iter(given)) for given in OPTIONS])
 def test_clipping_decay_averages_and_accumulation_do_what_they_do_elsewhere(options, trainer):
     assert_steps_are_its_own(trainer, lambda: optimizer("Adam", **options))
+
+
+@pytest.mark.parametrize(
+    ("made", "cause"),
+    [
+        (keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE)), "LossScaleOptimizer"),
+        (keras.optimizers.Adam(RATE, loss_scale_factor=1024.0), "loss_scale_factor"),
+    ],
+)
+def test_an_optimizer_that_divides_by_a_scale_of_the_loss_is_refused(made, cause):
+    """Nothing multiplies the loss by it, so that next to nothing would be learned."""
+    with pytest.raises(InputError, match=f"^optimizer='.*': {cause} divides gradients"):
+        MetaTrainer(learner(), task, made)
 
 
 @pytest.mark.slow
