@@ -10,7 +10,6 @@ The kinds:
     | `fixed`      | one scalar that is not learned| MAML                      |
 """
 
-import collections
 import itertools
 from collections.abc import Mapping, Sequence
 
@@ -50,6 +49,7 @@ class Alpha(tf.Module):
         *,
         initial_values: Mapping[int, float] | None = None,
         steps: int | None = None,
+        model: keras.Model | None = None,
     ):
         """Creates the variables.
 
@@ -61,6 +61,8 @@ class Alpha(tf.Module):
           initial_values: other initial values, by the numbers of the weights that have them.
           steps: how many inner steps have rates of their own, which are then the first dimension
             of every variable; all share theirs if not given.
+          model: whose weights they are, so that layers of one path are told apart; without it they
+            are where paths repeat.
 
         Raises:
           InputError: for an unknown kind, or several initial values of one rate.
@@ -72,7 +74,7 @@ class Alpha(tf.Module):
         self.initial_value = initial_value
         self.rates: list[tf.Variable] = []
         self._index: list[int] = []
-        self._layers = _layers([weight.path for weight in weights])
+        self._layers = _layers([weight.path for weight in weights], _owners(weights, model))
         seen: dict[str, int] = {}
         begin = dict.fromkeys(range(len(weights)), initial_value) | dict(initial_values or {})
         self.initial_values = [begin[number] for number in range(len(weights))]
@@ -141,21 +143,37 @@ class Alpha(tf.Module):
         return self._layers[number] if self.kind == "per_layer" else "all"
 
 
-def _layers(paths: Sequence[str]) -> list[str]:
+def _owners(weights: Sequence[keras.Variable], model: keras.Model | None) -> list[int | None]:
+    """Returns a number of each weight that only weights of its layer share within a path."""
+    if model is not None:
+        owners = {
+            id(weight): number
+            for number, layer in enumerate(model._flatten_layers())
+            for weight in layer._trainable_variables
+        }
+        return [owners.get(id(weight)) for weight in weights]
+    paths = [weight.path for weight in weights]
+    return [paths[:number].count(path) for number, path in enumerate(paths)]
+
+
+def _layers(paths: Sequence[str], owners: Sequence[int | None]) -> list[str]:
     """Returns the layer's name of each weight, without the model's name if all begin with it.
 
-    Blocks that are alike may have layers of the same path; these are numbered from the second on.
+    Blocks that are alike may have layers of the same path, of which some may lack a bias; these are
+    numbered from the second on.
     """
     layers = [path.rpartition("/")[0] for path in paths]
     model = layers[0].partition("/")[0] + "/"
     if all(layer.startswith(model) for layer in layers):
         layers = [layer.removeprefix(model) for layer in layers]
-    seen: collections.Counter[str] = collections.Counter()
+    met: dict[str, list[int | None]] = {}
     names: dict[tuple[str, int], str] = {}
     apart = []
-    for layer, path in zip(layers, paths, strict=True):
-        number = seen[path]
-        seen[path] += 1
+    for layer, owner in zip(layers, owners, strict=True):
+        of_path = met.setdefault(layer, [])
+        if owner not in of_path:
+            of_path.append(owner)
+        number = of_path.index(owner)
         if number and (layer, number) not in names:
             taken = {*layers, *names.values()}
             further = (f"{layer}_{more}" for more in itertools.count(number))

@@ -108,6 +108,7 @@ class MamlPlusPlus(FastWeightsLearner):
             self._of_adapted(self.theta),
             alpha_init,
             initial_values=of_the_body(model, self.adapted, body_alpha_init),
+            model=model,
             steps=inner_steps,
         )
         self.tied = tied_if(tied_head, model, ways, train_ways)

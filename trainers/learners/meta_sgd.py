@@ -103,6 +103,7 @@ class MetaLearner(FastWeightsLearner):
             self._of_adapted(self.theta),
             alpha_init,
             initial_values=of_the_body(model, self.adapted, body_alpha_init),
+            model=model,
         )
         self.outer_loss = outer_loss
         self.tied = tied_if(tied_head, model, ways, train_ways)

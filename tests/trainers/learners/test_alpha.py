@@ -6,6 +6,9 @@ import pytest
 import tensorflow as tf
 
 from models.conv4 import conv4
+from models.gaussian_policy import gaussian_mlp
+from models.mlp import mlp
+from models.resnet12 import resnet12
 from trainers.errors import InputError
 from trainers.learners.alpha import KINDS, Alpha, draw_initial_value
 from trainers.learners.meta_sgd import MetaLearner
@@ -48,6 +51,56 @@ def test_blocks_that_are_alike_have_rates_of_their_own():
     alpha = Alpha("per_layer", model.trainable_variables, 0.25)
     assert alpha.per_weight([0, 1]) == [0, 0, 1, 1]
     assert list(alpha.by_layer([tf.zeros(1)] * 4)) == ["a", "a_1"]
+
+
+def test_layers_of_one_path_have_rates_of_their_own_where_one_alone_has_a_bias():
+    blocks = []
+    for bias in (False, True):
+        start = keras.Input((4,))
+        layer = keras.layers.Dense(4, use_bias=bias, name="a")
+        blocks.append(keras.Model(start, layer(start)))
+    start = keras.Input((4,))
+    model = keras.Model(start, blocks[1](blocks[0](start)))
+    paths = [weight.path for weight in model.trainable_variables]
+    assert paths == ["a/kernel", "a/kernel", "a/bias"]
+    alpha = MetaLearner(model, "mse", alpha="per_layer").alpha
+    assert alpha.per_weight([0, 1]) == [0, 1, 1]
+    assert [rate.path for rate in alpha.rates] == ["alpha/a", "alpha/a_1"]
+
+
+def blocks_and_a_head():
+    inputs = keras.Input((4,))
+    made = inputs
+    for name in ("up", "on", "down"):
+        start = keras.Input((4,))
+        layers = dense(4, "a")(dense(4, "b")(start))
+        made = keras.Model(start, layers, name=name)(made)
+    return keras.Model(inputs, dense(1, "c")(made))
+
+
+@pytest.mark.parametrize("kind", ["per_weight", "per_layer"])
+@pytest.mark.parametrize(
+    "network",
+    [
+        lambda: conv4((28, 28, 1), 5, seed=0),
+        lambda: mlp((1,), 1, seed=0),
+        lambda: gaussian_mlp((2,), 4, seed=0),
+        lambda: resnet12((32, 32, 3), 5, seed=0),
+        lambda: nested(),
+        lambda: subclassed(),
+        blocks_and_a_head,
+    ],
+)
+def test_the_model_changes_nothing_where_paths_tell_layers_apart(network, kind):
+    """Neither the rates nor their order, so that checkpoints stay readable."""
+    model = network()
+    weights = model.trainable_variables
+    by_path, by_owner = Alpha(kind, weights, 0.25), Alpha(kind, weights, 0.25, model=model)
+    assert [rate.path for rate in by_owner.rates] == [rate.path for rate in by_path.rates]
+    places = range(len(by_path.rates))
+    assert by_owner.per_weight(places) == by_path.per_weight(places)
+    zeros = [tf.zeros(1)] * len(weights)
+    assert list(by_owner.by_layer(zeros)) == list(by_path.by_layer(zeros))
 
 
 @pytest.mark.parametrize("kind", KINDS)
