@@ -78,6 +78,8 @@ class PureModel:
         self.state = [v for v in others if keras.backend.is_float_dtype(v.dtype)]
         layers = list(model._flatten_layers())
         self.batch_norms = _of_kind(layers, keras.layers.BatchNormalization)
+        # Those without weights are frozen or not all the same.
+        self._adaptable = [bool(layer.trainable) for layer in self.batch_norms]
         self._spectral_norms = _of_kind(layers, keras.layers.SpectralNormalization)
         self.scale = gradient_scale.scale_for(model)
         self._rematerialised = [layer for layer in layers if layer._remat_mode is not None]
@@ -148,14 +150,25 @@ class PureModel:
         return Output(*gradient_scale.out_of(self.scale, (outputs, penalty, state, used)))
 
     def _refuse_other_weights(self) -> None:
-        now = {variable.path: variable for variable in self.model.trainable_variables}
-        known = {variable.path: variable for variable in self.weights}
-        changed = sorted(now.keys() ^ known.keys())
+        # Not by their paths, which layers of two blocks may share.
+        now = {id(variable): variable.path for variable in self.model.trainable_variables}
+        known = {id(variable): variable.path for variable in self.weights}
+        changed = [
+            (path, "unfrozen" if number in now else "frozen")
+            for number, path in (now | known).items()
+            if (number in now) != (number in known)
+        ]
+        changed.sort()
+        changed += [
+            (layer.path, "frozen" if before else "unfrozen")
+            for layer, before in zip(self.batch_norms, self._adaptable, strict=True)
+            if bool(layer.trainable) != before
+        ]
         if changed:
-            kind = "unfrozen" if changed[0] in now else "frozen"
+            path, kind = changed[0]
             raise InputError(
-                f"model={self.model.name!r}: {changed[0]} was {kind} after the learner was made; "
-                "set trainable before, or make the learner anew"
+                f"model={self.model.name!r}: {path} was {kind} after the learner was made; set "
+                "trainable before, or make the learner anew"
             )
 
     def _refuse_assignments(

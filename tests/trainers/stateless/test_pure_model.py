@@ -126,3 +126,28 @@ def test_a_subclassed_model_whose_call_takes_no_training():
 def test_a_model_with_nothing_to_train_is_refused():
     with pytest.raises(InputError, match="no trainable weights"):
         sequential(keras.layers.ReLU())
+
+
+def test_freezing_one_of_two_layers_of_one_path_is_noticed():
+    blocks = []
+    for _ in range(2):
+        start = keras.Input((4,))
+        blocks.append(keras.Model(start, keras.layers.Dense(4, name="a")(start)))
+    start = keras.Input((4,))
+    pure = PureModel(keras.Model(start, blocks[1](blocks[0](start))))
+    assert len(set(pure.names)) == 2 and len(pure.names) == 4
+    call(pure, training=True)
+    blocks[1].layers[-1].trainable = False
+    with pytest.raises(InputError, match="a/bias was frozen after the learner was made"):
+        call(pure, training=True)
+
+
+@pytest.mark.parametrize(("first", "kind"), [(True, "frozen"), (False, "unfrozen")])
+def test_freezing_batch_normalisation_without_weights_is_noticed(first, kind):
+    norm = keras.layers.BatchNormalization(scale=False, center=False, name="norm")
+    norm.trainable = first
+    pure = sequential(keras.layers.Dense(4), norm)
+    call(pure, training=True)
+    norm.trainable = not first
+    with pytest.raises(InputError, match=f"norm was {kind} after the learner was made"):
+        call(pure, training=True)
