@@ -63,7 +63,12 @@ class RunCheckpoints:
           trainer: what is saved, and set by `restore`.
           directory: the run's directory.
           mode: whether the best score is the `min` or the `max`.
+
+        Raises:
+          InputError: for another mode.
         """
+        if mode not in BETTER:
+            raise InputError(f"mode={mode!r}: should be one of {', '.join(BETTER)}")
         self._trainer = trainer
         self._mode = mode
         self._directory = str(pathlib.Path(directory) / KINDS["last"])

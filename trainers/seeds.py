@@ -13,12 +13,25 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from trainers.errors import InputError
+
 SPLITS = ("train", "validation", "test")
+MAX_SEED = 2**31 - 1
 _GENERATOR = "philox"
 
 
 def stream(seed: int, split: str) -> tf.Tensor:
-    """Returns the seed [2] (int32) under which a split's episodes are drawn in a run."""
+    """Returns the seed [2] (int32) under which a split's episodes are drawn in a run.
+
+    Args:
+      seed: the run's, from 0 to `MAX_SEED`.
+      split: one of `SPLITS`.
+
+    Raises:
+      InputError: for another seed, which as an int32 might be one of these.
+    """
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed={seed}: should be from 0 to {MAX_SEED}")
     return tf.constant([seed, SPLITS.index(split)], tf.int32)
 
 

@@ -230,3 +230,8 @@ def test_a_training_of_another_shape_is_one_sentence(tmp_path):
     RunCheckpoints(MetaTrainer(small, TASKS), str(tmp_path)).save()
     with pytest.raises(InputError, match="ckpt-0: holds variables of other shapes than this"):
         RunCheckpoints(MetaTrainer(large, TASKS), str(tmp_path)).restore()
+
+
+def test_a_mode_that_is_none_is_refused_before_anything_is_saved(tmp_path):
+    with pytest.raises(InputError, match="^mode='maximum': should be one of min, max$"):
+        RunCheckpoints(trainer(), str(tmp_path), mode="maximum")

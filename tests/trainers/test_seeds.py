@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from trainers.errors import InputError
 from trainers.seeds import SPLITS, fold_in, split_seed, stream, uniform
 
 SEED = (5, -3)
@@ -98,6 +99,14 @@ def test_splits_and_runs_have_different_streams():
     streams = {tuple(stream(seed, split).numpy()) for seed in range(5) for split in SPLITS}
     assert len(streams) == 15
     assert stream(3, "test").dtype == tf.int32
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, 2**32])
+def test_a_seed_beyond_what_an_int32_holds_is_refused(seed):
+    """2**32 would be 0 as an int32."""
+    with pytest.raises(InputError, match=rf"^seed={seed}: should be from 0 to 2147483647$"):
+        stream(seed, "train")
+    assert list(stream(2**31 - 1, "train").numpy()) == [2147483647, 0]
 
 
 def test_uniform_numbers_fill_the_unit_interval():

@@ -61,3 +61,28 @@ def of_the_body(
         return {}
     head = last_layer(model)
     return {place: value for place, number in enumerate(adapted) if number not in head}
+
+
+def numbers_of(model: keras.Model, adapted: Sequence[int]) -> list[int]:
+    """Returns the numbers of weights as `last_layer` gives them, from 0 on.
+
+    Args:
+      model: a built model.
+      adapted: numbers of weights in `model.trainable_variables`, below 0 from its end.
+
+    Raises:
+      InputError: if there is none, or one is no weight's.
+    """
+    count = len(model.trainable_variables)
+    for number in adapted:
+        if not -count <= number < count:
+            raise InputError(
+                f"adapted: has {number}, and model={model.name!r} has {count} weights; should be "
+                f"numbers from 0 to {count - 1}"
+            )
+    if not adapted:
+        raise InputError(
+            f"adapted: is empty, so that inner steps of model={model.name!r} would change nothing; "
+            "should name at least one of its weights"
+        )
+    return [number % count for number in adapted]

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
+from trainers.learners.anil import numbers_of
 from trainers.learners.learner import Learner, Score
 from trainers.learners.tied_head import TiedHead
 from trainers.seeds import fold_in
@@ -59,11 +60,11 @@ class FastWeightsLearner(Learner):
             in published few-shot results; with `support` a prediction does not depend on the other
             queries.
           adapted: the numbers of the weights that inner steps change, in the order of
-            `model.trainable_variables`; all if not given.
+            `model.trainable_variables`, or below 0 from its end; all if not given.
 
         Raises:
-          InputError: for an unknown `batch_norm`, fewer than one inner step, or a model without
-            weights.
+          InputError: for an unknown `batch_norm`, fewer than one inner step, a model without
+            weights, or numbers of none of them.
         """
         super().__init__(name="meta_learner")
         if inner_steps < 1:
@@ -74,12 +75,7 @@ class FastWeightsLearner(Learner):
         self.inner_steps = inner_steps
         self.pure_model = PureModel(model)
         self.scale = self.pure_model.scale
-        self.adapted = list(range(len(self.theta)) if adapted is None else adapted)
-        if not self.adapted:
-            raise InputError(
-                f"adapted: is empty, so that inner steps of model={model.name!r} would change "
-                "nothing; should name at least one of its weights"
-            )
+        self.adapted = numbers_of(model, range(len(self.theta)) if adapted is None else adapted)
         self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
         self._refuse_keras_losses_of_several_outputs(loss)
 
@@ -146,15 +142,18 @@ class FastWeightsLearner(Learner):
         Returns:
           One tensor for each weight. If batch normalisation uses the support set's statistics,
           these follow, as computed with the fast weights.
+
+        Raises:
+          InputError: for fewer than no steps.
         """
-        steps = self.inner_steps if steps is None else steps
+        steps = self._steps(steps)
         every = self.fast_weights(inputs, targets, steps, values, training, seed)
         own = None if seed is None else fold_in(seed, steps)
         return self._state(every[-1], inputs, training, own)
 
     def adapt_stepwise(self, inputs: Any, targets: Any, steps: int) -> list[Tensors]:
         """Returns the states before adaptation and after each of `steps` updates."""
-        every = self.fast_weights(inputs, targets, steps)
+        every = self.fast_weights(inputs, targets, self._steps(steps))
         return [self._state(weights, inputs) for weights in every]
 
     def predict(self, state: Tensors, inputs: Any) -> Any:
@@ -223,6 +222,12 @@ class FastWeightsLearner(Learner):
                 if not is_finite(gradient):
                     return f"the gradient of the support loss by {name} is not finite {where}"
         return None
+
+    def _steps(self, steps: int | None) -> int:
+        """Returns how many updates are asked for, `inner_steps` if nothing is said."""
+        if steps is not None and steps < 0:
+            raise InputError(f"steps={steps}: should be at least 0")
+        return self.inner_steps if steps is None else steps
 
     def _call(
         self, weights: Tensors, inputs: Any, training: bool, seed: tf.Tensor | None

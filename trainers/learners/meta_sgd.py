@@ -68,8 +68,8 @@ class MetaLearner(FastWeightsLearner):
             in published few-shot results; with `support` a prediction does not depend on the other
             queries.
           adapted: the numbers of the weights that inner steps change and α is for, in the order of
-            `model.trainable_variables`; all if not given. The others are learned by the outer loop
-            alone, see `trainers.learners.anil`.
+            `model.trainable_variables`, or below 0 from its end; all if not given. The others are
+            learned by the outer loop alone, see `trainers.learners.anil`.
           tied_head: whether the last layer starts alike for every class, see
             `trainers.learners.tied_head`.
           ways: classes of a task, if not as many as the model has outputs; for a `tied_head`.
@@ -81,9 +81,9 @@ class MetaLearner(FastWeightsLearner):
 
         Raises:
           InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, a model
-            without weights, an empty `adapted`, several initial values of one rate, a last layer
-            that cannot be tied, `ways` or `train_ways` without a `tied_head`, or a Keras loss for
-            several outputs.
+            without weights, an `adapted` of none or others, several initial values of one rate, a
+            last layer that cannot be tied, `ways` or `train_ways` without a `tied_head`, or a Keras
+            loss for several outputs.
         """
         super().__init__(
             model,
@@ -141,8 +141,11 @@ class MetaLearner(FastWeightsLearner):
         Returns:
           One tensor for each weight. If batch normalisation uses the support set's statistics,
           these follow, as computed with the fast weights.
+
+        Raises:
+          InputError: for fewer than no steps.
         """
-        steps = self.inner_steps if steps is None else steps
+        steps = self._steps(steps)
         every = self.fast_weights(inputs, targets, steps, values, training, seed, theta)
         own = None if seed is None else fold_in(seed, steps)
         return self._state(every[-1], inputs, training, own)

@@ -106,3 +106,27 @@ def test_the_learned_direction_is_of_the_weights_that_adapt():
     cosines = direction_cosines(anil(), lambda: supports)()
     assert cosines.keys() == {"all_layers", "last"}
     assert cosines["all_layers"] == pytest.approx(1.0)
+
+
+def test_weights_may_be_numbered_from_the_end():
+    made = model()
+    count = len(made.trainable_variables)
+    learner = MetaLearner(made, "mse", adapted=[-2, -1], alpha_init=0.3, body_alpha_init=0.1)
+    assert learner.adapted == [count - 2, count - 1]
+    assert learner.alpha.initial_values == [0.3, 0.3]  # They are the last layer's.
+
+
+@pytest.mark.parametrize("number", [99, -99])
+def test_numbers_of_no_weights_are_refused(number):
+    with pytest.raises(InputError, match=f"^adapted: has {number}, and model=.* has [0-9]+ weigh"):
+        MetaLearner(model(), "mse", adapted=[0, number])
+
+
+def test_fewer_than_no_steps_are_refused():
+    learner, (x, y) = MetaLearner(model(), "mse"), (tf.ones([2, 3]), tf.ones([2, 1]))
+    for ask in (
+        lambda: learner.adapt(x, y, steps=-3),
+        lambda: learner.adapt_stepwise(x, y, -3),
+    ):
+        with pytest.raises(InputError, match="^steps=-3: should be at least 0$"):
+            ask()
