@@ -184,7 +184,7 @@ class MetaTrainer:
                 return self._burst(done, upto, totals)
             # XLA may draw other numbers from the same seeds.
             drawn = tf.function(self._tasks, jit_compile=self.way != WAYS[-1])
-            cause = explain_divergence(self.learner, drawn, self._task_seeds(reached))
+            cause = explain_divergence(self.learner, drawn, self._task_seeds(reached), reached)
             raise DivergedError(f"meta-iteration {done + 1} was not finite: {cause}")
         # The next iteration would tell, but the last one has none.
         refuse_overflow(self._variables, done)

@@ -147,6 +147,30 @@ def test_a_gradient_of_zero_changes_nothing_and_is_no_error():
         np.testing.assert_array_equal(a, b)
 
 
+def test_an_outer_loss_that_is_not_finite_is_named():
+    def outer_loss(targets, outputs):
+        return tf.sqrt(-1.0 - tf.reduce_sum(tf.square(targets - outputs), axis=-1))
+
+    model = mlp((1,), 1, seed=0, hidden=(4,))
+    learner = MetaLearner(model, "mse", alpha_init=0.01, outer_loss=outer_loss)
+    made = MetaTrainer(learner, TASKS, meta_batch_size=1, jit_compile=False)
+    told = "the outer loss is nan, though the query loss is finite .task 0 of the meta-batch.$"
+    with pytest.raises(DivergedError, match=told):
+        made.train(1)
+
+
+def test_a_loss_that_is_not_finite_by_dropout_alone_is_named():
+    """Of the ones that it leaves out of eight it makes 0, of which this takes the inverse."""
+    inverse = keras.layers.Lambda(lambda x: 1.0 / x)
+    layers = [keras.layers.Dense(8), keras.layers.Rescaling(0.0, 1.0), keras.layers.Dropout(0.9)]
+    model = keras.Sequential([keras.Input((1,)), *layers, inverse, keras.layers.Dense(1)])
+    made = MetaTrainer(
+        MetaLearner(model, "mse", first_order=True), TASKS, meta_batch_size=1, jit_compile=False
+    )
+    with pytest.raises(DivergedError, match=r"the query loss is (inf|nan) with its dropout"):
+        made.train(1)
+
+
 def test_learners_without_rates_name_their_loss_and_no_rate():
     scale = keras.layers.Rescaling(1e30)
     embedding = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3), scale])
