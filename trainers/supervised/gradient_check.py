@@ -1,7 +1,8 @@
 """Compares a model's meta-gradient with central differences.
 
-With L(v) the query loss after adaptation as a function of the values v that are meta-trained, and
-directions d, the slope ∇L(v) · d is compared with
+With L(v) what the outer loop minimises on a task, such as the query loss after adaptation, as a
+function of the values v that are meta-trained, and directions d, the slope ∇L(v) · d is compared
+with
 
     (L(v + h d) − L(v − h d)) / 2h
 """
@@ -18,6 +19,7 @@ from trainers.compiling import log
 from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
+from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.reptile import Reptile
 from trainers.stateless.gradient_scale import precisions
 from trainers.stateless.layer_check import untrusted_layers
@@ -30,6 +32,8 @@ TOLERANCE = 0.1
 may do so too, where second derivatives matter little, so that layers are looked at one by one."""
 STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4)
 """Lengths of h d. Curvature spoils the first and rounding the last, by how much none can tell."""
+UNEQUAL = 1e-3
+"""By what share of it a loss may differ from itself, by rounding in another order."""
 SEED = (0, 0)
 
 
@@ -66,6 +70,9 @@ class GradientCheck(NamedTuple):
 def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
     """Compares the meta-gradient of a task with central differences in some random directions.
 
+    It is that of the learner's objective, by which it is trained, with one draw of dropout. Of
+    MAML++ that is the one of the first iteration with second derivatives.
+
     Half of each direction follows the meta-gradient, so that there is a slope to compare, and half
     is random, so that what the meta-gradient leaves out shows too.
 
@@ -77,7 +84,8 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
 
     Raises:
       InputError: if the loss does not depend on one of the weights, the outer step is no
-        derivative of it, training has other ways, or the model computes in half precision.
+        derivative of it, training has other ways, the model computes in half precision, or draws
+        other numbers at each call.
     """
     if isinstance(learner, Reptile):
         raise InputError(
@@ -97,10 +105,14 @@ def check_meta_gradient(learner: Learner, episode: Episode) -> GradientCheck:
     values = [tf.convert_to_tensor(variable) for variable in learner.meta_variables]
 
     def loss(moved: Tensors) -> float:
-        state = learner.adapt(episode.support_inputs, episode.support_targets, values=moved)
-        scores, _ = learner.score(state, episode.query_inputs, episode.query_targets)
-        return float(scores["loss"])
+        return float(_objective(learner, moved, episode))
 
+    once, again = loss(values), loss(values)
+    if abs(once - again) > UNEQUAL * abs(once):
+        raise InputError(
+            f"check_gradients: a task's loss is {once} and then {again}, as the model draws at "
+            "random by no seed; let it draw by a keras.random.SeedGenerator"
+        )
     layers = {}
     if learner.differentiates_twice:
         layers = untrusted_layers(learner.model, episode.support_inputs)
@@ -141,12 +153,17 @@ def log_check_of_untested_layers(learner: Learner, check: Callable[[], GradientC
 
 
 def _gradient(learner: Learner, values: Tensors, episode: Episode) -> Tensors:
-    """Returns the meta-gradient without dropout, as the differences have none either."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(values)
-        state = learner.adapt(episode.support_inputs, episode.support_targets, values=values)
-        scores, _ = learner.score(state, episode.query_inputs, episode.query_targets)
-    return tape.gradient(scores["loss"], values, unconnected_gradients="zero")
+        objective = _objective(learner, values, episode)
+    return tape.gradient(objective, values, unconnected_gradients="zero")
+
+
+def _objective(learner: Learner, values: Tensors, episode: Episode) -> tf.Tensor:
+    """Returns what the outer loop minimises, by the same seed each time."""
+    iteration = learner.first_order_iterations if isinstance(learner, MamlPlusPlus) else 0
+    count = tf.constant(iteration, tf.int64)
+    return learner.objective(values, episode, tf.constant(SEED), count)[0]
 
 
 def _error(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from trainers.episodes import Episode
 from trainers.errors import InputError
+from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.seeds import uniform
 from trainers.stateless.layer_check import untrusted_layers
@@ -79,6 +80,51 @@ def test_a_layer_without_right_second_derivatives_is_named(function, problem, en
     assert str(check).endswith(end)
 
 
+@tf.custom_gradient
+def as_if_doubled(x):
+    return x, lambda slope: 2.0 * slope
+
+
+def curve_learner(kind=MetaLearner, **options):
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(4, "tanh"), keras.layers.Dropout(0.3), keras.layers.Dense(1)]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    return kind(model, "mse", alpha_init=0.1, **options)
+
+
+CURVE = Episode(*(tf.constant(np.random.default_rng(n).normal(size=(6, 3 - n % 2 * 2)), tf.float32)
+                  for n in range(4)))  # fmt: skip
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_what_the_outer_loop_minimises_is_what_is_checked(right):
+    def outer_loss(targets, outputs):
+        apart = tf.reduce_mean(tf.abs(targets - outputs) ** 1.5, axis=-1)
+        return apart if right else as_if_doubled(apart)
+
+    check = check_meta_gradient(curve_learner(outer_loss=outer_loss), CURVE)
+    assert check.trusted == right
+    assert check.error < 0.01 if right else check.error == pytest.approx(1.0, abs=0.05)
+
+
+def test_maml_plus_plus_is_checked_with_second_derivatives_and_losses_of_all_steps():
+    options = {"inner_steps": 2, "first_order_iterations": 3, "multi_step_iterations": 9}
+    made = curve_learner(MamlPlusPlus, **options)
+    asked = []
+    made.objective = lambda *given: (
+        asked.append(int(given[-1])) or type(made).objective(made, *given)
+    )
+    check = check_meta_gradient(made, CURVE)
+    assert check.trusted and check.error < 0.01
+    assert set(asked) == {3}
+
+
+def test_a_model_that_draws_by_no_seed_is_not_checked():
+    noise = keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x)))
+    with pytest.raises(InputError, match="^check_gradients: a task's loss is .* by no seed"):
+        check_meta_gradient(learner(noise), episode())
+
+
 def test_a_weight_of_no_use_is_refused_and_not_taken_for_a_wrong_gradient():
     unused = keras.layers.Lambda(lambda x: 0.0 * tf.stop_gradient(x))
     with pytest.raises(InputError, match="the loss does not depend on the weight"):
@@ -133,23 +179,18 @@ def test_a_layer_that_no_test_covers_is_checked_once_before_training(layer, leve
     assert text in message and "\n" not in message
 
 
-class OnlyInTraining(keras.layers.Layer):
-    symbolic = True  # While Keras asks for the shape of its outputs.
-
-    def call(self, x, training=False):
-        if not training and not self.symbolic:
-            raise RuntimeError("is for training")
+class OnlyInGraphs(keras.layers.Layer):
+    def call(self, x):
+        if tf.executing_eagerly():
+            raise RuntimeError("is for graphs")
         return tf.sin(x)
 
 
 def test_a_check_that_cannot_be_made_does_not_keep_a_model_from_training(caplog):
-    layer = OnlyInTraining(name="own")
-    made = trainer(layer)
-    layer.symbolic = False
-    made.train(1)
+    trainer(OnlyInGraphs(name="own")).train(1)
     (record,) = caplog.records
     assert record.getMessage().startswith(
-        "with own (OnlyInTraining), which no test covers, the meta-gradient could not be checked ("
+        "with own (OnlyInGraphs), which no test covers, the meta-gradient could not be checked ("
     )
 
 
