@@ -58,6 +58,11 @@ class Learner(tf.Module, abc.ABC):
         return []
 
     @property
+    def kept_variables(self) -> list[keras.Variable]:
+        """Those of `moving_variables` that `objective`, once traced, leaves as they are."""
+        return []
+
+    @property
     def normalises_together(self) -> bool:
         """Whether a prediction depends on the other queries of the same call."""
         return False

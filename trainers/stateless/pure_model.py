@@ -76,6 +76,7 @@ class PureModel:
         others = model.non_trainable_variables
         self._seeds = [v for v in others if v.name == "seed_generator_state"]
         self.state = [v for v in others if keras.backend.is_float_dtype(v.dtype)]
+        self._assigned: set[int] = set()
         layers = list(model._flatten_layers())
         self.batch_norms = _of_kind(layers, keras.layers.BatchNormalization)
         # Those without weights are frozen or not all the same.
@@ -88,6 +89,11 @@ class PureModel:
     def draws(self) -> bool:
         """Whether layers such as dropout draw at random."""
         return bool(self._seeds)
+
+    @property
+    def kept(self) -> list[keras.Variable]:
+        """Those of `state` that no call has assigned to, such as a frozen layer's."""
+        return [variable for variable in self.state if id(variable) not in self._assigned]
 
     @property
     def has_own_statistics(self) -> bool:
@@ -146,6 +152,8 @@ class PureModel:
             penalty = tf.add_n([tf.zeros((), kind), *(tf.cast(v, kind) for v in self.model.losses)])
         self._refuse_assignments(scope, weights)
         state = [scope.get_current_value(v) for v in self.state]
+        pairs = zip(self.state, state, strict=True)
+        self._assigned.update(id(v) for v, s in pairs if s is not None)
         state = [v.value if s is None else s for v, s in zip(self.state, state, strict=True)]
         return Output(*gradient_scale.out_of(self.scale, (outputs, penalty, state, used)))
 

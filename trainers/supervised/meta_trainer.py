@@ -40,7 +40,7 @@ from trainers.supervised.meta_batch import (
     ways_to_run,
 )
 from trainers.supervised.meta_gradient import Gradient
-from trainers.supervised.outer_step import outer_step_of_replicas
+from trainers.supervised.outer_step import moved, outer_step_of_replicas
 from trainers.supervised.pace import Pace
 from trainers.supervised.sampler_check import check_sampler
 
@@ -264,10 +264,8 @@ class MetaTrainer:
             def apply(
                 finite: tf.Tensor | None = None,
             ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-                moving = self.learner.moving_variables
-                outer_step_of_replicas(
-                    self._strategy, self.optimizer, self._variables, gradient, moving, state, finite
-                )
+                changed = self._variables, gradient, *moved(self.learner, state)
+                outer_step_of_replicas(self._strategy, self.optimizer, *changed, finite)
                 return step + 1, {n: totals[n] + tf.cast(scores[n], tf.float32) for n in totals}
 
             if self.way != WAYS[-1] and self._branchless:

@@ -5,10 +5,27 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from trainers.learners.learner import Learner
 from trainers.replicas import taken_as_they_are
 from trainers.update_rule import Tensors
 
 Variables = Sequence[keras.Variable | tf.Variable]
+
+
+def moved(learner: Learner, state: Tensors) -> tuple[Variables, Tensors]:
+    """Returns the moving variables that an objective has assigned to, and their new values.
+
+    The mean over tasks of what is the same in all of them may be another number by rounding, so
+    that what is to stay has to be left out.
+
+    Args:
+      learner: what is trained, its objective traced.
+      state: the means of the new values of all its `moving_variables`.
+    """
+    kept = {id(variable) for variable in learner.kept_variables}
+    pairs = zip(learner.moving_variables, state, strict=True)
+    moving = [(variable, value) for variable, value in pairs if id(variable) not in kept]
+    return [variable for variable, _ in moving], [value for _, value in moving]
 
 
 def outer_step(

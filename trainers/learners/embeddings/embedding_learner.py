@@ -87,6 +87,11 @@ class EmbeddingLearner(Learner):
         return self.pure_model.state
 
     @property
+    def kept_variables(self) -> list[keras.Variable]:
+        """Those of them that calls leave as they are, such as a frozen layer's."""
+        return self.pure_model.kept
+
+    @property
     def normalises_together(self) -> bool:
         """Whether batch normalisation uses the statistics of the queries."""
         return self.batch_norm == "transductive" and self.pure_model.has_own_statistics
