@@ -32,6 +32,8 @@ def of_the_test(
     if settings.task not in division.DIVIDED:
         return tasks.from_flags(settings, ("test",))
     own_images = division.same_source(settings, own)
+    if own_images:
+        settings.image_dir = own.image_dir  # However it was written now, it is no other domain.
     if "class_splits" in other_task:
         family = tasks.from_flags(settings, ("test",))
         if own_images:

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from metasgd_tf.evaluation import comparison
-from metasgd_tf.evaluation.trained_runs import load_run
+from metasgd_tf.evaluation.trained_runs import load_run, task_name
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import class_splits
 from metasgd_tf.runs import division
@@ -89,6 +89,8 @@ def test_the_folder_may_be_written_otherwise_or_moved(path):
     own = classes_of(path / "two")
     (path / "link").symlink_to(path / "images")
     assert classes_of(path / "two", image_dir=str(path / "link"), ways=4) == own
+    loaded = load_run(str(path / "two"), other_task={"image_dir": str(path / "link")})
+    assert task_name(loaded.settings) == loaded.trained_on
     (path / "link").unlink()
     (path / "images").rename(path / "moved")
     assert classes_of(path / "two", image_dir=str(path / "moved"), ways=4) == own
