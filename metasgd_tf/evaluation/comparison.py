@@ -83,7 +83,10 @@ def _refuse_its_classes(run: LoadedRun, other_dir: str, own: flags.FlagValues) -
         run.family, other_dir, f"{FLAG}={other_dir}", "name a run with the same division of classes"
     )
     ways = run_flags.read(run.model_dir).ways
-    if division.recorded(other_dir) is None and not own.class_splits and own.ways != ways:
+    # A run of before divisions were kept. Folders may divide the classes too, whatever the ways.
+    divided = isinstance(run.family, ImageClassification) and run.family.division is not None
+    by_chance = divided and division.recorded(other_dir) is None and not own.class_splits
+    if by_chance and own.ways != ways:
         raise InputError(
             f"{FLAG}={other_dir}: was trained with ways={own.ways}, by which its classes are "
             f"divided otherwise than those of model_dir={run.model_dir} with {ways}; name a run "
@@ -101,9 +104,10 @@ def differing_tasks(run: LoadedRun, other: flags.FlagValues) -> list[str]:
     # The location of the data does not matter.
     names = [name for name in task_flags.TASK_FLAGS if name not in run_flags.FREE_FLAGS]
     # What a sinusoid was trained on does not matter: it is always evaluated on 5, 10 and 20 shots.
-    if own := ":" in run.settings.task:  # The user's own tasks may depend on all of them.
+    of_users = ":" in run.settings.task
+    if of_users:  # Their tasks may depend on all of them.
         names.append("queries")
-    if own or isinstance(run.family, ImageClassification):
+    if of_users or isinstance(run.family, ImageClassification):
         names += IMAGE_FLAGS
     return [
         f"--{name}={other[name].value} instead of {run.settings[name].value}"

@@ -43,8 +43,8 @@ def sinusoid_fits(
         if run.settings.fixed_frequency != runs[0].settings.fixed_frequency:
             raise InputError(
                 f"model_dirs={run.model_dir}: has fixed_frequency={run.settings.fixed_frequency} "
-                f"and {runs[0].model_dir} has not, so that they learn other curves; name runs with "
-                "the same"
+                f"and {runs[0].model_dir} has {runs[0].settings.fixed_frequency}, so that they "
+                "learn other curves; name runs with the same"
             )
     drawn = figure.Figure(figsize=(style.WIDTH, 3.2), layout="constrained")
     axes = drawn.subplots(1, len(SHOTS), sharey=True)

@@ -86,9 +86,7 @@ def train_run(
             if done < settings.iterations:
                 _prepare(trainer, settings)
         if workers.chief:
-            saved.remove_older()  # A kill may have come while the run before was at that.
-            division.write(family, model_dir)
-            run_flags.write(settings, model_dir)
+            _begin(saved, family, settings, model_dir)
         if done < settings.iterations:
             _train_to_the_end(trainer, family, saved, settings, model_dir, profile, workers)
     return trainer
@@ -172,6 +170,15 @@ def _prepare(trainer: MetaTrainer, settings: flags.FlagValues) -> None:
     trainer.prepare()
     if settings.task_batching != "auto" or devices.on_gpu():
         note(f"iterations are run {trainer.way}")
+
+
+def _begin(
+    saved: RunCheckpoints, family: Family, settings: flags.FlagValues, model_dir: str
+) -> None:
+    """Puts a run's directory in order, with what says which run it is."""
+    saved.remove_older()  # A kill may have come while the run before was at that.
+    division.write(family, model_dir)
+    run_flags.write(settings, model_dir)
 
 
 def _check_gradient(trainer: MetaTrainer) -> str:

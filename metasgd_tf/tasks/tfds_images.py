@@ -91,7 +91,7 @@ def _labels(builder: tfds.core.DatasetBuilder, source: str) -> list[int]:
             seen.add(one)
     repeated = len(labels) - len(seen)
     if repeated:
-        note(f"{source}: {counted(repeated, 'image')} that its class has twice or more left out")
+        note(f"{source}: left out {counted(repeated, 'image')} that the class has already")
     return labels
 
 

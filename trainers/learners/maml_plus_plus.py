@@ -93,13 +93,8 @@ class MamlPlusPlus(FastWeightsLearner):
         super().__init__(
             model, loss, metrics=metrics, inner_steps=inner_steps, batch_norm=batch_norm
         )
-        self.adapted = all_but_norms(model)
+        self.adapted = _adapted(model)
         self._normalising = [n for n in range(len(self.theta)) if n not in self.adapted]
-        if not self.adapted:
-            raise InputError(
-                f"model={model.name!r}: all its weights are of batch normalisation, which inner "
-                "steps do not change; should have others"
-            )
         self.multi_step_iterations = multi_step_iterations
         self.first_order_iterations = first_order_iterations
         self.remat = remat
@@ -200,6 +195,17 @@ class MamlPlusPlus(FastWeightsLearner):
             for number, values in zip(self._normalising, later, strict=True):
                 own[number] = values[step - 1]
         return own
+
+
+def _adapted(model: keras.Model) -> list[int]:
+    """Returns the numbers of the weights that inner steps change, and refuses to have none."""
+    adapted = all_but_norms(model)
+    if not adapted:
+        raise InputError(
+            f"model={model.name!r}: all its weights are of batch normalisation, which inner steps "
+            "do not change; should have others"
+        )
+    return adapted
 
 
 def _repeated(weight: keras.Variable, count: int) -> tf.Variable:

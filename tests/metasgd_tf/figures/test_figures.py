@@ -220,8 +220,10 @@ def test_bad_requests_are_refused(meta_sgd, maml, omniglot_run, tmp_path):
     (other / "flags.txt").write_text(
         (other / "flags.txt").read_text(encoding="utf-8") + "--fixed_frequency\n", encoding="utf-8"
     )
-    with pytest.raises(InputError, match="fixed: has fixed_frequency=True and .* with the same"):
+    with pytest.raises(InputError, match="fixed: has fixed_frequency=True and .* has False, so t"):
         fits.sinusoid_fits([meta_sgd, str(other)], curve_seed=0)
+    with pytest.raises(InputError, match="has fixed_frequency=False and .*fixed has True, so that"):
+        fits.sinusoid_fits([str(other), meta_sgd], curve_seed=0)
     with pytest.raises(InputError, match=f"model_dirs={maml}: its α is fixed"):
         alpha.alpha_distributions([meta_sgd, maml])
     with pytest.raises(InputError, match=r"output=.*doc: should end in \.png, \.svg or \.pdf"):

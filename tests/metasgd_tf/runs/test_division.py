@@ -145,6 +145,18 @@ def test_runs_of_before_divisions_were_kept_are_compared_by_their_ways(made, tmp
         comparison.load_other(run, str(tmp_path / "two"), four)
 
 
+def test_runs_on_a_folder_that_divides_itself_are_compared_whatever_their_ways(tmp_path):
+    for split, names in (("train", NAMES[:8]), ("val", NAMES[8:12]), ("test", NAMES[12:])):
+        synthetic_folder.write(tmp_path / "images" / split, dict.fromkeys(names, 5))
+    for ways in (2, 4):
+        train_run(settings_of(tmp_path / "images", f"--ways={ways}"), str(tmp_path / f"{ways}"))
+        assert division.recorded(str(tmp_path / f"{ways}")) is None
+    four = {"ways": 4}
+    run = load_run(str(tmp_path / "4"), other_task=four)
+    other = comparison.load_other(run, str(tmp_path / "2"), four)
+    assert list(other.family.class_names("test")) == NAMES[12:]
+
+
 def test_a_run_without_classes_keeps_no_division(tmp_path):
     (tmp_path / "classes.csv").write_text("class,split\na,train\n", encoding="utf-8")
     flags = ["--iterations=1", "--meta_batch_size=1", "--shots=1", "--queries=1"]
