@@ -160,8 +160,10 @@ def check_protocol(learner, settings):
         if learner == "MAML":  # As it was published.
             tasks = {5: 32, 20: 16}[ways]
         iterations = 60_000 if (ways, shots) == (5, 1) else 20_000
-        if learner == "MAML" and (ways, shots) == (5, 5):
-            iterations = 10_000  # As many tasks as Meta-SGD sees there.
+        if learner == "MAML":  # As many tasks as Meta-SGD sees there.
+            iterations = {(5, 1): 60_000, (5, 5): 10_000, (20, 1): 10_000, (20, 5): 5_000}[
+                ways, shots
+            ]
         assert (settings.queries, settings.decay) == (5, "cosine")
         alpha = ALPHAS[learner][task, ways]
     else:
