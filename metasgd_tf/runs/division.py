@@ -38,10 +38,13 @@ def write(family: Family, model_dir: str) -> None:
 
 def of_a_training(settings: flags.FlagValues, model_dir: str) -> flags.FlagValues:
     """Returns a run's flags, with the division that a directory keeps if it holds this run."""
-    begun = (pathlib.Path(model_dir) / run_flags.FILE_NAME).exists()
-    if not begun or run_flags.differences(settings, run_flags.read(model_dir)):
+    if not (pathlib.Path(model_dir) / run_flags.FILE_NAME).exists():
         return settings
-    return kept(settings, model_dir)
+    begun = run_flags.read(model_dir)
+    asked = run_flags.parse(run_flags.serialize(settings))
+    if asked.alpha_init is None:  # The learner draws it, which is built from the tasks.
+        asked.alpha_init = begun.alpha_init
+    return settings if run_flags.differences(asked, begun) else kept(settings, model_dir)
 
 
 def kept(settings: flags.FlagValues, model_dir: str) -> flags.FlagValues:

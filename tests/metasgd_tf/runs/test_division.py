@@ -76,6 +76,19 @@ def test_a_class_that_was_added_changes_no_split(path):
     assert division.recorded(str(path / "two")) == before
 
 
+def test_a_learner_that_draws_alpha_keeps_its_classes_too(path):
+    def settings(iterations):
+        more = [f"--iterations={iterations}", "--algorithm=meta_sgd"]
+        return settings_of(path / "images", *more)
+
+    train_run(settings(1), str(path / "drawn"))
+    before = division.recorded(str(path / "drawn"))
+    shutil.copytree(path / "images" / NAMES[0], path / "images" / "a new one")
+    for iterations in (2, 2):
+        train_run(settings(iterations), str(path / "drawn"))
+        assert division.recorded(str(path / "drawn")) == before
+
+
 def test_a_run_with_other_flags_has_its_own_division(path):
     directory = path / "two"
     shutil.rmtree(directory / "checkpoints")
