@@ -15,7 +15,7 @@ import pathlib
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -59,6 +59,8 @@ class RunCheckpoints:
     def __init__(self, trainer: MetaTrainer, directory: str, mode: str = "min"):
         """Prepares saving and restoring; does neither yet.
 
+        A list of checkpoints that a power cut left without its contents is removed.
+
         Args:
           trainer: what is saved, and set by `restore`.
           directory: the run's directory.
@@ -81,18 +83,9 @@ class RunCheckpoints:
             "iteration": trainer.iteration,
             "seconds": self.seconds,
         }
-        self._last = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                **kept, **averages, optimizer=trainer.optimizer, best_score=self.best_score
-            ),
-            self._directory,
-            max_to_keep=KEPT,
-        )
-        self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(**kept),
-            str(pathlib.Path(directory) / KINDS["best"]),
-            max_to_keep=1,
-        )
+        state = {"optimizer": trainer.optimizer, "best_score": self.best_score}
+        self._last = _manager(self._directory, KEPT, **kept, **averages, **state)
+        self._best = _manager(str(pathlib.Path(directory) / KINDS["best"]), 1, **kept)
 
     def exist(self) -> bool:
         """Returns whether the directory has any checkpoint, whole or damaged."""
@@ -175,6 +168,18 @@ class RunCheckpoints:
     def _is_best(self, score: float) -> bool:
         best = float(self.best_score.numpy())
         return math.isfinite(score) and (math.isnan(best) or BETTER[self._mode](score, best))
+
+
+def _manager(directory: str, count: int, **kept: Any) -> tf.train.CheckpointManager:
+    """Returns what saves to a directory, without the list there if that would be an error for it.
+
+    A power cut leaves such a list, of no bytes or other ones; checkpoints are found by their files.
+    """
+    try:
+        tf.train.get_checkpoint_state(directory)
+    except ValueError:  # Also where the bytes are not UTF-8.
+        (pathlib.Path(directory) / "checkpoint").unlink(missing_ok=True)
+    return tf.train.CheckpointManager(tf.train.Checkpoint(**kept), directory, max_to_keep=count)
 
 
 def newest_whole(directory: str) -> tuple[str | None, list[str]]:

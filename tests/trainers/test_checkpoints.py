@@ -201,6 +201,24 @@ def test_a_missing_part_or_list_does_not_lose_the_rest(tmp_path):
     assert int(made.iteration.numpy()) == 2
 
 
+@pytest.mark.parametrize("left", [b"", b"\xff\xfe", b"\0" * 80])
+def test_a_list_as_a_power_cut_leaves_it_does_not_lose_the_checkpoints(tmp_path, left):
+    made = saved_run(tmp_path)
+    advance(made)
+    RunCheckpoints(made, str(tmp_path)).save(0.5)
+    for kind in ("checkpoints", "best"):
+        (tmp_path / kind / "checkpoint").write_bytes(left)
+    again = trainer(1)
+    saved = RunCheckpoints(again, str(tmp_path))
+    assert saved.restore() == [] and int(again.iteration.numpy()) == 4
+    assert_same(state(again.learner), state(made.learner))
+    advance(again)
+    saved.save(0.25)
+    for kind, kept in (("checkpoints", [1, 2, 3, 4, 5]), ("best", [5])):
+        names = sorted(path.name for path in (tmp_path / kind).glob("*.index"))
+        assert names == [f"ckpt-{number}.index" for number in kept]
+
+
 def test_checkpoints_that_are_all_damaged_are_not_taken_for_none(tmp_path):
     saved_run(tmp_path)
     for path in (tmp_path / "checkpoints").glob("*.index"):
