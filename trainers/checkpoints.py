@@ -196,6 +196,8 @@ def newest_whole(directory: str) -> tuple[str | None, list[str]]:
     for number in sorted(numbered, reverse=True):
         if _is_whole(numbered[number]):
             return numbered[number], damaged
+        if number not in _numbered(directory):  # A training beside this has replaced it meanwhile.
+            return newest_whole(directory)
         damaged.append(numbered[number])
     if damaged:
         raise InputError(

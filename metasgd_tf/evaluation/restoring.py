@@ -2,6 +2,7 @@
 
 import pathlib
 
+import tensorflow as tf
 from absl import flags
 
 from metasgd_tf.output.notes import note
@@ -34,6 +35,24 @@ def restored_learner(
       InputError: if there is no checkpoint, its network is for tasks of another shape, or it holds
         other variables than the learner has.
     """
+    path = _found(model_dir, checkpoint, flag)
+    learner = build_learner(family, settings, of_network)
+    try:
+        try:
+            return learner, restore_learner(learner, path)
+        except tf.errors.NotFoundError:
+            # A training beside this has replaced it while the learner was built.
+            return learner, restore_learner(learner, _found(model_dir, checkpoint, flag))
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(
+            f"task={settings.task}: its network differs in shape from the one in "
+            f"{flag}={model_dir}; evaluate on tasks of the same input shape and ways"
+        ) from error
+
+
+def _found(model_dir: str, checkpoint: str, flag: str) -> str:
     path, damaged = newest_whole(_folder(model_dir, checkpoint))
     for other in damaged:
         note(f"{other} is damaged; using an earlier checkpoint")
@@ -44,16 +63,7 @@ def restored_learner(
         )
     if path is None:
         raise InputError(f"{flag}={model_dir}: holds no checkpoint yet; train first")
-    learner = build_learner(family, settings, of_network)
-    try:
-        return learner, restore_learner(learner, path)
-    except InputError:
-        raise
-    except ValueError as error:
-        raise InputError(
-            f"task={settings.task}: its network differs in shape from the one in "
-            f"{flag}={model_dir}; evaluate on tasks of the same input shape and ways"
-        ) from error
+    return path
 
 
 def _folder(model_dir: str, checkpoint: str) -> str:

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.mlp import mlp
+from trainers import checkpoints
 from trainers.checkpoints import RunCheckpoints, newest_whole, restore_learner
 from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
@@ -199,6 +200,19 @@ def test_a_missing_part_or_list_does_not_lose_the_rest(tmp_path):
     made = trainer(1)
     assert len(RunCheckpoints(made, str(tmp_path)).restore()) == 1
     assert int(made.iteration.numpy()) == 2
+
+
+def test_what_a_training_replaces_while_it_is_read_is_not_damaged(tmp_path, monkeypatch):
+    saved_run(tmp_path, [3])
+    is_whole = checkpoints._is_whole
+
+    def replaced(path):
+        for part in (tmp_path / "checkpoints").glob("ckpt-3.*"):
+            part.rename(part.with_name(part.name.replace("-3.", "-4.")))
+        return is_whole(path)
+
+    monkeypatch.setattr(checkpoints, "_is_whole", replaced)
+    assert newest_whole(last(tmp_path)) == (f"{last(tmp_path)}/ckpt-4", [])
 
 
 @pytest.mark.parametrize("left", [b"", b"\xff\xfe", b"\0" * 80])

@@ -5,6 +5,7 @@ import csv
 import numpy as np
 import pytest
 
+from metasgd_tf.evaluation import restoring
 from metasgd_tf.evaluation.reports import write
 from metasgd_tf.evaluation.trained_runs import evaluate, load_run
 from metasgd_tf.flags import run_flags
@@ -49,6 +50,23 @@ def test_more_ways_are_tested_on_the_classes_that_training_left(run):
 def test_a_run_without_a_best_checkpoint_says_so(run):
     with pytest.raises(InputError, match="holds no best checkpoint, as none was validated yet; ta"):
         load_run(run, checkpoint="best")
+
+
+def test_a_best_checkpoint_that_is_replaced_meanwhile_gives_way_to_the_new_one(
+    of_images, tmp_path, monkeypatch
+):
+    settings = run_flags.parse([*of_images, "--algorithm=prototypical_nets"])
+    save_untrained(settings, str(tmp_path), {2: 0.5})
+    built = restoring.build_learner
+
+    def replaced(*arguments):
+        learner = built(*arguments)
+        for path in (tmp_path / "best").glob("ckpt-2.*"):
+            path.rename(path.with_name(path.name.replace("-2.", "-4.")))
+        return learner
+
+    monkeypatch.setattr(restoring, "build_learner", replaced)
+    assert load_run(str(tmp_path), checkpoint="best").origin.iteration == 2
 
 
 def test_fewer_tasks_are_scored_before_adaptation_unless_that_is_all(
