@@ -12,6 +12,7 @@ from metasgd_tf.serving import checks, task_spec
 from metasgd_tf.serving.answers import Steps, answers
 from metasgd_tf.serving.task_spec import TaskSpec
 from trainers.errors import InputError
+from trainers.learners.embeddings.embedding_learner import EmbeddingLearner
 from trainers.learners.learner import Learner
 from trainers.stateless.logits import refuse_probabilities
 
@@ -68,7 +69,8 @@ class ServedLearner:
         )
         # Which classes the support set has goes with what the learner keeps.
         self.ways = _ways(self._answers.outputs) if spec.classifies else 0
-        if self.ways:
+        # An embedding may end in anything: the logits are made by comparing.
+        if self.ways and not isinstance(learner, EmbeddingLearner):
             refuse_probabilities(learner.model)
         # Those that do not depend on the number of examples.
         self._fixed_size = self._answers.size + self.ways

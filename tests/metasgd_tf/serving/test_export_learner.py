@@ -11,6 +11,7 @@ from metasgd_tf.serving.writing import export_learner
 from tests.serving_exports import Loaded, Served, answers, softmax
 from trainers.episodes import Episode
 from trainers.errors import InputError
+from trainers.learners.embeddings.siamese_nets import SiameseNets
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.meta_trainer import MetaTrainer
 
@@ -209,6 +210,18 @@ def test_probabilities_in_place_of_logits_are_refused(tmp_path):
     with pytest.raises(InputError, match="by the softmax of its layer last .*should give logits"):
         export_learner(learner, Episode(x, y, x, y), str(tmp_path / "out"), classifies=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_embedding_may_end_in_a_sigmoid(tmp_path):
+    embedding = keras.Sequential([keras.Input((2,)), layers.Dense(4, "sigmoid")])
+    learner = SiameseNets(embedding, ways=2)
+    x, y = tf.eye(2), tf.constant([0, 1])
+    version = export_learner(learner, Episode(x, y, x, y), str(tmp_path), classifies=True)
+    given = Loaded(version)(
+        "serving_default", support_inputs=x[None], support_targets=y[None], query_inputs=x[None]
+    )
+    expected = softmax(learner.predict(learner.adapt(x, y), x))
+    np.testing.assert_allclose(given["probabilities"][0], expected, atol=1e-5)
 
 
 def test_keys_that_give_one_name_are_refused(tmp_path):
