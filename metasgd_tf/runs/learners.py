@@ -54,7 +54,7 @@ def _network(family: Family, settings: flags.FlagValues) -> keras.Model:
     """Builds the network of the task, of `--model`, or the one that an algorithm has of its own."""
     if not algorithms.ALGORITHMS[settings.algorithm].own_network:
         with networks.computing_in(settings.precision):
-            return networks.build(settings.model, family, settings.seed)
+            return networks.build(settings.model, family, settings.seed, settings.task)
     assert isinstance(family, TaskFamily), family
     for kind, spec in (("inputs", family.input_spec), ("targets", family.target_spec)):
         if not isinstance(spec, tf.TensorSpec):

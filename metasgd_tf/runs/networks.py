@@ -16,7 +16,7 @@ UNKNOWN = 8
 """Tried in place of a size of inputs that is not known before."""
 
 
-def build(model: str | None, family: Family, seed: int) -> keras.Model:
+def build(model: str | None, family: Family, seed: int, task: str = "") -> keras.Model:
     """Builds the network for a family's tasks.
 
     Args:
@@ -25,12 +25,17 @@ def build(model: str | None, family: Family, seed: int) -> keras.Model:
         The package is looked up on Python's import path, which includes the current directory.
       family: the tasks.
       seed: the seed of the initial weights.
+      task: the value of `--task`; the network of the user's own tasks is checked like `model`.
 
     Raises:
-      InputError: if there is no such function, or what it returns does not fit the tasks.
+      InputError: if there is no such function, or what it or the family returns does not fit the
+        tasks.
     """
     if model is None:
-        return family.model(seed)
+        if ":" not in task:
+            return family.model(seed)
+        source = f"task={task}: its model"
+        return _fitting(user_code.guarded(source, family.model, seed=seed), source, family)
     built = user_code.call(
         "model",
         model,
@@ -38,7 +43,7 @@ def build(model: str | None, family: Family, seed: int) -> keras.Model:
         output_size=family.output_size,
         seed=seed,
     )
-    return _fitting(built, model, family)
+    return _fitting(built, f"model={model}:", family)
 
 
 @contextlib.contextmanager
@@ -52,11 +57,9 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _fitting(built: object, model: str, family: Family) -> keras.Model:
+def _fitting(built: object, source: str, family: Family) -> keras.Model:
     if not isinstance(built, keras.Model):
-        raise InputError(
-            f"model={model}: returned a {type(built).__name__}; should return a keras.Model"
-        )
+        raise InputError(f"{source} returned a {type(built).__name__}; should return a keras.Model")
     zeros = tf.nest.map_structure(
         lambda spec: tf.zeros([2, *(size or UNKNOWN for size in spec.shape)], spec.dtype),
         family.input_spec,
@@ -65,13 +68,13 @@ def _fitting(built: object, model: str, family: Family) -> keras.Model:
         outputs = built(zeros)
     except Exception as error:
         raise InputError(
-            f"model={model}: does not take inputs of shape {family.input_shape} "
+            f"{source} does not take inputs of shape {family.input_shape} "
             f"({type(error).__name__}); build it for the input_shape that it is called with"
         ) from error
     # Of several outputs the family's own loss knows what they should be.
     if tf.is_tensor(outputs) and tuple(outputs.shape) != (2, family.output_size):
         raise InputError(
-            f"model={model}: gives outputs of shape {tuple(outputs.shape)} for 2 inputs; should "
+            f"{source} gives outputs of shape {tuple(outputs.shape)} for 2 inputs; should "
             f"give (2, {family.output_size}), a number for each class or target"
         )
     if isinstance(family, TaskFamily) and family.classifies:

@@ -8,6 +8,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from examples.clusters import Clusters
 from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import networks
@@ -39,6 +40,9 @@ def other_inputs(input_shape, output_size, seed):
 
 def broken(input_shape, output_size, seed):
     raise KeyError("something")
+
+def leaving(input_shape, output_size, seed):
+    raise SystemExit(0)
 
 def two_arguments(input_shape, output_size):
     return None
@@ -102,6 +106,7 @@ def test_a_run_keeps_its_network(own_package, tmp_path, one_support_set):
         ("own_networks:other_inputs", r"does not take inputs of shape \(1,\)"),
         ("own_networks:broken", "raised KeyError"),
         ("own_networks:two_arguments", "raised TypeError"),
+        ("own_networks:leaving", r"raised SystemExit \(0\) for input_shape="),
     ],
 )
 def test_what_does_not_fit_is_refused(own_package, tmp_path, model, named):
@@ -109,6 +114,41 @@ def test_what_does_not_fit_is_refused(own_package, tmp_path, model, named):
     with pytest.raises(InputError, match=f"model={model}: {named}"):
         train_run(settings, str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def layers_of(*layers):
+    return lambda self, seed: keras.Sequential([keras.Input((8,)), *layers])
+
+
+@pytest.mark.parametrize(
+    ("model", "named"),
+    [
+        (
+            lambda self, seed: {}[seed],
+            r"task=own:tasks: its model raised KeyError \(3\) for seed=3",
+        ),
+        (
+            lambda self, seed: sys.exit(),
+            r"task=own:tasks: its model raised SystemExit \(\) for seed=3",
+        ),
+        (
+            lambda self, seed: None,
+            "task=own:tasks: its model returned a NoneType; should return a keras.",
+        ),
+        (
+            layers_of(keras.layers.Dense(2)),
+            r"task=own:tasks: its model gives outputs of shape \(2, 2\)",
+        ),
+        (
+            layers_of(keras.layers.Dense(3), keras.layers.Softmax()),
+            "gives probabilities, by its la",
+        ),
+    ],
+)
+def test_a_network_of_ones_own_tasks_that_does_not_fit_is_refused(model, named):
+    own = type("Own", (Clusters,), {"model": model})(3, 1, 1, ())
+    with pytest.raises(InputError, match=named):
+        networks.build(None, own, 3, "own:tasks")
 
 
 def test_a_size_that_is_not_known_before_is_tried_with_some(monkeypatch):
