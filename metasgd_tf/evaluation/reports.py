@@ -52,15 +52,17 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
                     writer.writerow([task, shots, step, *values])
     with replaced(path.with_suffix(".json")) as file:
         # JSON has no numbers that are not finite, as the scores of a run that diverges are.
-        file.write(json.dumps(_finite(evaluated.report), indent=2, allow_nan=False) + "\n")
+        file.write(json.dumps(_plain(evaluated.report), indent=2, allow_nan=False) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    """Returns a report with None in place of numbers that are not finite."""
+def _plain(value: Any) -> Any:
+    """Returns a report with None in place of numbers that are not finite, and Python's numbers."""
     if isinstance(value, dict):
-        return {name: _finite(held) for name, held in value.items()}
+        return {name: _plain(held) for name, held in value.items()}
     if isinstance(value, list):
-        return [_finite(held) for held in value]
+        return [_plain(held) for held in value]
+    if isinstance(value, np.generic):  # As one's own tasks may have in a protocol.
+        return _plain(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

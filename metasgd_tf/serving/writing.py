@@ -67,7 +67,7 @@ def export(
     if isinstance(run.family, TaskFamily):
         spec = task_spec.of_family(run.family)
         contents = _of_tasks(run.learner, spec, batched=task_batching == "batched")
-        contents.facts["shots"] = run.family.shots
+        contents.facts["shots"] = int(run.family.shots)
     else:
         contents = _of_policy(run, goal)
     facts = {

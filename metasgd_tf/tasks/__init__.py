@@ -7,7 +7,9 @@ A module has a subclass of `trainers.families.Family` and a function
 flags are checked before TensorFlow is loaded.
 """
 
+import contextlib
 import importlib
+import numbers
 import pkgutil
 import re
 from collections.abc import Sequence
@@ -71,6 +73,11 @@ def _of_ones_own(settings: flags.FlagValues, splits: Sequence[str]) -> "Family":
             f"task={name}: its metric_mode is {family.metric_mode!r}; should be 'min' or 'max', "
             f"whichever {family.metric} is best"
         )
+    for attribute in ("output_size", "shots"):
+        # NumPy's integers are no numbers to Keras's layers and to JSON.
+        if isinstance(value := getattr(family, attribute), numbers.Integral):
+            with contextlib.suppress(AttributeError):  # A property has its own reasons.
+                setattr(family, attribute, int(value))
     for split in splits:
         _refuse_other_episodes(name, family, split)
     return family
@@ -101,6 +108,15 @@ def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
         raise InputError(
             f"task={name}: its episode returned a {type(drawn).__name__}; should return a "
             "trainers.Episode"
+        )
+    lacking = [
+        part
+        for part, held in drawn._asdict().items()
+        if any(leaf is None for leaf in tf.nest.flatten(held))
+    ]
+    if lacking:
+        raise InputError(
+            f"task={name}: its episode has None in its {', '.join(lacking)}; should have tensors"
         )
     for inputs in (drawn.support_inputs, drawn.query_inputs):
         found = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape[1:], x.dtype), inputs)

@@ -26,3 +26,11 @@ def test_scores_that_are_not_finite_are_null(tmp_path):
     assert found["comparison"] == {"differences": [{"difference": None, "ci95": 0.5}]}
     lines = (tmp_path / "evaluation.csv").read_text(encoding="utf-8").splitlines()
     assert lines == ["task,shots,inner_steps,mse", "0,5,1,inf", "1,5,1,2"]
+
+
+def test_numpys_numbers_are_numbers(tmp_path):
+    row = {"metric": "mse", "shots": np.int64(5), "inner_steps": 1, "num_tasks": np.int32(1)}
+    report = {"protocol": "standard", "ways": np.int64(3), "results": [row | {"mean": np.inf}]}
+    write(str(tmp_path), Evaluation(report, {5: {"mse": np.ones([1, 2])}}))
+    found = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["ways"] == 3 and found["results"][0]["shots"] == 5

@@ -9,6 +9,7 @@ import tensorflow as tf
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from tests.metasgd_tf.shell import assert_refused, command
+from trainers.episodes import Episode
 from trainers.errors import InputError
 
 METRICS = {"lines": ("mse", 2), "clusters": ("accuracy", 2)}
@@ -111,6 +112,17 @@ def in_a_list(self, seed, split):
     return [tf.zeros([1, 1])] * 4
 
 
+def support_of_nothing(self, seed, split):
+    return Episode(None, tf.zeros([1, 1]), tf.zeros([1, 1]), tf.zeros([1, 1]))
+
+
+def targets_of_nothing(self, seed, split):
+    return Episode(tf.zeros([1, 1]), tf.zeros([1, 1]), tf.zeros([1, 1]), {"y": None})
+
+
+of_numpy = lines_with(output_size=np.int64(1), shots=np.int32(1))
+lacking_support = lines_with(episode=support_of_nothing)
+lacking_targets = lines_with(episode=targets_of_nothing)
 neither_end = lines_with(metric_mode="lowest")
 other_metric = lines_with(metric="accuracy")
 failing = lines_with(episode=no_split)
@@ -137,6 +149,8 @@ HERE = __name__
         ),
         (f"{HERE}:failing", r"its episode raised KeyError \('train'\) for split=train"),
         (f"{HERE}:listing", "its episode returned a list; should return a trainers.Episode"),
+        (f"{HERE}:lacking_support", "its episode has None in its support_inputs; should have tens"),
+        (f"{HERE}:lacking_targets", "its episode has None in its query_targets; should have tens"),
         (
             f"{HERE}:wider",
             r"an example of its episode has inputs .*\(1,\).* input_spec says, .*\(2,\)",
@@ -148,6 +162,12 @@ def test_what_is_no_family_is_refused(name, sentence):
     settings = run_flags.parse([f"--task={name}"])
     with pytest.raises(InputError, match=f"^task={name}: {sentence}"):
         tasks.from_flags(settings, ("train",))
+
+
+def test_sizes_may_be_numpys_integers():
+    made = tasks.from_flags(run_flags.parse([f"--task={HERE}:of_numpy"]), ("train",))
+    assert (type(made.output_size), type(made.shots)) == (int, int)
+    assert (made.output_size, made.shots) == (1, 1)
 
 
 @pytest.mark.parametrize(
