@@ -54,17 +54,17 @@ def main() -> None:
     queries = classifying.find_queries(QUERY_DIR.value)
     use_cores_for_tasks()
     predictions = classifying.classify(EXPORT_DIR.value, support, queries, INNER_STEPS.value)
-    print(classifying.table(predictions))
     about = classifying.facts(EXPORT_DIR.value)
-    if about.get("batch_norm") == "transductive":
-        print("\nthe images were normalised together: each prediction depends on the others too")
+    # First the files: whoever reads what is printed may stop doing so.
     if OUTPUT.value:
         classifying.write(predictions, OUTPUT.value, about)
-        print(f"written to {OUTPUT.value}")
     if CONTACT_SHEET.value:
-        sheet = contact_sheet(support, predictions)
-        style.save(sheet, CONTACT_SHEET.value, "contact_sheet")
-        print(f"written to {CONTACT_SHEET.value}")
+        style.save(contact_sheet(support, predictions), CONTACT_SHEET.value, "contact_sheet")
+    print(classifying.table(predictions))
+    if about.get("batch_norm") == "transductive":
+        print("\nthe images were normalised together: each prediction depends on the others too")
+    for file in filter(None, (OUTPUT.value, CONTACT_SHEET.value)):
+        print(f"written to {file}")
 
 
 @flags.multi_flags_validator(

@@ -1,6 +1,7 @@
 """What the commands share: errors end them with one sentence and a non-zero exit code."""
 
 import contextlib
+import errno
 import importlib.metadata
 import io
 import os
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from absl import app, flags, logging
 
@@ -35,6 +36,10 @@ OPENED_BY_TENSORFLOW = (
 
 SHOWN = 64 * 1024
 """How many of the last bytes that native code wrote are shown after a crash."""
+
+
+UNHEARD = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of printing to a stream whose reader has gone, or which is a file that cannot grow."""
 
 
 class _VersionFlag(flags.BooleanFlag):
@@ -64,9 +69,14 @@ def run(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):  # It may be closed, or another's.
             stream.reconfigure(errors=UNWRITABLE)
     try:
-        app.run(lambda _: _run(main), flags_parser=_parse)
-    except KeyboardInterrupt:
-        _leave_by(signal.SIGINT, "stopped by SIGINT")
+        try:
+            app.run(lambda _: _run(main), flags_parser=_parse)
+        except KeyboardInterrupt:
+            _leave_by(signal.SIGINT, "stopped by SIGINT")
+        except OSError as error:  # Of a long --help, for one.
+            _leave_unheard(error)
+    except SystemExit as ended:
+        _end_heard(ended)
 
 
 def _parse(arguments: list[str]) -> list[str]:
@@ -127,9 +137,11 @@ def _guarded(main: Callable[[], None]) -> None:
         refuse(str(error))
     except (OSError, tf.errors.OpError) as error:
         sentence = storage.told(error)
-        if sentence is None:
-            raise
-        refuse(sentence)
+        if sentence is not None:
+            refuse(sentence)
+        if isinstance(error, OSError):
+            _leave_unheard(error)
+        raise
     except Stopped as stopped:
         _leave_by(stopped.signal, str(stopped))
 
@@ -186,6 +198,39 @@ def _move_python_to(descriptor: int) -> None:
     )
     if handler.stream is before:
         handler.setStream(sys.stderr)
+
+
+def _end_heard(ended: SystemExit) -> NoReturn:
+    """Ends the program once all that it printed has been taken, or says that it was not."""
+    for stream in filter(None, (sys.stderr, sys.stdout)):  # Either may be closed.
+        try:
+            stream.flush()
+        except OSError as error:
+            _print_nowhere(stream)
+            # What went wrong before that comes first, and of standard error nobody can be told.
+            if stream is sys.stdout and not isinstance(ended.code, str):
+                _leave_unheard(error)
+    raise ended
+
+
+def _leave_unheard(error: OSError) -> NoReturn:
+    """Ends the program where printing failed, quietly if that is because nobody reads any more.
+
+    Raises:
+      OSError: the error, if it is of anything else.
+    """
+    if error.filename is not None or error.errno not in UNHEARD:
+        raise error
+    if error.errno == errno.EPIPE:
+        sys.exit(128 + signal.SIGPIPE)
+    refuse(f"standard output: {error.strerror}; free some space, or print to somewhere else")
+
+
+def _print_nowhere(stream: TextIO) -> None:
+    """Has what a stream still holds go nowhere: Python tries to print it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _leave_by(number: signal.Signals, message: str) -> NoReturn:

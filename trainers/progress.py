@@ -1,5 +1,6 @@
 """The progress of training: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -25,7 +26,18 @@ class Progress:
             )
 
     def update(self, done: int, scores: Mapping[str, float]) -> None:
-        """Shows that iteration `done` is reached, with the latest scores."""
+        """Shows that iteration `done` is reached, with the latest scores, if that can be."""
+        # A training goes on unseen where a pipe was closed or a disk is full.
+        with contextlib.suppress(OSError):
+            self._show(done, scores)
+
+    def close(self) -> None:
+        """Closes the bar, which stays on the screen."""
+        if self._bar is not None:
+            with contextlib.suppress(OSError):
+                self._bar.close()
+
+    def _show(self, done: int, scores: Mapping[str, float]) -> None:
         text = ", ".join(f"{name} {value:.4g}" for name, value in scores.items())
         before, self._done = self._done, done
         if self._bar is not None:
@@ -41,8 +53,3 @@ class Progress:
                 file=self._stream,
                 flush=True,
             )
-
-    def close(self) -> None:
-        """Closes the bar, which stays on the screen."""
-        if self._bar is not None:
-            self._bar.close()

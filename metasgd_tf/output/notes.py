@@ -1,5 +1,6 @@
 """Notes for the user, on standard error."""
 
+import contextlib
 import logging
 import sys
 
@@ -19,8 +20,9 @@ def said(text: str) -> str:
 
 
 def note(text: str) -> None:
-    """Prints a note to standard error, on a line of its own."""
-    print(f"note: {said(one_line(text))}", file=sys.stderr, flush=True)
+    """Prints a note to standard error, on a line of its own, if that takes it."""
+    with contextlib.suppress(OSError):
+        print(f"note: {said(one_line(text))}", file=sys.stderr, flush=True)
 
 
 def show_log_as_notes() -> None:

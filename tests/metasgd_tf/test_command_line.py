@@ -59,12 +59,13 @@ class errors:
 def program(stand_in):
     """Runs a program whose `main` is these lines, and returns what came of it."""
 
-    def ran(*lines, stderr=subprocess.PIPE, arguments=(), **environment):
+    def ran(*lines, stdout=subprocess.PIPE, stderr=subprocess.PIPE, arguments=(), **environment):
         own = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+        usual = {"PYTHONPATH": os.pathsep.join([stand_in, str(ROOT)]), "PYTHONUNBUFFERED": ""}
         return subprocess.run(
             [sys.executable, "-P", "-c", PROGRAM.replace("MAIN", "\n    ".join(lines)), *arguments],
-            env=own | {"PYTHONPATH": os.pathsep.join([stand_in, str(ROOT)])} | environment,
-            stdout=subprocess.PIPE,
+            env=own | usual | environment,
+            stdout=stdout,
             stderr=stderr,
             text=True,
             timeout=LIMIT,
@@ -161,6 +162,36 @@ def test_a_terminal_stays_one(program):
     os.close(theirs)
     os.close(ours)
     assert done.returncode == 3
+
+
+PRINTS = {"at the end": "print('seen')", "at once": "print('seen ' * 10_000)"}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("line", PRINTS.values(), ids=PRINTS.keys())
+def test_what_cannot_be_printed_is_one_sentence(program, line):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = program(line, stdout=full)
+        assert (done.returncode, done.stderr) == (
+            1,
+            "error: standard output: No space left on device; free some space, or print to "
+            "somewhere else\n",
+        )
+        done = program(line, "note('noted')", stderr=full)
+        assert done.returncode == 0 and done.stdout.startswith("seen")
+
+
+@pytest.mark.parametrize("line", PRINTS.values(), ids=PRINTS.keys())
+def test_where_nobody_reads_any_more_a_command_ends_quietly(program, line):
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = program("native(b'native: slow\\n')", line, stdout=theirs)
+    assert (done.returncode, done.stderr) == (141, "")
+    done = program("print('seen')", "raise InputError('no such thing')", stdout=theirs)
+    assert (done.returncode, done.stderr) == (1, "error: no such thing\n")
+    done = program(stdout=theirs, arguments=["--helpfull"])
+    assert (done.returncode, done.stderr) == (141, "")
+    os.close(theirs)
 
 
 def test_a_network_that_calls_native_code_is_not_heard(tmp_path, monkeypatch):

@@ -56,3 +56,32 @@ def test_time_left_follows_from_the_rate(monkeypatch):
     stream = io.StringIO()
     Progress("run", 50, 200, stream).update(100, {"loss": 0.5})
     assert stream.getvalue() == "run: 100/200 [10s<20s, 5it/s] loss 0.5\n"
+
+
+class Closed(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def __init__(self, terminal):
+        super().__init__()
+        self._terminal, self.gone = terminal, False
+
+    def isatty(self):
+        return self._terminal
+
+    def write(self, text):
+        if self.gone:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_nobody_who_looks_is_no_reason_to_end(terminal):
+    stream = Closed(terminal)
+    progress = Progress("run", 0, 40, stream)
+    progress.update(10, {"loss": 0.5})
+    seen, stream.gone = stream.getvalue(), True
+    progress.update(30, {"loss": 0.25})
+    stream.gone = False
+    progress.update(40, {"loss": 0.125})
+    progress.close()
+    assert seen and "40/40" in stream.getvalue()

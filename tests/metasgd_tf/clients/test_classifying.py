@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from metasgd_tf.clients import classifying, drawings
+from tests.metasgd_tf.shell import LIMIT, read, start
 from trainers.errors import InputError
 
 
@@ -40,6 +41,20 @@ def test_other_formats_are_classified_as_png_are(exports, examples, tmp_path, su
     ):
         assert one.path.stem == other.path.stem and one.name == other.name
         assert one.probabilities == other.probabilities
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_table_is_written_that_cannot_be_printed(exports, examples, tmp_path):
+    export_dir, output = exports("transductive")[1].parent, tmp_path / "table.csv"
+    (tmp_path / "stdout").symlink_to("/dev/full")
+    folders = [f"--{name}_dir={examples / name}" for name in ("support", "query")]
+    running = start(
+        tmp_path, "classify", f"--export_dir={export_dir}", *folders, f"--output={output}"
+    )
+    running.join(LIMIT)
+    assert running.exitcode == 1
+    assert read(tmp_path, "stderr").splitlines()[-1].startswith("error: standard output: No space")
+    assert len(output.read_text(encoding="utf-8").splitlines()) == 16
 
 
 def test_what_is_no_image_by_its_name_is_not_classified(examples, tmp_path, capsys):
