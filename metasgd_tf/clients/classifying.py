@@ -184,12 +184,13 @@ def _name_unusable(
 
 
 def facts(export_dir: str) -> dict[str, Any]:
-    """Returns the contents of an export's export.json; empty if it has none."""
+    """Returns the contents of an export's export.json; empty if that is none."""
     path = versions.newest(export_dir) / "assets.extra" / "export.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def table(predictions: Sequence[Prediction]) -> str:

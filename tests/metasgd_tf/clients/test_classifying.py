@@ -57,6 +57,15 @@ def test_a_table_is_written_that_cannot_be_printed(exports, examples, tmp_path):
     assert len(output.read_text(encoding="utf-8").splitlines()) == 16
 
 
+@pytest.mark.parametrize("content", ["[]", "7", "{", "null"])
+def test_facts_that_are_none_are_left_out(tmp_path, content):
+    folder = tmp_path / "1" / "assets.extra"
+    folder.mkdir(parents=True)
+    (tmp_path / "1" / "saved_model.pb").touch()
+    (folder / "export.json").write_text(content, encoding="utf-8")
+    assert classifying.facts(str(tmp_path)) == {}
+
+
 def test_what_is_no_image_by_its_name_is_not_classified(examples, tmp_path, capsys):
     shutil.copytree(examples, tmp_path, dirs_exist_ok=True)
     (tmp_path / "query" / "notes.txt").write_text("no image", encoding="utf-8")
