@@ -20,6 +20,7 @@ _ADVICE = {
     errno.ESTALE: f"see to the disk, {_AGAIN}",
 }
 """What to do about each kind of error."""
+_OTHERWISE = "see to it or name another"
 
 
 def told(error: OSError | tf.errors.OpError) -> str | None:
@@ -34,8 +35,9 @@ def told(error: OSError | tf.errors.OpError) -> str | None:
     """
     if isinstance(error, OSError):
         file, number = error.filename, error.errno
-        known = file is not None and number in _ADVICE
-        return _sentence(os.fsdecode(file), number) if known and number is not None else None
+        if not isinstance(number, int) or not isinstance(file, str | bytes | os.PathLike):
+            return None  # Nor where a file is known by its descriptor only.
+        return _sentence(os.fsdecode(file), number)
     message = re.sub(r"^\{\{.*?\}\}\s*", "", error.message)  # Which operation it was.
     for number in _ADVICE:
         found = re.search(rf"([^;\n]+); {re.escape(os.strerror(number))}", message)
@@ -45,4 +47,4 @@ def told(error: OSError | tf.errors.OpError) -> str | None:
 
 
 def _sentence(file: str, number: int) -> str:
-    return f"{file}: {os.strerror(number)}; {_ADVICE[number]}"
+    return f"{file}: {os.strerror(number)}; {_ADVICE.get(number, _OTHERWISE)}"

@@ -23,6 +23,14 @@ def of_tensorflow(kind, message):
             "command again",
         ),
         (
+            OSError(errno.EISDIR, "Is a directory", "/runs/a/flags.txt"),
+            "/runs/a/flags.txt: Is a directory; see to it or name another",
+        ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", b"/runs/aaa"),
+            "/runs/aaa: File name too long; see to it or name another",
+        ),
+        (
             of_tensorflow(
                 tf.errors.ResourceExhaustedError,
                 "{{function_node __wrapped__SaveV2}} runs/a b/ckpt-4.index; No space left on "
@@ -47,7 +55,8 @@ def test_the_file_the_cause_and_the_remedy_are_named(error, sentence):
     "error",
     [
         OSError("of a library's own"),
-        OSError(errno.EPIPE, "Broken pipe", "/runs/a"),
+        OSError("of a library's own", None, "/runs/a"),
+        OSError(errno.EBADF, "Bad file descriptor", 7),
         OSError(errno.ENOSPC, "No space left on device"),
         of_tensorflow(tf.errors.ResourceExhaustedError, "OOM when allocating tensor"),
     ],
