@@ -106,6 +106,8 @@ def _check_name(flag: str, value: str) -> None:
         refuse(
             f"{flag}={value!r}: should have no line break in it; name a link to it, or rename it"
         )
+    if "\0" in value:
+        refuse(f"{flag}={value!r}: should have no NUL in it, as no file's name has; leave it out")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

@@ -234,6 +234,14 @@ def test_a_name_that_cannot_be_used_is_refused_before_anything_is_made(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_name_with_a_nul_is_refused(tmp_path):
+    """No argument can hold one, but a flagfile can."""
+    path = tmp_path / "nul.flags"
+    path.write_text(f"--model_dir={tmp_path}/a\0\n", encoding="utf-8")
+    done = command("train", f"--flagfile={path}")
+    assert assert_refused(done).startswith(rf"error: model_dir='{tmp_path}/a\x00': should have no ")
+
+
 def test_a_flagfile_that_is_not_utf_8_is_refused(tmp_path):
     path = tmp_path / "latin.flags"
     path.write_bytes(b"# d\xe9p\n--ways=3\n")
