@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import pathlib
+import secrets
 import time
 from collections.abc import Iterator
 from typing import TextIO
@@ -36,8 +37,9 @@ def drafted(path: pathlib.Path) -> Iterator[pathlib.Path]:
     If an exception ends the block, `path` stays as it was, and the other file is removed.
     """
     _remove_abandoned(path)
-    # Each process has a draft of its own: two may write the same file, such as an evaluation's.
-    draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
+    # Each has a draft of its own: two processes may write the same file, such as an evaluation's,
+    # and have the same number in two containers that share the disk.
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.draft")
     try:
         yield draft
         os.replace(draft, path)

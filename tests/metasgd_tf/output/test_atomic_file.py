@@ -65,6 +65,15 @@ def test_two_processes_write_one_file_side_by_side(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_processes_of_one_number_have_drafts_of_their_own(tmp_path, monkeypatch):
+    """As in two containers, each of which counts its processes from 1."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    with drafted(tmp_path / "a.txt") as one, drafted(tmp_path / "a.txt") as other:
+        assert one != other
+        for draft in (one, other):
+            draft.touch()
+
+
 def test_what_a_killed_process_left_is_removed_later(tmp_path):
     old, new, others = (tmp_path / f"{n}.draft" for n in ("a.txt.1", "a.txt.2", "b.txt.1"))
     for draft in (old, new, others):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 
 import pytest
 import tensorflow as tf
@@ -66,13 +67,14 @@ def test_other_errors_are_not_told_of(error):
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-def test_what_could_not_be_written_names_its_file(tmp_path):
+def test_what_could_not_be_written_names_its_file(tmp_path, monkeypatch):
     """Python's error for a file that is open already has no name."""
     (tmp_path / "a.txt").write_text("before", encoding="utf-8")
-    (tmp_path / f"a.txt.{os.getpid()}.draft").symlink_to("/dev/full")
+    monkeypatch.setattr(secrets, "token_hex", lambda _: "1f")
+    (tmp_path / "a.txt.1f.draft").symlink_to("/dev/full")
     with pytest.raises(OSError) as caught, replaced(tmp_path / "a.txt") as file:
         file.write("after")
     assert caught.value.filename == str(tmp_path / "a.txt")
     assert storage.told(caught.value).startswith(f"{tmp_path / 'a.txt'}: No space left")
     assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "before"
-    assert not os.path.lexists(tmp_path / f"a.txt.{os.getpid()}.draft")
+    assert not os.path.lexists(tmp_path / "a.txt.1f.draft")
