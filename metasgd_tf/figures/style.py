@@ -84,7 +84,7 @@ def chosen(model_dirs: Sequence[str]) -> list[Run]:
     """
     if not 1 <= len(model_dirs) <= len(STYLES):
         raise InputError(f"model_dirs={','.join(model_dirs)}: name one to {len(STYLES)} runs")
-    paths = [str(pathlib.Path(model_dir).resolve()) for model_dir in model_dirs]
+    paths = [os.path.realpath(model_dir) for model_dir in model_dirs]
     for model_dir, path in zip(model_dirs, paths, strict=True):
         if paths.count(path) > 1:
             raise InputError(f"model_dirs={','.join(model_dirs)}: name {model_dir} only once")

@@ -233,6 +233,13 @@ def test_bad_requests_are_refused(meta_sgd, maml, omniglot_run, tmp_path):
         style.save(figure.Figure(), str(tmp_path / "file" / "fits.png"))
 
 
+def test_links_that_lead_to_each_other_hold_no_run(tmp_path):
+    for one, other in ("ab", "ba"):
+        (tmp_path / one).symlink_to(tmp_path / other)
+    with pytest.raises((flags.Error, OSError), match=f"{tmp_path / 'a'}"):
+        style.chosen([str(tmp_path / "a")])
+
+
 def test_runs_of_different_networks_are_refused(meta_sgd, omniglot_run, monkeypatch):
     monkeypatch.setattr(
         alpha,
