@@ -1,6 +1,7 @@
 """Opens, prepares and reads data sets of TensorFlow Datasets, or fails at once with a sentence."""
 
 import contextlib
+import os
 import pathlib
 import re
 import urllib.parse
@@ -27,6 +28,7 @@ REASON = 200
 _RETRIES = 4
 """How often a download is tried again: within seconds, since the process lives until then."""
 
+_NAME = re.compile(r"(\w+)(?:/(\w[\w+.-]*))?(?::([\d.*]+))?(?:/\w+=.*)?")
 _TRACE = re.compile(r"\{\{.*?\}\}|\[Op:\w*\]|\[\[.*?\]\]")
 
 
@@ -40,19 +42,41 @@ def opened(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     Raises:
       InputError: if there is no such data set, or what describes it in the directory is damaged.
     """
+    with opening(name, data_dir):
+        builder = tfds.builder(name, data_dir=data_dir)
+    return builder
+
+
+@contextlib.contextmanager
+def opening(name: str, data_dir: str | None) -> Iterator[None]:
+    """Has what goes wrong where a builder is made be one sentence.
+
+    Args:
+      name: the data set, with its configuration and version where they matter.
+      data_dir: as for `opened`.
+
+    Raises:
+      InputError: as `opened` does.
+    """
     try:
-        return tfds.builder(name, data_dir=data_dir)
+        yield
     except Exception as error:
         # A bad name, a damaged file, or a data set's own imports may raise anything.
-        root = pathlib.Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-        folder = root / re.split("[/:]", name)[0]
+        root = pathlib.Path(os.path.expanduser(data_dir or tfds.core.constants.DATA_DIR))
+        folder = root.joinpath(*_parts(name))
         # Found in the directory, but not readable: other errors are raised for what is not there.
-        if folder.is_dir() and any(folder.rglob("*.tfrecord*")):
+        if folder != root and folder.is_dir() and any(folder.rglob("*.tfrecord*")):
             raise _damaged(root, folder, type(error).__name__) from error
         raise InputError(
             f"dataset={name}: TensorFlow Datasets has nothing of this name ({type(error).__name__}"
             "); name one of https://www.tensorflow.org/datasets/catalog, or of --data_dir"
         ) from error
+
+
+def _parts(name: str) -> list[str]:
+    """Returns a data set's name, configuration and version, which its folders are called by."""
+    found = _NAME.fullmatch(name)
+    return [part for part in found.groups() if part] if found else []
 
 
 def prepare(builder: tfds.core.DatasetBuilder, by_hand: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """Loads MiniImagenet into memory."""
 
+import os
 import pathlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -9,7 +10,7 @@ import tensorflow_datasets as tfds
 
 from metasgd_tf.images.images_by_class import empty
 from metasgd_tf.images.mini_imagenet.builder import SIDE, MiniImagenet
-from metasgd_tf.images.tfds_preparation import reading
+from metasgd_tf.images.tfds_preparation import opening, reading
 from trainers.errors import InputError
 
 BATCH = 256
@@ -54,9 +55,9 @@ def load(
       InputError: if there is no such split, it is not prepared and cannot be, or its files are
         damaged.
     """
-    builder = MiniImagenet(
-        data_dir=data_dir, config="incomplete" if allow_incomplete else "complete"
-    )
+    config = "incomplete" if allow_incomplete else "complete"
+    with opening(f"mini_imagenet/{config}", data_dir):
+        builder = MiniImagenet(data_dir=data_dir, config=config)
     known = builder.contents.classes
     for split in splits:
         if split not in known:
@@ -68,7 +69,7 @@ def load(
 
 def _prepare(builder: MiniImagenet, manual_dir: str | None) -> None:
     root, name = builder.data_dir_root, builder.info.full_name
-    source = pathlib.Path(manual_dir or root / "downloads" / "manual").expanduser()
+    source = pathlib.Path(os.path.expanduser(manual_dir or root / "downloads" / "manual"))
     if not source.is_dir():
         raise InputError(
             f"data_dir={root}: holds no prepared {name}, and manual_dir={source}, from which to "

@@ -204,3 +204,19 @@ def test_a_file_that_is_damaged_later_is_one_sentence(tmp_path, manual_dir):
         mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
     start = f"data_dir={tmp_path}: the data set in {path.parent} is damaged (truncated record at"
     assert str(raised.value).startswith(start)
+
+
+@pytest.mark.usefixtures("small_contents")
+def test_so_is_a_description_that_is_damaged_later(tmp_path, manual_dir):
+    mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
+    (path,) = config_dir(tmp_path, "complete").rglob("dataset_info.json")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError) as raised:
+        mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
+    start = f"data_dir={tmp_path}: the data set in {config_dir(tmp_path, 'complete')} is damaged ("
+    assert str(raised.value).startswith(start)
+
+
+def test_a_home_of_nobody_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="manual_dir=~nobody_of_this_name.* is not there; put"):
+        mini_imagenet.load(str(tmp_path), ["train"], "~nobody_of_this_name")

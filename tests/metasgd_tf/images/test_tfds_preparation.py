@@ -58,6 +58,12 @@ def test_without_network_and_data_a_person_is_told_what_to_do(tmp_path, monkeypa
     assert network.asked == ["https://www.cs.toronto.edu"] and not list(tmp_path.iterdir())
 
 
+def test_a_home_of_nobody_holds_no_data_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="dataset=unheard_of: .*has nothing of this name"):
+        read("~nobody_of_this_name/data", "unheard_of")
+
+
 def test_where_files_have_to_be_fetched_by_hand_their_place_is_named(tmp_path, monkeypatch):
     Network(monkeypatch)
     with pytest.raises(InputError, match=f"put what http.* into {tmp_path}/downloads/manual"):
@@ -195,6 +201,21 @@ def test_so_is_a_damaged_description(data_dir, tmp_path, how):
         read(tmp_path)
     start = f"data_dir={tmp_path}: the data set in {tmp_path}/striped_flags is damaged ("
     assert str(info.value).startswith(start)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "/data/mine", "..", "striped_flags/foo", "striped_flags/..", "striped_flags:9.9.9"]
+)
+def test_a_name_that_is_none_damages_no_data_set_beside_it(data_dir, name):
+    with pytest.raises(InputError, match=f"^dataset={name}: TensorFlow Datasets has nothing of"):
+        read(data_dir, name)
+
+
+@pytest.mark.parametrize("name", ["striped_flags:1.2.3", "striped_flags"])
+def test_a_damaged_version_is_one_by_either_name(data_dir, tmp_path, name):
+    damaged(data_dir, tmp_path, "dataset_info.json", "cut")
+    with pytest.raises(InputError, match="the data set in .*/striped_flags.* is damaged"):
+        read(tmp_path, name)
 
 
 def test_a_data_set_without_its_description_is_a_part_of_one(data_dir, tmp_path, monkeypatch):
