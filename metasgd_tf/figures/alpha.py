@@ -61,7 +61,7 @@ def alpha_distributions(model_dirs: Sequence[str], checkpoint: str = "last") -> 
 
 
 def _read(run: style.Run, checkpoint: str) -> Rates:
-    family = tasks.from_flags(run.settings, ("test",))
+    family = tasks.from_flags(run.settings, ())  # Its data may be gone: α has the shapes alone.
     learner, _ = style.restored(run, family, checkpoint)
     alpha = learner.alpha
     if alpha is None:

@@ -151,6 +151,16 @@ def test_a_rate_that_a_layer_shares_is_a_line(meta_sgd, layer_rates):
     assert labels(drawn) == ["Meta-SGD, 1 step", "one rate a layer, 2 steps", "initial value"]
 
 
+def test_alpha_is_drawn_where_the_images_are_gone(grey_images, tmp_path):
+    arguments = [*grey_images, "--queries=2", "--model=tests.fast_network:network"]
+    run = make_run(tmp_path / "run", *arguments)
+    settings = run_flags.read(run)
+    settings.image_dir = str(tmp_path / "gone")
+    run_flags.write(settings, run)
+    drawn = alpha.alpha_distributions([run])
+    assert labels(drawn) == ["Meta-SGD, 1 step", "initial value"]
+
+
 def test_layers_may_begin_at_other_values(meta_sgd):
     layers = {"body": np.array([0.1, 0.2]), "head": np.array([0.3, 0.4])}
     (run,) = style.chosen([meta_sgd])
