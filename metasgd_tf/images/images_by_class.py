@@ -1,5 +1,6 @@
 """Images of many classes in one array, whose memory TensorFlow shares with NumPy."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -39,9 +40,22 @@ class ImagesByClass(NamedTuple):
 
 
 def empty(shape: Sequence[int]) -> np.ndarray:
-    """Returns an uninitialised array (uint8), aligned so that `as_tensor` need not copy it."""
-    size = int(np.prod(shape, dtype=np.int64))
-    buffer = np.empty(size + ALIGNMENT, np.uint8)
+    """Returns an uninitialised array (uint8), aligned so that `as_tensor` need not copy it.
+
+    Args:
+      shape: of images, [count, height, width, channels], or any other.
+
+    Raises:
+      InputError: if there is not as much memory; the message begins with the images' height.
+    """
+    size = math.prod(shape)
+    try:
+        buffer = np.empty(size + ALIGNMENT, np.uint8)
+    except (MemoryError, ValueError) as error:  # The latter where no computer has as much.
+        raise InputError(
+            f"image_size={shape[1]}: {shape[0]:,} images need {size / 1e9:,.0f} GB of memory; ask "
+            "for smaller ones, or have fewer"
+        ) from error
     start = -buffer.ctypes.data % ALIGNMENT
     return buffer[start : start + size].reshape(shape)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from metasgd_tf.images.images_by_class import ALIGNMENT, ImagesByClass, as_tensor, empty
+from trainers.errors import InputError
 
 
 def numbered(shape):
@@ -61,3 +62,10 @@ def test_a_tensor_outlives_the_name_of_its_array():
     before = tensor.numpy().copy()
     empty([1000, 10, 10, 3])[:] = 255
     np.testing.assert_array_equal(tensor, before)
+
+
+@pytest.mark.parametrize("side", [10**8, 10**9])
+def test_more_than_there_is_memory_for_is_one_sentence(side):
+    size = f"{30 * side**2 / 1e9:,.0f}"
+    with pytest.raises(InputError, match=f"^image_size={side}: 10 images need {size} GB of memory"):
+        empty([10, side, side, 3])
