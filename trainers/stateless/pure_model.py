@@ -132,7 +132,10 @@ class PureModel:
         replaced = list(zip(self.weights, weights, strict=True))
         if training and seed is not None:
             for number, variable in enumerate(self._seeds):
-                replaced.append((variable, tf.cast(fold_in(seed, number), variable.dtype)))
+                # A layer counts its draws in the second word, where `fold_in` has the number: by
+                # that alone, its second draw would be the first one of the next layer.
+                own = fold_in(seed, number, 0)
+                replaced.append((variable, tf.cast(own, variable.dtype)))
         with keras.StatelessScope(collect_losses=True) as scope:
             # Given at once they would have to have the variables' shapes, and in training a last
             # layer may have more classes (`trainers.learners.tied_head`).

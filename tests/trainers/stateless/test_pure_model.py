@@ -46,6 +46,18 @@ def test_two_dropout_layers_draw_different_masks():
     assert not np.array_equal(first, second)
 
 
+def test_no_draw_of_a_layer_that_is_called_twice_is_one_of_another_layer():
+    inputs = keras.Input((4,))
+    ones = keras.layers.Dense(64, kernel_initializer="zeros", bias_initializer="ones")(inputs)
+    shared, other = keras.layers.Dropout(0.5), keras.layers.Dropout(0.5)
+    masks = keras.layers.Concatenate()([shared(ones), shared(ones), other(ones)])
+    pure = PureModel(keras.Model(inputs, masks))
+    draws = np.split(call(pure, training=True).outputs, 3, axis=1)
+    for one, another in ((0, 1), (0, 2), (1, 2)):
+        # Within five standard deviations of a half, of 512 numbers.
+        assert abs(np.mean(draws[one] == draws[another]) - 0.5) < 5 * 0.5 / np.sqrt(512)
+
+
 def test_dropout_is_off_outside_training_and_no_variable_changes():
     pure = sequential(
         keras.layers.Dense(4, kernel_initializer="identity"),
