@@ -22,6 +22,7 @@ import tensorflow as tf
 
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
+from trainers.replicas import every_optimizer
 from trainers.supervised.meta_trainer import MetaTrainer
 
 KEPT = 5
@@ -85,6 +86,9 @@ class RunCheckpoints:
         }
         state = {"optimizer": trainer.optimizer, "best_score": self.best_score}
         self._last = _manager(self._directory, KEPT, **kept, **averages, **state)
+        if inner := getattr(trainer.optimizer, "optimizers", None):
+            # Of a MultiOptimizer, whose own list of them Keras keeps from being saved.
+            self._last.checkpoint.optimizers = list(inner)
         self._best = _manager(str(pathlib.Path(directory) / KINDS["best"]), 1, **kept)
 
     def exist(self) -> bool:
@@ -161,8 +165,11 @@ class RunCheckpoints:
                 variable.assign(value)
 
     def _averaging(self) -> list[keras.Variable | tf.Variable]:
-        """Returns the variables that the optimizer keeps moving averages of."""
-        averages = getattr(self._trainer.optimizer, "use_ema", False)
+        """Returns the variables that the optimizer keeps moving averages of.
+
+        Where one of several optimizers does, these are all: the others' averages are the values.
+        """
+        averages = any(each.use_ema for each in every_optimizer(self._trainer.optimizer))
         return self._trainer.learner.meta_variables if averages else []
 
     def _is_best(self, score: float) -> bool:

@@ -23,11 +23,9 @@ def taken_as_they_are(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
     right but for clipping, and either way the gradients would go between machines twice.
 
     Args:
-      optimizer: any of Keras's, also one that wraps another one.
+      optimizer: any of Keras's, also one that wraps others.
     """
-    optimizers = [optimizer]
-    while hasattr(optimizers[-1], "inner_optimizer"):
-        optimizers.append(optimizers[-1].inner_optimizer)
+    optimizers = every_optimizer(optimizer)
     for each in optimizers:
         each._all_reduce_sum_gradients = list
     try:
@@ -35,6 +33,16 @@ def taken_as_they_are(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
     finally:
         for each in optimizers:
             del each._all_reduce_sum_gradients
+
+
+def every_optimizer(
+    optimizer: keras.optimizers.Optimizer,
+) -> list[keras.optimizers.Optimizer]:
+    """Returns an optimizer and those that it wraps, such as a `MultiOptimizer` its own."""
+    wrapped = list(getattr(optimizer, "optimizers", []))
+    if hasattr(optimizer, "inner_optimizer"):
+        wrapped.append(optimizer.inner_optimizer)
+    return [optimizer, *(one for inner in wrapped for one in every_optimizer(inner))]
 
 
 def mean_of_workers(strategy: tf.distribute.Strategy, number: float) -> float:

@@ -1,10 +1,15 @@
-"""Where the optimizer keeps moving averages, these are scored and loaded, and training goes on."""
+"""Where the optimizer keeps moving averages, these are scored and loaded, and training goes on.
 
+Also where one of several optimizers does.
+"""
+
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tests.trainers.test_checkpoints import assert_same, learner, state, trainer
+from tests.trainers.test_checkpoints import TASKS, assert_same, learner, state, trainer
 from trainers.checkpoints import RunCheckpoints, restore_learner
+from trainers.supervised.meta_trainer import MetaTrainer
 
 
 def averages_of(states, momentum):
@@ -55,3 +60,44 @@ def test_going_on_with_moving_averages_equals_never_having_stopped(tmp_path):
         np.testing.assert_array_equal(one, other)
     with saved.averaged(), RunCheckpoints(whole, str(tmp_path / "whole")).averaged():
         assert_same(state(second.learner), state(whole.learner))
+
+
+def with_two_optimizers(seed=0, momentum=None):
+    """Returns a trainer of θ by Adam, which may keep averages, and of the rates by another one."""
+    made = learner(seed)
+    averaging = {} if momentum is None else {"use_ema": True, "ema_momentum": momentum}
+    adam, of_rates = keras.optimizers.Adam(0.01, **averaging), keras.optimizers.RMSprop(0.001)
+    theta = {id(variable) for variable in made.theta}
+    optimizer = keras.optimizers.MultiOptimizer(
+        lambda variable: adam if id(variable) in theta else of_rates
+    )
+    return MetaTrainer(made, TASKS, optimizer, meta_batch_size=2, jit_compile=False)
+
+
+def test_going_on_with_several_optimizers_equals_never_having_stopped(tmp_path):
+    whole, second = with_two_optimizers(0), with_two_optimizers(1)
+    whole.train(3)
+    RunCheckpoints(whole, str(tmp_path)).save()
+    whole.train(3)
+    assert RunCheckpoints(second, str(tmp_path)).restore() == []
+    second.train(3)
+    assert_same(state(second.learner), state(whole.learner))
+    assert_same(second.optimizer.variables, whole.optimizer.variables)
+
+
+def test_averages_of_one_of_several_optimizers_are_taken_beside_the_others_values(tmp_path):
+    made = with_two_optimizers(momentum=0.75)
+    saved = RunCheckpoints(made, str(tmp_path))
+    states = []
+    for _ in range(3):
+        made.train(1)
+        states.append(state(made.learner))
+    count = len(made.learner.theta)
+    expected = averages_of([one[:count] for one in states], 0.75) + states[-1][count:]
+    saved.save(score=0.5)
+    assert_same(state(made.learner), states[-1])
+    for folder in ("checkpoints", "best"):
+        other = learner(seed=1)
+        restore_learner(other, tf.train.latest_checkpoint(str(tmp_path / folder)))
+        for found, average in zip(state(other), expected, strict=True):
+            np.testing.assert_allclose(found, average, rtol=1e-6)

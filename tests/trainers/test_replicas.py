@@ -36,6 +36,25 @@ def test_a_gradient_that_all_have_is_summed_by_keras_unless_taken_as_it_is(two, 
     assert "_all_reduce_sum_gradients" not in vars(optimizer)
 
 
+def test_gradients_are_taken_as_they_are_by_each_optimizer_of_several(two):
+    with two.scope():
+        by_name = {"a": keras.optimizers.SGD(1.0), "b": keras.optimizers.SGD(2.0)}
+        optimizer = keras.optimizers.MultiOptimizer(lambda variable: by_name[variable.name])
+        variables = [keras.Variable(1.0, name=name) for name in by_name]
+        optimizer.build(variables)
+
+    @tf.function(autograph=False)
+    def update():
+        with taken_as_they_are(optimizer):
+            gradient = tf.random.uniform([], 0.25, 0.25)
+            two.run(lambda: optimizer.apply([gradient, tf.identity(gradient)], variables))
+
+    update()
+    np.testing.assert_allclose([v.numpy() for v in variables], [0.75, 0.5], rtol=1e-6)
+    for each in by_name.values():
+        assert "_all_reduce_sum_gradients" not in vars(each)
+
+
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_means_over_replicas_keep_their_structure_shapes_and_dtypes(two, replicas):
     strategy = two if replicas == 2 else tf.distribute.get_strategy()
