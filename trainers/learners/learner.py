@@ -234,11 +234,17 @@ class Learner(tf.Module, abc.ABC):
 def scored(name: str, score: Score, targets: Any, outputs: Any) -> tf.Tensor:
     """Returns a score of some examples.
 
+    As in Keras's `compile`, its mean is that of the steps that the outputs' mask leaves, where a
+    function gives a number for each step.
+
     Args:
       name: what it is called, for the message.
       score: the function.
       targets: [M, ...].
-      outputs: [M, ...].
+      outputs: [M, ...], perhaps with a Keras mask.
+
+    Returns:
+      What the function gives, with 0 where the mask has no step, and the rest enlarged by as much.
 
     Raises:
       InputError: if one of targets and outputs is [M], the other [M, 1], and the score [M, M]: of
@@ -256,4 +262,18 @@ def scored(name: str, score: Score, targets: Any, outputs: Any) -> tf.Tensor:
                 f"{outputs.shape}, of each target with each output; should give one an example, "
                 f"({count},)"
             )
-    return found
+    # Keras's loss objects look at the mask themselves.
+    return found if isinstance(score, keras.losses.Loss) else _of_unmasked(found, outputs)
+
+
+def _of_unmasked(found: Any, outputs: Any) -> Any:
+    mask = getattr(outputs, "_keras_mask", None)
+    if mask is None:
+        return found
+    found = tf.convert_to_tensor(found)
+    if not found.shape.is_compatible_with(mask.shape):
+        return found
+    kind = found.dtype if found.dtype.is_floating else tf.float32
+    kept = tf.cast(mask, kind)
+    enlarged = tf.math.divide_no_nan(tf.cast(tf.size(mask), kind), tf.reduce_sum(kept))
+    return tf.cast(found, kind) * kept * enlarged

@@ -32,8 +32,8 @@ class Output(NamedTuple):
     """The result of one call.
 
     Attributes:
-      outputs: the model's outputs, tensors [N, ...] in the structure that the model gives; those of
-        half precision are float32, so that losses are.
+      outputs: the model's outputs, tensors [N, ...] in the structure that the model gives, with
+        their Keras masks; those of half precision are float32, so that losses are.
       penalty: scalar, the sum of the model's own losses (regularisers and `add_loss`).
       state: new values of `PureModel.state`, such as moving averages.
       statistics: what batch normalisation used, of the inputs unless it was given.
@@ -147,9 +147,8 @@ class PureModel:
                 _kept_in_memory(self._rematerialised),
                 exact_second_derivatives(),
             ):
-                outputs = tf.nest.map_structure(
-                    _no_half_precision, self.model(inputs, training=training)
-                )
+                made = self.model(inputs, training=training)
+            outputs = tf.nest.map_structure(_no_half_precision, made)
             kind = tf.nest.flatten(outputs)[0].dtype
             kind = kind if kind.is_floating else tf.float32
             penalty = tf.add_n([tf.zeros((), kind), *(tf.cast(v, kind) for v in self.model.losses)])
@@ -158,7 +157,9 @@ class PureModel:
         pairs = zip(self.state, state, strict=True)
         self._assigned.update(id(v) for v, s in pairs if s is not None)
         state = [v.value if s is None else s for v, s in zip(self.state, state, strict=True)]
-        return Output(*gradient_scale.out_of(self.scale, (outputs, penalty, state, used)))
+        output = Output(*gradient_scale.out_of(self.scale, (outputs, penalty, state, used)))
+        _hand_on_masks(made, output.outputs)
+        return output
 
     def _refuse_other_weights(self) -> None:
         # Not by their paths, which layers of two blocks may share.
@@ -218,3 +219,11 @@ def _kept_in_memory(layers: Sequence[keras.Layer]) -> Iterator[None]:
 
 def _no_half_precision(output: tf.Tensor) -> tf.Tensor:
     return tf.cast(output, tf.float32) if output.dtype in (tf.bfloat16, tf.float16) else output
+
+
+def _hand_on_masks(made: Any, outputs: Any) -> None:
+    """Gives outputs the masks of what they were made of, which Keras keeps on the tensors."""
+    for one, output in zip(tf.nest.flatten(made), tf.nest.flatten(outputs), strict=True):
+        mask = getattr(one, "_keras_mask", None)
+        if mask is not None:
+            output._keras_mask = mask

@@ -47,3 +47,50 @@ def test_an_outer_loss_of_each_with_each_is_refused_by_its_name():
     values = [tf.convert_to_tensor(v) for v in learner.meta_variables]
     with pytest.raises(InputError, match="^outer_loss: gives numbers"):
         learner.objective(values, Episode(x, y, x, y), tf.zeros([2], tf.int32), tf.constant(0))
+
+
+def mean_square(targets, outputs):
+    return tf.reduce_mean(squares(targets, outputs), axis=-1)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize(
+    "loss",
+    ["mse", keras.losses.mean_squared_error, keras.losses.MeanSquaredError(), mean_square],
+)
+def test_steps_that_a_mask_leaves_out_count_in_no_loss_and_no_metric(policy, loss):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    layers = [keras.layers.Masking(), keras.layers.Dense(1, kernel_initializer="ones")]
+    model = keras.Sequential([keras.Input((3, 1)), *layers])
+    keras.config.set_dtype_policy(before)
+    learner = MetaLearner(
+        model,
+        loss,
+        alpha_init=0.25,
+        outer_loss=mean_square,
+        metrics={"near": lambda t, o: tf.abs(t - o)[..., 0] < 1.5},
+    )
+    x = tf.constant([[1.0, 2.0, 0.0], [3.0, 0.0, 0.0]])[..., tf.newaxis]
+    y = tf.ones([2, 3, 1])
+    scores, _ = learner.score(learner.adapt(x, y, steps=0), x, y)
+    # The outputs are 1, 2 and 3 where there is a step, and targets 1.
+    np.testing.assert_allclose(scores["loss"], (0 + 1 + 4) / 3, rtol=1e-6)
+    np.testing.assert_allclose(scores["near"], 2 / 3, rtol=1e-6)
+    # By w and b the loss has the derivatives 2/3 (0·1 + 1·2 + 2·3) and 2/3 (0 + 1 + 2).
+    kernel, bias = learner.adapt(x, y)
+    np.testing.assert_allclose(kernel, [[1 - 0.25 * 16 / 3]], rtol=0.01)
+    np.testing.assert_allclose(bias, [-0.25 * 2], rtol=0.01)
+    values = [tf.convert_to_tensor(v) for v in learner.meta_variables]
+    task, first = Episode(x, y, x, y), tf.constant(0, tf.int64)
+    outer, scores, _ = learner.objective(values, task, tf.zeros([2], tf.int32), first)
+    np.testing.assert_allclose(outer, scores["loss"], rtol=1e-6)
+
+
+def test_a_score_of_whole_examples_is_as_it_is_whatever_mask_there_is():
+    outputs = tf.constant([[[2.0], [3.0]], [[4.0], [5.0]]])
+    outputs._keras_mask = tf.constant([[True, False], [True, False]])
+    of_examples = scored("error", lambda t, o: tf.reduce_sum(o, [1, 2]), None, outputs)
+    np.testing.assert_array_equal(of_examples, [5.0, 9.0])
+    of_steps = scored("error", lambda t, o: o[..., 0], None, outputs)
+    np.testing.assert_array_equal(of_steps, [[4.0, 0.0], [8.0, 0.0]])
