@@ -290,10 +290,11 @@ class FastWeightsLearner(Learner):
 
     def _refuse_keras_losses_of_several_outputs(self, loss: str | Score) -> None:
         outputs = getattr(self.model, "outputs", None) or [None]
-        several = len(outputs) > 1
-        if several and (isinstance(loss, str) or type(loss).__module__.startswith("keras.")):
+        of_keras = isinstance(loss, str) or str(loss.__module__).startswith("keras.")
+        if len(outputs) > 1 and of_keras:
+            name = getattr(loss, "__name__", loss)
             raise InputError(
-                f"loss={loss!r}: model={self.model.name!r} has {len(outputs)} outputs and a Keras "
+                f"loss={name!r}: model={self.model.name!r} has {len(outputs)} outputs and a Keras "
                 "loss takes one; give a function of (targets, outputs) that takes them all and "
                 "returns one number an example"
             )

@@ -81,9 +81,17 @@ def test_several_outputs_train_by_a_loss_that_takes_them():
     trained(two_outputs(), task, lambda t, o: squared(t["up"], o[0]) + squared(t["down"], o[1]))
 
 
-def test_several_outputs_are_refused_with_a_loss_for_one():
-    with pytest.raises(InputError, match="has 2 outputs and a Keras loss takes one"):
-        MetaLearner(two_outputs(), "mse")
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        ("mse", "'mse'"),
+        (keras.losses.mean_squared_error, "'mean_squared_error'"),
+        (keras.losses.MeanSquaredError(), "<.*LossFunctionWrapper.*>"),
+    ],
+)
+def test_several_outputs_are_refused_with_a_loss_for_one(loss, name):
+    with pytest.raises(InputError, match=f"^loss={name}: .* has 2 outputs and a Keras loss takes"):
+        MetaLearner(two_outputs(), loss)
 
 
 @pytest.mark.slow
