@@ -76,6 +76,8 @@ class PureModel:
         others = model.non_trainable_variables
         self._seeds = [v for v in others if v.name == "seed_generator_state"]
         self.state = [v for v in others if keras.backend.is_float_dtype(v.dtype)]
+        carried = {id(variable) for variable in [*self._seeds, *self.state]}
+        self._constants = [v for v in others if id(v) not in carried]
         self._assigned: set[int] = set()
         layers = list(model._flatten_layers())
         self.batch_norms = _of_kind(layers, keras.layers.BatchNormalization)
@@ -123,7 +125,7 @@ class PureModel:
 
         Raises:
           InputError: if layers were frozen or unfrozen since the model was wrapped, or one of them
-            assigns to its trainable variables.
+            assigns to its trainable variables, or to integers other than the states of its seeds.
         """
         self._refuse_other_weights()
         weights, inputs, statistics = gradient_scale.into(
@@ -193,6 +195,14 @@ class PureModel:
                     f"model={self.model.name!r}: a layer assigns to its trainable weight "
                     f"{variable.path} in its call, which would be forgotten after training; "
                     "compute with the new value and leave the weight as it is"
+                )
+        for variable in self._constants:
+            if scope.get_current_value(variable) is not None:
+                # Tasks have no mean of them, and each one would begin anew.
+                raise InputError(
+                    f"model={self.model.name!r}: a layer assigns to {variable.path} "
+                    f"({variable.dtype}) in its call, which would be forgotten; should be a float "
+                    "variable, of which the mean over tasks is kept"
                 )
 
 

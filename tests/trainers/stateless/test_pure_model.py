@@ -140,6 +140,35 @@ def test_a_model_with_nothing_to_train_is_refused():
         sequential(keras.layers.ReLU())
 
 
+class Counting(keras.layers.Layer):
+    """Adds how many calls of training there have been."""
+
+    def __init__(self, dtype):
+        super().__init__(name="counting")
+        self.kind = dtype
+
+    def build(self, shape):
+        self.count = self.add_weight(
+            shape=(), initializer="zeros", dtype=self.kind, trainable=False, name="count"
+        )
+
+    def call(self, x, training=False):
+        if training:
+            self.count.assign_add(1)
+        return x + keras.ops.cast(self.count, x.dtype)
+
+
+def test_a_count_of_floats_is_carried_and_one_of_integers_is_refused():
+    pure = sequential(Counting("float32"), keras.layers.Dense(1))
+    output = call(pure, training=True)
+    (count,) = output.state
+    assert float(count) == 1.0 and pure.kept == []
+    pure = sequential(Counting("int32"), keras.layers.Dense(1))
+    call(pure, training=False)  # Only reads it.
+    with pytest.raises(InputError, match=r"assigns to sequential.*/counting/count \(int32\) in its call"):
+        call(pure, training=True)
+
+
 def test_freezing_one_of_two_layers_of_one_path_is_noticed():
     blocks = []
     for _ in range(2):
