@@ -33,6 +33,7 @@ from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.learner import Learner, Score
 from trainers.seeds import fold_in, uniform
+from trainers.stateless.gradient_scale import precisions
 from trainers.stateless.pure_model import Output, PureModel
 
 TRAIN_ON = ("sequences", "episodes")
@@ -73,13 +74,20 @@ class Mann(Learner):
           train_on: one of `TRAIN_ON`.
 
         Raises:
-          InputError: for an unknown `train_on`, or a model that is no `memory_network`.
+          InputError: for an unknown `train_on`, a model that is no `memory_network`, or one that
+            computes in half precision.
         """
         super().__init__(name="mann")
         if "memory" not in {layer.name for layer in model.layers}:
             raise InputError(f"model={model.name!r}: has no memory; should be a memory_network")
         if train_on not in TRAIN_ON:
             raise InputError(f"train_on={train_on!r}: should be one of {', '.join(TRAIN_ON)}")
+        half = precisions(model) & {"float16", "bfloat16"}
+        if half:
+            raise InputError(
+                f"model={model.name!r}: computes in {', '.join(half)} and keeps what it is shown in "
+                "a memory that has no half precision; should be built under the policy float32"
+            )
         self.model = model
         self.classes = classes
         self.train_on = train_on

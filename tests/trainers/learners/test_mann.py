@@ -261,3 +261,15 @@ def test_a_model_without_a_memory_is_refused():
     plain = keras.Sequential([keras.Input((4,)), keras.layers.Dense(WAYS)], name="plain")
     with pytest.raises(InputError, match="model='plain': has no memory"):
         Mann(plain, LOSS, classes=True)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_a_memory_of_half_precision_is_refused(kind):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(f"mixed_{kind}")
+    try:
+        network = memory_network((4,), WAYS, 0, **SIZES)
+    finally:
+        keras.config.set_dtype_policy(before)
+    with pytest.raises(InputError, match=f"computes in {kind} and .* has no half precision"):
+        Mann(network, LOSS, classes=True)
