@@ -37,25 +37,29 @@ class FullContext(tf.Module):
       weights: their variables; calls take one tensor for each.
     """
 
-    def __init__(self, size: int, seed: int, reads: int = READS):
+    def __init__(self, size: int, seed: int, reads: int = READS, dtype: str = "float32"):
         """Creates the variables.
 
         Args:
           size: D, numbers of an embedding.
           seed: what they are drawn by.
           reads: K.
+          dtype: of an embedding, and of all that is computed of it.
         """
         super().__init__(name="full_context")
         self.reads = reads
         forward, backward, self._of_query = (
-            _cell(size, seed + number, name)
+            _cell(size, seed + number, name, dtype)
             for number, name in enumerate(("forward", "backward", "of_query"))
         )
         self._of_support = keras.layers.Bidirectional(
-            keras.layers.RNN(forward, return_sequences=True),
+            keras.layers.RNN(forward, return_sequences=True, dtype=dtype),
             merge_mode="sum",
-            backward_layer=keras.layers.RNN(backward, return_sequences=True, go_backwards=True),
+            backward_layer=keras.layers.RNN(
+                backward, return_sequences=True, go_backwards=True, dtype=dtype
+            ),
             name="of_support",
+            dtype=dtype,
         )
         self._of_support.build((1, None, size))
         self._of_query.build((None, 2 * size))
@@ -90,10 +94,11 @@ class FullContext(tf.Module):
         return hidden
 
 
-def _cell(size: int, seed: int, name: str) -> keras.layers.LSTMCell:
+def _cell(size: int, seed: int, name: str, dtype: str) -> keras.layers.LSTMCell:
     return keras.layers.LSTMCell(
         size,
         kernel_initializer=keras.initializers.GlorotUniform(seed),
         recurrent_initializer=keras.initializers.Orthogonal(seed=seed),
         name=name,
+        dtype=dtype,
     )

@@ -49,8 +49,10 @@ class MatchingNets(EmbeddingLearner):
         """
         super().__init__(*args, **options)
         self.temperature = temperature
-        self.context = FullContext(self.model.output_shape[-1], seed) if full_context else None
-        if self.context is not None:
+        self.context: FullContext | None = None
+        if full_context:
+            size, dtype = self.model.output_shape[-1], self.pure_model.weights[0].dtype
+            self.context = FullContext(size, seed, dtype=dtype)
             self.own_variables = list(self.context.weights)
 
     def keep(

@@ -99,9 +99,10 @@ def test_they_are_drawn_by_the_seed():
         assert "bias" in a.path or not np.array_equal(a, c)
 
 
-def matching(full_context):
+def matching(full_context, dtype="float32"):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((SIZE,)), keras.layers.Dense(SIZE, "tanh")])
+    dense = keras.layers.Dense(SIZE, "tanh", dtype=dtype)
+    model = keras.Sequential([keras.Input((SIZE,), dtype=dtype), dense])
     return MatchingNets(model, LOSS, 2, temperature=4.0, full_context=full_context)
 
 
@@ -110,8 +111,7 @@ def predicted(learner, order=(0, 1, 2, 3)):
     return tf.nn.softmax(learner.predict(learner.adapt(*support), tf.constant(QUERY))).numpy()
 
 
-def test_matching_nets_compare_what_both_become():
-    learner = matching(full_context=True)
+def expected_answers(learner):
     (dense,) = learner.model.layers
     support, query = (
         np.tanh(x @ dense.kernel.numpy() + dense.bias.numpy()) for x in (SUPPORT, QUERY)
@@ -121,9 +121,30 @@ def test_matching_nets_compare_what_both_become():
     query = queries_in_numpy(weights, query, support, 3)
     support, query = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (support, query))
     attention = softmax(4.0 * query @ support.T)
-    expected = np.stack([attention[:, k == TARGETS].sum(1) for k in range(2)], 1)
-    np.testing.assert_allclose(predicted(learner), expected, atol=1e-5)
+    return np.stack([attention[:, k == TARGETS].sum(1) for k in range(2)], 1)
+
+
+@pytest.fixture(params=["float32", "float64", "mixed_float16"])
+def policy(request):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
+def test_matching_nets_compare_what_both_become(policy):
+    learner = matching(full_context=True)
+    assert {v.dtype for v in learner.context.weights} == {"float32"}
+    np.testing.assert_allclose(predicted(learner), expected_answers(learner), atol=1e-5)
     assert [id(v) for v in learner.meta_variables[2:]] == [id(v) for v in learner.context.weights]
+
+
+def test_context_of_an_embedding_in_float64_is_in_float64():
+    learner = matching(full_context=True, dtype="float64")
+    support = tf.constant(SUPPORT, tf.float64), tf.constant(TARGETS)
+    logits = learner.predict(learner.adapt(*support), tf.constant(QUERY, tf.float64))
+    assert logits.dtype == tf.float64
+    np.testing.assert_allclose(tf.nn.softmax(logits), expected_answers(learner), atol=1e-12)
 
 
 def test_the_order_of_the_support_set_enters_with_it_and_not_without():
