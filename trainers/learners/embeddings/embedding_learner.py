@@ -13,7 +13,6 @@ import keras
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.learners.anil import last_layer
 from trainers.learners.learner import Learner, Score
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
@@ -223,26 +222,36 @@ def without_last_layer(model: keras.Model) -> keras.Model:
     """Returns a classifier's embedding: what its last layer with weights is given.
 
     Args:
-      model: a sequential or functional Keras model with one input and one output. What follows its
-        last layer with weights, such as an activation, has one input too.
+      model: a sequential or functional Keras model with one input and one output, and so are the
+        models within it that its last layer lies in. What follows its last layer with weights,
+        such as an activation, has one input too.
 
     Raises:
-      InputError: if it has a `call` of its own, or the last layer is within another model.
+      InputError: if it, or such a model within it, has a `call` of its own.
     """
+    embedded = _given_to_last_layer(model)
+    return keras.Model(model.inputs, embedded, name=f"{model.name}_embedding")
+
+
+def _given_to_last_layer(model: keras.Model) -> keras.KerasTensor:
     try:
         (output,) = model.outputs
-        last = output._keras_history.operation
+        last, given = _made_by(output)
         while not getattr(last, "trainable_variables", []):
-            last = last.input._keras_history.operation
-        embedded = last.input
+            last, given = _made_by(given)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(
             f"model={model.name!r}: has a call of its own, of which the last layer cannot be taken "
             "away; give a Sequential or functional model"
         ) from error
-    if isinstance(last, keras.Model) and len(last_layer(last)) < len(last.trainable_variables):
-        raise InputError(
-            f"model={model.name!r}: its last layer is within {last.name}, of which it cannot be "
-            "taken away; give a model whose last layer is its own"
-        )
-    return keras.Model(model.inputs, embedded, name=f"{model.name}_embedding")
+    if not isinstance(last, keras.Model):
+        return given
+    within = _given_to_last_layer(last)
+    return keras.Model(last.inputs[0], within, name=f"{last.name}_embedding")(given)
+
+
+def _made_by(output: keras.KerasTensor) -> tuple[keras.Operation, keras.KerasTensor]:
+    """Returns the operation that made a tensor, and the one tensor that it was given."""
+    operation, call, _ = output._keras_history
+    (given,) = operation._inbound_nodes[call].input_tensors
+    return operation, given

@@ -142,11 +142,46 @@ def test_what_follows_the_last_layer_is_taken_away_with_it():
     np.testing.assert_allclose(embedding(SUPPORT), classifier.layers[0](SUPPORT))
 
 
-def test_a_last_layer_within_another_model_is_refused():
+def functional(layers):
+    inputs = outputs = keras.Input((3,))
+    for layer in layers:
+        outputs = layer(outputs)
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("nested", [keras.Sequential, functional])
+@pytest.mark.parametrize("deeper", [False, True])
+def test_of_a_last_layer_within_another_model_the_rest_of_it_stays(nested, deeper):
+    head = [keras.layers.Dense(5), keras.layers.Softmax()]
+    head = [keras.Sequential(head)] if deeper else head
+    classifier = model(nested([keras.layers.ReLU(), *head]))
+    embedding = without_last_layer(classifier)
+    expected = np.maximum(classifier.layers[0](SUPPORT), 0.0)
+    np.testing.assert_allclose(embedding(SUPPORT), expected, atol=1e-6)
+    assert len(embedding.trainable_variables) == 2
+
+
+def test_weights_before_the_last_layer_within_another_model_stay():
     within = model(keras.layers.Dense(5))
-    classifier = keras.Sequential([keras.Input((4,)), within], name="outer")
-    with pytest.raises(InputError, match="model='outer': its last layer is within sequential"):
-        without_last_layer(classifier)
+    embedding = without_last_layer(keras.Sequential([keras.Input((4,)), within]))
+    np.testing.assert_allclose(embedding(SUPPORT), within.layers[0](SUPPORT), atol=1e-6)
+
+
+class Head(keras.Model):
+    def __init__(self):
+        super().__init__(name="head")
+        self.dense = keras.layers.Dense(5)
+
+    def call(self, x):
+        return self.dense(keras.ops.relu(x))
+
+
+def test_a_call_of_ones_own_is_refused_within_another_model_too():
+    head = Head()
+    head(np.ones((1, 3), np.float32))
+    for classifier in (head, model(head)):
+        with pytest.raises(InputError, match="model='head': has a call of its own"):
+            without_last_layer(classifier)
 
 
 def test_what_gives_no_vectors_is_refused():
