@@ -19,7 +19,7 @@ from trainers.learners.embeddings.embedding_learner import EmbeddingLearner
 from trainers.learners.embeddings.full_context import FullContext
 
 LEAST = 1e-30
-"""Added to probabilities before their logarithm, for classes without an image."""
+"""The attention that a class without an image is given, so that its logarithm is finite."""
 
 
 class MatchingNets(EmbeddingLearner):
@@ -72,6 +72,28 @@ class MatchingNets(EmbeddingLearner):
         queries, support = (
             tf.math.l2_normalize(rows, axis=1) for rows in (embedded, kept["embedded"])
         )
-        cosines = tf.matmul(queries, support, transpose_b=True)
-        attention = tf.nn.softmax(self.temperature * cosines, axis=1)
-        return tf.math.log(tf.matmul(attention, kept["classes"]) + LEAST)
+        scaled = self.temperature * tf.matmul(support, queries, transpose_b=True)  # [N, M]
+        of_classes = _log_sums(scaled, kept["classes"])
+        return tf.transpose(
+            tf.where(
+                tf.reduce_any(kept["classes"] > 0, axis=0)[:, tf.newaxis],
+                of_classes - tf.reduce_logsumexp(scaled, axis=0),
+                tf.math.log(tf.constant(LEAST, scaled.dtype)),
+            )
+        )
+
+
+def _log_sums(scaled: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Returns log Σ exp of the rows of each class, [ways, M]; any numbers for one without a row.
+
+    Of a class that is far from a query every exponential may be 0, so that each class has its own
+    largest number taken out.
+
+    Args:
+      scaled: [N, M].
+      classes: [N, ways], ones and zeros.
+    """
+    numbers, ways = tf.argmax(classes, axis=1), classes.shape[1]
+    largest = tf.stop_gradient(tf.math.unsorted_segment_max(scaled, numbers, ways))
+    sums = tf.matmul(classes, tf.exp(scaled - tf.gather(largest, numbers)), transpose_a=True)
+    return tf.math.log(tf.maximum(sums, LEAST)) + largest

@@ -69,6 +69,41 @@ def test_attention_is_a_softmax_of_cosines_and_classes_are_its_sums(temperature)
     np.testing.assert_allclose(loss, expected_loss, rtol=1e-5)
 
 
+def test_attention_too_small_for_a_float_has_its_logarithm_and_its_slope():
+    """At a large temperature the attention to a wrong class is below e^-103, which rounds to 0."""
+    learner = MatchingNets(model(), LOSS, 4, temperature=100.0)
+    support, query = (
+        rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        for rows in (embedded(learner, x.astype(np.float64)) for x in (SUPPORT, QUERY))
+    )
+    attention = softmax(100.0 * query @ support.T)
+    expected = np.log(np.stack([attention[:, k == TARGETS].sum(1) for k in range(3)], 1))
+    assert expected.min() < -104
+    state = learner.adapt(tf.constant(SUPPORT), tf.constant(TARGETS))
+    logits = learner.predict(state, tf.constant(QUERY))
+    np.testing.assert_allclose(logits[:, :3], expected, atol=1e-3)
+    # A class without an image has the same constant as at other temperatures.
+    np.testing.assert_allclose(logits[:, 3], np.log(1e-30), rtol=1e-6)
+    # The right class is the one that each query is the least like.
+    worst = tf.constant(expected.argmin(1))
+    rows = tf.constant(embedded(learner, QUERY))
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        loss = tf.reduce_sum(LOSS(worst, learner.logits(state["kept"], rows, [])))
+    slope = tape.gradient(loss, rows).numpy()
+    nudge = 1e-4 * slope / np.linalg.norm(slope)
+
+    def in_numpy(rows):
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        attention = softmax(100.0 * rows @ support.T)
+        right = TARGETS == expected.argmin(1)[:, np.newaxis]
+        return -np.log((attention * right).sum(1)).mean()
+
+    rows = embedded(learner, QUERY.astype(np.float64))
+    difference = (in_numpy(rows + nudge) - in_numpy(rows - nudge)) / 2e-4
+    np.testing.assert_allclose(np.linalg.norm(slope), difference, rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", [PrototypicalNets, MatchingNets])
 def test_the_order_of_the_support_set_does_not_matter(kind):
     learner = kind(model(), LOSS, 3)
