@@ -17,12 +17,13 @@ from trainers.learners.embeddings.embedding_learner import without_last_layer
 from trainers.learners.embeddings.matching_nets import MatchingNets
 from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
 from trainers.learners.embeddings.siamese_nets import SiameseNets
-from trainers.learners.learner import Learner, Score
+from trainers.learners.learner import Learner
 from trainers.learners.maml_plus_plus import MamlPlusPlus
 from trainers.learners.mann import Mann
 from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.reptile import Reptile
+from trainers.learners.scores import Score
 from trainers.stateless.batch_norm import all_but_norms
 from trainers.task_family import TaskFamily
 

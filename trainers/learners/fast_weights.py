@@ -15,7 +15,8 @@ import tensorflow as tf
 from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
 from trainers.learners.anil import numbers_of
-from trainers.learners.learner import Learner, Score
+from trainers.learners.learner import Learner
+from trainers.learners.scores import Score, scores_of
 from trainers.learners.tied_head import TiedHead
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
@@ -64,7 +65,7 @@ class FastWeightsLearner(Learner):
 
         Raises:
           InputError: for an unknown `batch_norm`, fewer than one inner step, a model without
-            weights, or numbers of none of them.
+            weights, numbers of none of them, or a metric of a reserved name.
         """
         super().__init__(name="meta_learner")
         if inner_steps < 1:
@@ -76,7 +77,7 @@ class FastWeightsLearner(Learner):
         self.pure_model = PureModel(model)
         self.scale = self.pure_model.scale
         self.adapted = numbers_of(model, range(len(self.theta)) if adapted is None else adapted)
-        self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self.scores = scores_of(loss, metrics)
         self._refuse_keras_losses_of_several_outputs(loss)
 
     @property
@@ -292,9 +293,8 @@ class FastWeightsLearner(Learner):
         outputs = getattr(self.model, "outputs", None) or [None]
         of_keras = isinstance(loss, str) or str(loss.__module__).startswith("keras.")
         if len(outputs) > 1 and of_keras:
-            name = getattr(loss, "__name__", loss)
             raise InputError(
-                f"loss={name!r}: model={self.model.name!r} has {len(outputs)} outputs and a Keras "
-                "loss takes one; give a function of (targets, outputs) that takes them all and "
-                "returns one number an example"
+                f"loss={getattr(loss, '__name__', loss)!r}: model={self.model.name!r} has "
+                f"{len(outputs)} outputs and a Keras loss takes one; give a function of (targets, "
+                "outputs) that takes them all and returns one number an example"
             )

@@ -1,23 +1,20 @@
 """The interface of every learner, which training, evaluation and export use."""
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from trainers.episodes import Episode, is_finite
-from trainers.errors import InputError
 from trainers.learners.alpha import Alpha
+from trainers.learners.scores import Score, scored
 from trainers.seeds import fold_in
 from trainers.stateless.gradient_scale import GradientScale
 
 State: TypeAlias = Any
 """What a learner keeps of a support set, such as fast weights: nested tensors of fixed shapes."""
-
-Score: TypeAlias = Callable[[Any, Any], tf.Tensor]
-"""A function of (targets, outputs) that returns one number per example."""
 
 
 class Learner(tf.Module, abc.ABC):
@@ -229,51 +226,3 @@ class Learner(tf.Module, abc.ABC):
         if is_finite(scores["loss"]):
             return None
         return f"the loss is {float(scores['loss'])}; try a smaller meta_learning_rate"
-
-
-def scored(name: str, score: Score, targets: Any, outputs: Any) -> tf.Tensor:
-    """Returns a score of some examples.
-
-    As in Keras's `compile`, its mean is that of the steps that the outputs' mask leaves, where a
-    function gives a number for each step.
-
-    Args:
-      name: what it is called, for the message.
-      score: the function.
-      targets: [M, ...].
-      outputs: [M, ...], perhaps with a Keras mask.
-
-    Returns:
-      What the function gives, with 0 where the mask has no step, and the rest enlarged by as much.
-
-    Raises:
-      InputError: if one of targets and outputs is [M], the other [M, 1], and the score [M, M]: of
-        each with each, as NumPy's rules make of such a difference. The mean of that says nothing
-        of the examples.
-    """
-    found = score(targets, outputs)
-    every = (found, targets, outputs)
-    if all(tf.is_tensor(one) and one.shape.is_fully_defined() for one in every):
-        of_score, *given = (one.shape.as_list() for one in every)
-        count = of_score[0] if of_score else 1
-        if count > 1 and of_score == [count, count] and sorted(given) == [[count], [count, 1]]:
-            raise InputError(
-                f"{name}: gives numbers {found.shape} for targets {targets.shape} and outputs "
-                f"{outputs.shape}, of each target with each output; should give one an example, "
-                f"({count},)"
-            )
-    # Keras's loss objects look at the mask themselves.
-    return found if isinstance(score, keras.losses.Loss) else _of_unmasked(found, outputs)
-
-
-def _of_unmasked(found: Any, outputs: Any) -> Any:
-    mask = getattr(outputs, "_keras_mask", None)
-    if mask is None:
-        return found
-    found = tf.convert_to_tensor(found)
-    if not found.shape.is_compatible_with(mask.shape):
-        return found
-    kind = found.dtype if found.dtype.is_floating else tf.float32
-    kept = tf.cast(mask, kind)
-    enlarged = tf.math.divide_no_nan(tf.cast(tf.size(mask), kind), tf.reduce_sum(kept))
-    return tf.cast(found, kind) * kept * enlarged

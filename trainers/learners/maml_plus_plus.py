@@ -29,8 +29,8 @@ from trainers.errors import InputError
 from trainers.learners.alpha import Alpha
 from trainers.learners.anil import of_the_body
 from trainers.learners.fast_weights import FastWeightsLearner
-from trainers.learners.learner import Score
 from trainers.learners.multi_step_loss import if_true, loss_weights
+from trainers.learners.scores import Score
 from trainers.learners.tied_head import tied_if
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import all_but_norms

@@ -31,7 +31,8 @@ import tensorflow as tf
 from models.memory_network import initial_states
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.learners.learner import Learner, Score
+from trainers.learners.learner import Learner
+from trainers.learners.scores import Score, scores_of
 from trainers.seeds import fold_in, uniform
 from trainers.stateless.gradient_scale import precisions
 from trainers.stateless.pure_model import Output, PureModel
@@ -74,8 +75,8 @@ class Mann(Learner):
           train_on: one of `TRAIN_ON`.
 
         Raises:
-          InputError: for an unknown `train_on`, a model that is no `memory_network`, or one that
-            computes in half precision.
+          InputError: for an unknown `train_on`, a metric of a reserved name, a model that is no
+            `memory_network`, or one that computes in half precision.
         """
         super().__init__(name="mann")
         if "memory" not in {layer.name for layer in model.layers}:
@@ -85,14 +86,14 @@ class Mann(Learner):
         half = precisions(model) & {"float16", "bfloat16"}
         if half:
             raise InputError(
-                f"model={model.name!r}: computes in {', '.join(half)} and keeps what it is shown in "
-                "a memory that has no half precision; should be built under the policy float32"
+                f"model={model.name!r}: computes in {', '.join(sorted(half))} and keeps what it is "
+                "shown in a memory that has no half precision; should be built in float32"
             )
         self.model = model
         self.classes = classes
         self.train_on = train_on
         self.pure_model = PureModel(model)
-        self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self.scores = scores_of(loss, metrics)
         self._label_size = model.output_shape[0][-1]
 
     @property

@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from models.memory_network import memory_network
 from trainers.episodes import Episode
 from trainers.errors import InputError
-from trainers.learners.learner import scored
+from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
+from trainers.learners.mann import Mann
 from trainers.learners.meta_sgd import MetaLearner
+from trainers.learners.scores import RESERVED, scored
 from trainers.seeds import uniform
 
 
@@ -94,3 +97,26 @@ def test_a_score_of_whole_examples_is_as_it_is_whatever_mask_there_is():
     np.testing.assert_array_equal(of_examples, [5.0, 9.0])
     of_steps = scored("error", lambda t, o: o[..., 0], None, outputs)
     np.testing.assert_array_equal(of_steps, [[4.0, 0.0], [8.0, 0.0]])
+
+
+def dense():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+
+
+@pytest.mark.parametrize("name", RESERVED)
+@pytest.mark.parametrize(
+    "learner",
+    [
+        lambda metrics: MetaLearner(dense(), "mse", metrics=metrics),
+        lambda metrics: PrototypicalNets(dense(), "mse", 2, metrics=metrics),
+        lambda metrics: Mann(
+            memory_network((2,), 1, 0, units=2, slots=2, width=2, heads=1),
+            "mse",
+            classes=False,
+            metrics=metrics,
+        ),
+    ],
+)
+def test_a_metric_in_place_of_what_training_tells_is_refused(learner, name):
+    with pytest.raises(InputError, match=f"^metrics: has '{name}', which training calls a number"):
+        learner({"near": squares, name: squares})

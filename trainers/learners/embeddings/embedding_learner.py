@@ -13,7 +13,8 @@ import keras
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.learners.learner import Learner, Score
+from trainers.learners.learner import Learner
+from trainers.learners.scores import Score, scores_of
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
@@ -57,7 +58,8 @@ class EmbeddingLearner(Learner):
           batch_norm: one of `trainers.stateless.batch_norm.BATCH_NORMS`.
 
         Raises:
-          InputError: for an unknown `batch_norm`, or a model that does not give vectors.
+          InputError: for an unknown `batch_norm`, a model that does not give vectors, or a metric
+            of a reserved name.
         """
         super().__init__(name=type(self).__name__)
         refuse_unknown(batch_norm)
@@ -71,7 +73,7 @@ class EmbeddingLearner(Learner):
         self.batch_norm = batch_norm
         self.pure_model = PureModel(model)
         self.scale = self.pure_model.scale
-        self.scores = {"loss": keras.losses.get(loss), **(metrics or {})}
+        self.scores = scores_of(loss, metrics)
         self.own_variables: list[keras.Variable | tf.Variable] = []
         self._train_ways = train_ways or ways
 

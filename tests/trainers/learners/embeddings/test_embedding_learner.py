@@ -96,7 +96,7 @@ def test_attention_too_small_for_a_float_has_its_logarithm_and_its_slope():
     def in_numpy(rows):
         rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
         attention = softmax(100.0 * rows @ support.T)
-        right = TARGETS == expected.argmin(1)[:, np.newaxis]
+        right = expected.argmin(1)[:, np.newaxis] == TARGETS
         return -np.log((attention * right).sum(1)).mean()
 
     rows = embedded(learner, QUERY.astype(np.float64))
