@@ -91,12 +91,20 @@ class TiedHead:
 def refuse_unlike_classes(model: keras.Model) -> None:
     """Checks that the weights of the last layer have the classes as their last dimension.
 
+    And that one of them has rows too: a classifier's kernel, not a bias or slopes after it.
+
     Raises:
       InputError: if they do not.
     """
     classes = model.output_shape[-1]
-    for number in last_layer(model):
-        weight = model.trainable_variables[number]
+    weights = [model.trainable_variables[number] for number in last_layer(model)]
+    if all(len(weight.shape) < 2 for weight in weights):
+        raise InputError(
+            f"tied_head: {weights[0].path} of model={model.name!r} has shape {weights[0].shape}, "
+            "and its layer is the last one with weights; the last one should be the classifier, "
+            f"with a kernel [..., {classes}]"
+        )
+    for weight in weights:
         if weight.shape[-1] != classes:
             raise InputError(
                 f"tied_head: {weight.path} of model={model.name!r} has shape {weight.shape}; the "

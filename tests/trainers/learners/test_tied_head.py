@@ -218,3 +218,13 @@ def test_a_last_layer_that_is_not_by_class_is_refused():
     model = keras.Sequential([keras.Input((3, 3, 1)), *layers])
     with pytest.raises(InputError, match=r"tied_head: .*last/kernel of model=.* in the 16 c"):
         MetaLearner(model, loss, tied_head=True)
+
+
+@pytest.mark.parametrize("after", [keras.layers.PReLU, keras.layers.LayerNormalization])
+def test_a_layer_with_weights_after_the_classifier_is_refused(after):
+    layers = [keras.layers.Dense(32), keras.layers.Dense(5), after(name="after")]
+    model = keras.Sequential([keras.Input((4,)), *layers])
+    with pytest.raises(
+        InputError, match=r"^tied_head: .*after/.* has shape \(5,\).* kernel \[.*5\]$"
+    ):
+        MetaLearner(model, loss, tied_head=True)
