@@ -60,8 +60,6 @@ class RunCheckpoints:
     def __init__(self, trainer: MetaTrainer, directory: str, mode: str = "min"):
         """Prepares saving and restoring; does neither yet.
 
-        A list of checkpoints that a power cut left without its contents is removed.
-
         Args:
           trainer: what is saved, and set by `restore`.
           directory: the run's directory.
@@ -79,11 +77,7 @@ class RunCheckpoints:
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
         self._averages = [tf.Variable(variable) for variable in self._averaging()]
         averages = {AVERAGES: self._averages} if self._averages else {}
-        kept = {
-            "learner": trainer.learner,
-            "iteration": trainer.iteration,
-            "seconds": self.seconds,
-        }
+        kept = dict(learner=trainer.learner, iteration=trainer.iteration, seconds=self.seconds)
         state = {"optimizer": trainer.optimizer, "best_score": self.best_score}
         self._last = _manager(self._directory, KEPT, **kept, **averages, **state)
         if inner := getattr(trainer.optimizer, "optimizers", None):
@@ -229,11 +223,12 @@ def _numbered(directory: str) -> dict[int, str]:
 def _keep_newest(count: int, directory: str, last: int) -> None:
     """Removes all but the newest `count` of the checkpoints up to the number `last`."""
     kept = sorted(number for number in _numbered(directory) if number <= last)[-count:]
-    left = []
-    for path in pathlib.Path(directory).glob("ckpt-*"):
-        match = re.fullmatch(r"ckpt-(\d+)(\..+|_temp)", path.name)
-        if match and int(match[1]) <= last and (int(match[1]) not in kept or match[2] == "_temp"):
-            left.append(path)
+    left = [
+        path
+        for path in pathlib.Path(directory).glob("ckpt-*")
+        if (match := re.fullmatch(r"ckpt-(\d+)(\..+|_temp)", path.name))
+        if int(match[1]) <= last and (int(match[1]) not in kept or match[2] == "_temp")
+    ]
     # Indices first: without one, the rest is no checkpoint.
     for path in sorted(left, key=lambda path: path.suffix != ".index"):
         if path.is_dir():
