@@ -1,6 +1,5 @@
 """Tables 2 and 3: Omniglot and MiniImagenet, trained and evaluated anew, cell by cell."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,11 +11,10 @@ from metasgd_tf.evaluation.comparison import paired_difference
 from metasgd_tf.evaluation.reports import Evaluation, write
 from metasgd_tf.evaluation.trained_runs import LoadedRun, evaluate, load_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.reproduction import markdown
-from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import CELLS, TABLES, Row, Table, figure
+from metasgd_tf.reproduction.table_files import TableFile
 from metasgd_tf.runs.training import train_run
 
 CHECKPOINT = "best"
@@ -58,16 +56,14 @@ def reproduce(number: int, output_dir: str, cells: Sequence[str] = tuple(CELLS))
     """
     output = pathlib.Path(output_dir)
     path = output / f"table{number}.json"
-    done = finished(path, number, "cells")
-    table = {"table": number, "task": TABLES[number].task, "metric": "accuracy", "cells": done}
+    head = {"table": number, "task": TABLES[number].task, "metric": "accuracy"}
+    file = TableFile(path, head, "cells", CELLS, markdown.classification)
+    file.read()  # Another table's is refused before anything slow starts.
     for cell in cells:
-        done[cell] = _cell(output, TABLES[number], cell)
-        table["cells"] = {name: done[name] for name in CELLS if name in done}
-        with replaced(path) as file:
-            file.write(json.dumps(table, indent=2) + "\n")
-        with replaced(path.with_suffix(".md")) as file:
-            file.write(markdown.classification(table))
-    return table
+        made = _cell(output, TABLES[number], cell)
+        with file.changed() as table:
+            table["cells"][cell] = made
+    return file.read()
 
 
 def _cell(output: pathlib.Path, table: Table, cell: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Table 4: 2D navigation, trained by several seeds and evaluated anew, start by start."""
 
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -12,11 +11,10 @@ from metasgd_tf.evaluation.comparison import paired_difference
 from metasgd_tf.evaluation.reports import Evaluation
 from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.reproduction import markdown
-from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import LEARNERS, STARTS, TABLE_4
+from metasgd_tf.reproduction.table_files import TableFile
 from metasgd_tf.runs.training import train_run
 from trainers.supervised.evaluation import mean_and_ci95
 
@@ -55,17 +53,14 @@ def reproduce(output_dir: str, starts: Sequence[str] = STARTS) -> dict[str, Any]
       InputError: if the directory holds other runs or another table.
     """
     output = pathlib.Path(output_dir)
-    path = output / "table4.json"
-    done = finished(path, 4, "starts")
-    table: dict[str, Any] = {"table": 4, "task": "navigation", "metric": METRIC}
+    head = {"table": 4, "task": "navigation", "metric": METRIC}
+    file = TableFile(output / "table4.json", head, "starts", STARTS, markdown.navigation)
+    file.read()  # Another table's is refused before anything slow starts.
     for start in starts:
-        done[start] = _start(output, start)
-        table["starts"] = {name: done[name] for name in STARTS if name in done}
-        with replaced(path) as file:
-            file.write(json.dumps(table, indent=2) + "\n")
-        with replaced(path.with_suffix(".md")) as file:
-            file.write(markdown.navigation(table))
-    return table
+        made = _start(output, start)
+        with file.changed() as table:
+            table["starts"][start] = made
+    return file.read()
 
 
 def _start(output: pathlib.Path, start: str) -> dict[str, Any]:

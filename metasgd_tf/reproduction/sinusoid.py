@@ -1,6 +1,5 @@
 """Table 1: the sinusoid, trained and evaluated anew."""
 
-import json
 import pathlib
 from typing import Any
 
@@ -9,10 +8,10 @@ import numpy as np
 from metasgd_tf.evaluation.comparison import paired_difference
 from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
-from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.reproduction import markdown
 from metasgd_tf.reproduction.published import LEARNERS, SHOTS, TABLE_1
+from metasgd_tf.reproduction.table_files import write
 from metasgd_tf.runs.training import train_run
 
 
@@ -40,10 +39,7 @@ def reproduce(output_dir: str) -> dict[str, Any]:
             differences.append({"trained_on": trained_on, "shots": shots, **paired})
     table = {"table": 1, "metric": "mse", "results": results, "differences": differences}
     table |= provenance()
-    with replaced(output / "table1.json") as file:
-        file.write(json.dumps(table, indent=2) + "\n")
-    with replaced(output / "table1.md") as file:
-        file.write(markdown.sinusoid(table))
+    write(output / "table1.json", table, markdown.sinusoid(table))
     return table
 
 

@@ -1,6 +1,5 @@
 """Compares algorithms on the cells of tables 1 to 3, each trained by the flagfile it has there."""
 
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -12,14 +11,13 @@ from metasgd_tf.evaluation.reports import Evaluation, write
 from metasgd_tf.evaluation.trained_runs import LoadedRun, batch_norm_of, evaluate, load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
-from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.provenance import provenance
-from metasgd_tf.reproduction.finished import finished
 from metasgd_tf.reproduction.published import CELLS, TABLES
 from metasgd_tf.reproduction.systems import systems_markdown
 from metasgd_tf.reproduction.systems.adapting_speed import tasks_per_second
 from metasgd_tf.reproduction.systems.compared import TASKS, cells, config
 from metasgd_tf.reproduction.systems.published_systems import EVALUATION_STEPS, figure
+from metasgd_tf.reproduction.table_files import TableFile
 from metasgd_tf.runs.training import train_run
 from trainers.checkpoints import KINDS, newest_whole, origin
 from trainers.devices import describe
@@ -72,23 +70,29 @@ def reproduce(number: int, output_dir: str, chosen: Mapping[str, Sequence[str]])
     """
     output = pathlib.Path(output_dir)
     path = output / f"table{number}_systems.json"
-    done = finished(path, number, "cells")
-    table = {"table": number, "task": TASKS[number], "metric": METRICS[number], "cells": done}
+    head = {"table": number, "task": TASKS[number], "metric": METRICS[number]}
+    file = TableFile(path, head, "cells", cells(number), systems_markdown.whole)
+    file.read()  # Another table's is refused before anything slow starts.
     for cell, algorithms in chosen.items():
         reference = None
         for algorithm in algorithms:
             trained = _train(output, number, cell, algorithm)
             if algorithm == REFERENCE:
                 reference = trained
-            kept = [row for row in done.get(cell, []) if row["algorithm"] != algorithm]
-            rows = [*kept, *_rows(number, cell, trained, reference)]
-            if algorithm == REFERENCE and _means(rows) != _means(done.get(cell, [])):
-                for row in kept:
-                    row["reference_minus_this"] = None
-            done[cell] = sorted(rows, key=lambda row: _place(row["algorithm"]))
-            table["cells"] = {name: done[name] for name in cells(number) if name in done}
-            _write(path, table)
-    return table
+            rows = _rows(number, cell, trained, reference)
+            with file.changed() as table:
+                table["cells"][cell] = _merged(table["cells"].get(cell, []), rows, algorithm)
+    return file.read()
+
+
+def _merged(
+    before: Sequence[dict[str, Any]], made: Sequence[dict[str, Any]], algorithm: str
+) -> list[dict[str, Any]]:
+    """Returns the rows of a cell with those of an algorithm made anew."""
+    kept = [row for row in before if row["algorithm"] != algorithm]
+    if algorithm == REFERENCE and _means(made) != _means(before):
+        kept = [row | {"reference_minus_this": None} for row in kept]
+    return sorted([*kept, *made], key=lambda row: _place(row["algorithm"]))
 
 
 def _means(rows: Sequence[Mapping[str, Any]]) -> list[float]:
@@ -99,13 +103,6 @@ def _means(rows: Sequence[Mapping[str, Any]]) -> list[float]:
 def _place(algorithm: str) -> int:
     # A file may have rows of algorithms that another version knows.
     return [*ALGORITHMS, algorithm].index(algorithm)
-
-
-def _write(path: pathlib.Path, table: dict[str, Any]) -> None:
-    with replaced(path) as file:
-        file.write(json.dumps(table, indent=2) + "\n")
-    with replaced(path.with_suffix(".md")) as file:
-        file.write(systems_markdown.whole(table))
 
 
 def _train(output: pathlib.Path, number: int, cell: str, algorithm: str) -> Trained:

@@ -243,6 +243,20 @@ def test_cells_that_are_not_asked_for_stay(known, tmp_path):
     assert table["cells"]["20way5shot"] == first
 
 
+def test_what_another_command_made_meanwhile_stays(known, tmp_path, monkeypatch):
+    train_run = classification.train_run
+
+    def while_training(settings, model_dir):
+        train_run(settings, model_dir)
+        if settings.ways == 5:
+            classification.reproduce(2, str(tmp_path), ["20way5shot"])
+
+    monkeypatch.setattr(classification, "train_run", while_training)
+    table = classification.reproduce(2, str(tmp_path), ["5way1shot"])
+    assert list(table["cells"]) == ["5way1shot", "20way5shot"]
+    assert json.loads((tmp_path / "table2.json").read_text(encoding="utf-8")) == table
+
+
 def test_an_interruption_leaves_the_cells_before_it(known, tmp_path, monkeypatch):
     train_run = classification.train_run
 
