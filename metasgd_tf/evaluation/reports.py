@@ -51,18 +51,21 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
                     values = [f"{scores[name][task, step]:.6g}" for name in names]
                     writer.writerow([task, shots, step, *values])
     with replaced(path.with_suffix(".json")) as file:
-        # JSON has no numbers that are not finite, as the scores of a run that diverges are.
-        file.write(json.dumps(_plain(evaluated.report), indent=2, allow_nan=False) + "\n")
+        file.write(json.dumps(as_json(evaluated.report), indent=2, allow_nan=False) + "\n")
 
 
-def _plain(value: Any) -> Any:
-    """Returns a report with None in place of numbers that are not finite, and Python's numbers."""
+def as_json(value: Any) -> Any:
+    """Returns a report, or a part of one, with Python's numbers, None for those not finite.
+
+    JSON has none that are not finite, as the scores of a run that diverges are. A protocol of one's
+    own tasks may have NumPy's.
+    """
     if isinstance(value, dict):
-        return {name: _plain(held) for name, held in value.items()}
+        return {name: as_json(held) for name, held in value.items()}
     if isinstance(value, list):
-        return [_plain(held) for held in value]
-    if isinstance(value, np.generic):  # As one's own tasks may have in a protocol.
-        return _plain(value.item())
+        return [as_json(held) for held in value]
+    if isinstance(value, np.generic):
+        return as_json(value.item())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

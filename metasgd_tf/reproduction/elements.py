@@ -21,9 +21,17 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def interval(mean: float, ci95: float, sign: str = "") -> str:
-    """Returns a mean with its 95 % confidence interval; `sign="+"` is for differences."""
-    return f"{mean:{sign}.2f} ± {ci95:.2f}"
+def interval(mean: float | None, ci95: float | None, sign: str = "") -> str:
+    """Returns a mean with its 95 % confidence interval; `sign="+"` is for differences.
+
+    What is None, as it was not finite, is a dash.
+    """
+    return MISSING if mean is None else f"{rounded(mean, sign)} ± {rounded(ci95)}"
+
+
+def rounded(value: float | None, sign: str = "") -> str:
+    """Returns a number, or a dash for None; `sign="+"` is for differences."""
+    return MISSING if value is None else f"{value:{sign}.2f}"
 
 
 def as_printed(mean: float | None, ci95: float | None) -> str:

@@ -9,6 +9,7 @@ from metasgd_tf.reproduction.elements import (
     commit,
     interval,
     machine,
+    rounded,
     table,
 )
 from metasgd_tf.reproduction.published import CELLS, LEARNERS, SHOTS, TABLES, figure, words
@@ -126,7 +127,7 @@ def navigation_runs(results: dict[str, Any]) -> str:
             machine(held),
             run["reward"],
             f"{run['trajectories']}",
-            ", ".join(f"{value:.2f}" for value in run["returns"]),
+            ", ".join(rounded(value) for value in run["returns"]),
         ]
         for start, held in results["starts"].items()
         for run in held["seeds"]

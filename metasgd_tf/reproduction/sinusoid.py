@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from metasgd_tf.evaluation.comparison import paired_difference
+from metasgd_tf.evaluation.reports import as_json
 from metasgd_tf.evaluation.trained_runs import evaluate_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.output.provenance import provenance
@@ -38,7 +39,7 @@ def reproduce(output_dir: str) -> dict[str, Any]:
             paired = paired_difference(errors["meta_sgd"][shots], errors["maml"][shots])
             differences.append({"trained_on": trained_on, "shots": shots, **paired})
     table = {"table": 1, "metric": "mse", "results": results, "differences": differences}
-    table |= provenance()
+    table = as_json(table | provenance())
     write(output / "table1.json", table, markdown.sinusoid(table))
     return table
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import filelock
 
+from metasgd_tf.evaluation.reports import as_json
 from metasgd_tf.output.atomic_file import replaced
 from trainers.errors import InputError
 
@@ -59,7 +60,7 @@ class TableFile:
         """Gives the table as its file has it now, and writes it when the block ends.
 
         Others that change it wait until then, so that none writes over what another one added since
-        it read the file. Blocks should be short.
+        it read the file. Blocks should be short. Numbers that are not finite become None.
 
         Raises:
           InputError: as `read` does.
@@ -68,7 +69,7 @@ class TableFile:
             table = self.read()
             yield table
             held = table[self.parts]
-            table[self.parts] = {name: held[name] for name in self.names if name in held}
+            table[self.parts] = as_json({name: held[name] for name in self.names if name in held})
             write(self.path, table, self.render(table))
 
 
@@ -77,10 +78,10 @@ def write(path: pathlib.Path, table: Mapping[str, Any], markdown: str) -> None:
 
     Args:
       path: the JSON file.
-      table: its contents.
+      table: its contents, whose numbers are finite.
       markdown: the contents of the other file.
     """
     with replaced(path) as file:
-        file.write(json.dumps(table, indent=2) + "\n")
+        file.write(json.dumps(table, indent=2, allow_nan=False) + "\n")
     with replaced(path.with_suffix(".md")) as file:
         file.write(markdown)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metasgd_tf.evaluation.comparison import differing_tasks, paired_difference
-from metasgd_tf.evaluation.reports import Evaluation, write
+from metasgd_tf.evaluation.reports import Evaluation, finite, write
 from metasgd_tf.evaluation.trained_runs import LoadedRun, batch_norm_of, evaluate, load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS
@@ -79,7 +79,7 @@ def reproduce(number: int, output_dir: str, chosen: Mapping[str, Sequence[str]])
             trained = _train(output, number, cell, algorithm)
             if algorithm == REFERENCE:
                 reference = trained
-            rows = _rows(number, cell, trained, reference)
+            rows = as_json(_rows(number, cell, trained, reference))
             with file.changed() as table:
                 table["cells"][cell] = _merged(table["cells"].get(cell, []), rows, algorithm)
     return file.read()

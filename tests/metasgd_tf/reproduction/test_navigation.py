@@ -1,5 +1,6 @@
 """Table 4: a start trained in earnest by one seed, and what is made of known returns by another."""
 
+import copy
 import json
 
 import numpy as np
@@ -124,6 +125,18 @@ def test_the_markdown_has_every_number(output, start):
     assert f"{first['mean']:.2f} ± {first['ci95']:.2f}" in text
     assert "| -9.12 ± 0.66 |" in text and "| -8.64 ± 0.68 |" in text
     assert f"{start['differences'][1]['difference']:+.2f} ± " in text
+
+
+def test_returns_that_are_not_finite_are_dashes(start):
+    diverged = copy.deepcopy(start)
+    diverged["results"][0] |= {"mean": None, "ci95": None}
+    diverged["differences"][0] |= {"difference": None, "ci95": None}
+    diverged["seeds"][0]["returns"][1:] = [None] * 3
+    lines = markdown.navigation({"starts": {"fixed": diverged}}).splitlines()
+    assert lines[2].startswith("| fixed | MAML | – | ")
+    assert lines[4].startswith("| fixed | Meta-SGD − MAML | – | ")
+    first = diverged["seeds"][0]["returns"][0]
+    assert any(line.endswith(f"| {first:.2f}, –, –, – |") for line in lines)
 
 
 def test_another_tables_file_is_refused(tmp_path):

@@ -72,6 +72,34 @@ def test_files_hold_what_is_printed(trained, tmp_path):
     assert text.count("\n") == 2 + 9
 
 
+def test_errors_that_are_not_finite_are_null_and_dashes(trained, tmp_path, monkeypatch):
+    evaluate_run = sinusoid.evaluate_run
+
+    def diverged(model_dir):
+        report, per_task = evaluate_run(model_dir)
+        if model_dir.endswith("sinusoid_5shot_maml"):
+            per_task[5]["mse"][0, 1] = np.inf
+            report["results"][1] |= {"mean": np.inf, "ci95": np.nan}
+            report["results"][3] |= {"ci95": np.inf}
+        return Evaluation(report, per_task)
+
+    monkeypatch.setattr(sinusoid, "evaluate_run", diverged)
+    table = sinusoid.reproduce(str(tmp_path))
+    text = (tmp_path / "table1.json").read_text(encoding="utf-8")
+    assert json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON")) == table
+    assert [table["results"][0][name] for name in ("mean", "ci95")] == [None, None]
+    assert table["differences"][0] == {
+        "trained_on": 5,
+        "shots": 5,
+        "difference": None,
+        "ci95": None,
+        "num_tasks": 4,
+    }
+    lines = (tmp_path / "table1.md").read_text(encoding="utf-8").splitlines()
+    assert lines[2].startswith("| 5-shot | MAML | – (1.13 ± 0.18) | 2.60 ± – (")
+    assert lines[4].startswith("| 5-shot | Meta-SGD − MAML | – | -0.07 ± 0.01 |")
+
+
 def test_a_cell_names_its_flagfile_seed_and_origin(trained, tmp_path):
     table = sinusoid.reproduce(str(tmp_path))
     cell = table["results"][-1]

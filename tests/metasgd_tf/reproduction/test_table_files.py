@@ -1,6 +1,7 @@
 """The files of a table, which several commands fill at once."""
 
 import json
+import math
 import threading
 
 import pytest
@@ -25,6 +26,15 @@ def test_parts_of_others_are_kept_and_all_are_in_order(tmp_path):
     assert list(table["cells"]) == ["a", "b"]
     assert json.loads((tmp_path / "table9.json").read_text(encoding="utf-8")) == table
     assert (tmp_path / "table9.md").read_text(encoding="utf-8") == f"{table}\n"
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path):
+    with table_file(tmp_path).changed() as table:
+        table["cells"]["a"] = [{"mean": math.nan, "ci95": math.inf, "num_tasks": 2}]
+    assert table["cells"] == {"a": [{"mean": None, "ci95": None, "num_tasks": 2}]}
+    assert (tmp_path / "table9.md").read_text(encoding="utf-8") == f"{table}\n"
+    text = (tmp_path / "table9.json").read_text(encoding="utf-8")
+    assert "NaN" not in text and "Infinity" not in text
 
 
 def test_whoever_changes_a_table_waits_for_another_one(tmp_path):
