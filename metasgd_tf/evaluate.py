@@ -155,7 +155,7 @@ def _report(runs: list[LoadedRun], evaluations: list[Evaluation], protocol: dict
     print(text)
     if CONFUSION.value:
         counted = confusion.confusion(run, **protocol)
-        confusion.write(MODEL_DIR.value, counted)
+        confusion.write(MODEL_DIR.value, counted, run.family.protocol_name)
         print(f"\n{confusion.table(counted)}")
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from metasgd_tf.evaluation.reports import named
 from metasgd_tf.evaluation.trained_runs import LoadedRun
 from metasgd_tf.images.classification import ImageClassification
 from metasgd_tf.output.atomic_file import replaced
@@ -15,9 +16,9 @@ from metasgd_tf.output.text_table import aligned
 from metasgd_tf.runs.learners import kind_of
 from trainers.devices import TASKS_IN_FLIGHT
 from trainers.errors import InputError
+from trainers.families import STANDARD
 from trainers.seeds import stream
 
-FILE_NAME = "confusion.csv"
 WORST = 10
 
 
@@ -100,12 +101,12 @@ def confusion(
     return Confusion(names, counts)
 
 
-def write(model_dir: str, counted: Confusion) -> None:
-    """Writes the counts that are not 0 to `confusion.csv` in the run's directory.
+def write(model_dir: str, counted: Confusion, protocol: str = STANDARD) -> None:
+    """Writes the counts that are not 0 to `confusion.csv`, or that of its protocol, for a run.
 
     Classes have the names that `shown` makes of those of their folders.
     """
-    with replaced(pathlib.Path(model_dir) / FILE_NAME) as file:
+    with replaced(pathlib.Path(model_dir) / f"{named('confusion', protocol)}.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["true_class", "predicted_class", "count"])
         for true, predicted in np.argwhere(counted.counts):

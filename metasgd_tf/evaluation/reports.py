@@ -35,9 +35,7 @@ class Evaluation(NamedTuple):
 
 def write(model_dir: str, evaluated: Evaluation) -> None:
     """Writes `evaluation.json` and `evaluation.csv`, or those of its protocol, for a run."""
-    protocol = evaluated.report["protocol"]
-    name = "evaluation" if protocol == STANDARD else f"evaluation_{protocol}"
-    path = pathlib.Path(model_dir) / name
+    path = pathlib.Path(model_dir) / named("evaluation", evaluated.report["protocol"])
     with replaced(path.with_suffix(".csv")) as file:
         writer = csv.writer(file)
         names = list(next(iter(evaluated.per_task.values())))
@@ -52,6 +50,11 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
                     writer.writerow([task, shots, step, *values])
     with replaced(path.with_suffix(".json")) as file:
         file.write(json.dumps(as_json(evaluated.report), indent=2, allow_nan=False) + "\n")
+
+
+def named(what: str, protocol: str) -> str:
+    """Returns the name, without its ending, of a file that an evaluation by a protocol writes."""
+    return what if protocol == STANDARD else f"{what}_{protocol}"
 
 
 def as_json(value: Any) -> Any:

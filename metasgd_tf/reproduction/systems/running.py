@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metasgd_tf.evaluation.comparison import differing_tasks, paired_difference
-from metasgd_tf.evaluation.reports import Evaluation, finite, write
+from metasgd_tf.evaluation.reports import Evaluation, as_json, write
 from metasgd_tf.evaluation.trained_runs import LoadedRun, batch_norm_of, evaluate, load_run
 from metasgd_tf.flags import run_flags
 from metasgd_tf.flags.algorithms import ALGORITHMS

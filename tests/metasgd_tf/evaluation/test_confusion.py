@@ -121,6 +121,17 @@ def test_a_file_has_a_line_for_each_pair_that_came_up(tmp_path):
         ]
 
 
+def test_counts_by_another_protocol_have_a_file_of_their_own(tmp_path):
+    for protocol in ("standard", "maml", "within_alphabet"):
+        confusion.write(str(tmp_path), Confusion(("a",), np.array([[len(protocol)]])), protocol)
+    found = {path.name: path.read_text().split()[1] for path in tmp_path.iterdir()}
+    assert found == {
+        "confusion.csv": "a,a,8",
+        "confusion_maml.csv": "a,a,4",
+        "confusion_within_alphabet.csv": "a,a,15",
+    }
+
+
 def test_the_worst_classes_are_ten_of_those_that_were_asked_for():
     names = tuple(f"class {number}" for number in range(14))
     counts = np.zeros((14, 14), np.int64)
