@@ -73,6 +73,7 @@ for module in (*run_flags.MODULES, distribution_flags.__name__):  # So that --he
 
 def main() -> None:
     """Evaluates the run and prints the tables."""
+    from metasgd_tf.evaluation.reports import refuse_unwritable
     from metasgd_tf.evaluation.trained_runs import evaluate
     from metasgd_tf.runs.training import identity
     from metasgd_tf.runs.workers import Workers, strategy_for
@@ -90,6 +91,8 @@ def main() -> None:
         # In its scope the learners' variables are on every replica.
         with strategy.scope():
             with workers.together():
+                if workers.chief:
+                    refuse_unwritable(MODEL_DIR.value)
                 runs = _loaded(strategy.num_replicas_in_sync)
             for run in runs if workers.count > 1 else []:
                 asked = {f"--{name}": value for name, value in protocol.items()}
@@ -132,7 +135,7 @@ def _loaded(replicas: int) -> list[LoadedRun]:
 
 
 def _report(runs: list[LoadedRun], evaluations: list[Evaluation], protocol: dict[str, Any]) -> None:
-    """Compares, writes the files of the first run and prints the tables."""
+    """Compares, prints the tables and writes the files of the first run."""
     from metasgd_tf.evaluation import comparison, confusion, presentations
     from metasgd_tf.evaluation.reports import table, write
 
@@ -151,12 +154,13 @@ def _report(runs: list[LoadedRun], evaluations: list[Evaluation], protocol: dict
         )
         evaluated.report["presentations"] = rows
         text = f"{text}\n\n{presentations.table(rows)}"
-    write(MODEL_DIR.value, evaluated)
+    # Printed first: what was found is not to be lost where it cannot be written.
     print(text)
+    write(MODEL_DIR.value, evaluated)
     if CONFUSION.value:
         counted = confusion.confusion(run, **protocol)
-        confusion.write(MODEL_DIR.value, counted, run.family.protocol_name)
         print(f"\n{confusion.table(counted)}")
+        confusion.write(MODEL_DIR.value, counted, run.family.protocol_name)
 
 
 if __name__ == "__main__":

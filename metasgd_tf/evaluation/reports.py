@@ -7,6 +7,7 @@ such as `evaluation_maml.json`, so that the usual one's stay.
 import csv
 import json
 import math
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.text_table import aligned
+from trainers.errors import InputError
 from trainers.families import STANDARD
 
 COLUMNS = ("metric", "shots", "inner_steps", "mean", "ci95", "num_tasks", "repeats")
@@ -31,6 +33,19 @@ class Evaluation(NamedTuple):
 
     report: dict[str, Any]
     per_task: dict[int, dict[str, np.ndarray]]
+
+
+def refuse_unwritable(model_dir: str) -> None:
+    """Checks that a run's directory, if it is there, takes the files of an evaluation.
+
+    Raises:
+      InputError: if it does not.
+    """
+    if pathlib.Path(model_dir).is_dir() and not os.access(model_dir, os.W_OK | os.X_OK):
+        raise InputError(
+            f"model_dir={model_dir}: cannot be written to, and an evaluation is kept there; make "
+            "it writable, or name a copy of it"
+        )
 
 
 def write(model_dir: str, evaluated: Evaluation) -> None:

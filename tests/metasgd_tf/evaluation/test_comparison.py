@@ -192,6 +192,14 @@ def test_evaluate_compares_and_counts(runs):
     assert {row["true_class"] for row in rows} <= {f"kind {n}" for n in range(10)}
 
 
+def test_what_cannot_be_written_has_been_printed(runs, tmp_path):
+    shutil.copytree(runs / "nets", tmp_path / "run")
+    (tmp_path / "run" / "evaluation.csv").mkdir()
+    done = command("evaluate", f"--model_dir={tmp_path / 'run'}", "--num_tasks=2")
+    assert done.returncode != 0 and "evaluation.csv" in done.stderr
+    assert re.search(r"prototypical_nets, iteration 2\n.*\n *accuracy +1 ", done.stdout)
+
+
 def accuracies(path):
     """Returns the accuracies of an evaluation by inner step, [tasks] each."""
     with (path / "evaluation.csv").open(newline="", encoding="utf-8") as file:

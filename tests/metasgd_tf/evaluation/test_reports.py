@@ -1,10 +1,13 @@
 """The files of an evaluation, where scores are not finite."""
 
 import json
+import os
 
 import numpy as np
+import pytest
 
-from metasgd_tf.evaluation.reports import Evaluation, write
+from metasgd_tf.evaluation.reports import Evaluation, refuse_unwritable, write
+from trainers.errors import InputError
 
 
 def refuse(name):
@@ -34,3 +37,11 @@ def test_numpys_numbers_are_numbers(tmp_path):
     write(str(tmp_path), Evaluation(report, {5: {"mse": np.ones([1, 2])}}))
     found = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert found["ways"] == 3 and found["results"][0]["shots"] == 5
+
+
+def test_a_directory_that_cannot_be_written_to_is_refused(tmp_path, monkeypatch):
+    refuse_unwritable(str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)  # root always may.
+    with pytest.raises(InputError, match=f"^model_dir={tmp_path}: cannot be written to, .* a copy"):
+        refuse_unwritable(str(tmp_path))
+    refuse_unwritable(str(tmp_path / "none"))  # What is not there is refused as no run.
