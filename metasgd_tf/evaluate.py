@@ -113,7 +113,7 @@ def _loaded(replicas: int) -> list[LoadedRun]:
     Bad arguments are refused here, before anything slow starts.
     """
     from metasgd_tf.evaluation import comparison, confusion, presentations
-    from metasgd_tf.evaluation.trained_runs import load_run, refuse_unadapted, refuse_unshared
+    from metasgd_tf.evaluation.trained_runs import load_run, refuse_steps, refuse_unshared
 
     other_task = {
         name: flags.FLAGS[name].value for name in task_flags.TASK_FLAGS if flags.FLAGS[name].present
@@ -123,8 +123,8 @@ def _loaded(replicas: int) -> list[LoadedRun]:
     runs = [load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)]
     if COMPARE_WITH.value:
         runs.append(comparison.load_other(runs[0], COMPARE_WITH.value, other_task))
-    for run in runs:
-        refuse_unadapted(run, INNER_STEPS.value)
+    for run, flag in zip(runs, ("model_dir", "compare_with"), strict=False):
+        refuse_steps(run, INNER_STEPS.value, flag)
         if replicas > 1:
             refuse_unshared(run, DISTRIBUTION.value)
     if CONFUSION.value:

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from metasgd_tf.clients.loading import load_newest
+from metasgd_tf.flags import algorithms
 from metasgd_tf.images.files import encoded_images, image_files, image_listing
 from metasgd_tf.output.atomic_file import replaced
 from metasgd_tf.output.listing import listed
@@ -134,10 +135,7 @@ def _signature(loaded: Any, export_dir: str, inner_steps: int | None) -> Any:
     if inner_steps is None:
         return loaded.signatures[SIGNATURE]
     if SIGNATURE + STEPS not in loaded.signatures:
-        raise InputError(
-            f"inner_steps={inner_steps}: the learner of export_dir={export_dir} learns in the one "
-            "way that it has; leave inner_steps out"
-        )
+        raise InputError(algorithms.steps_refused(inner_steps, f"export_dir={export_dir}"))
     return loaded.signatures[SIGNATURE + STEPS]
 
 

@@ -11,7 +11,7 @@ from metasgd_tf import tasks
 from metasgd_tf.evaluation.reports import COLUMNS, Evaluation, write
 from metasgd_tf.evaluation.restoring import restored_learner
 from metasgd_tf.evaluation.tested_tasks import of_the_test
-from metasgd_tf.flags import run_flags
+from metasgd_tf.flags import algorithms, run_flags
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.runs.learners import kind_of
@@ -153,17 +153,26 @@ def evaluate(
     return Evaluation(report, per_task)
 
 
-def refuse_unadapted(run: LoadedRun, inner_steps: int | None) -> None:
+def refuse_steps(run: LoadedRun, inner_steps: int | None, flag: str = "model_dir") -> None:
     """Checks that a run can be evaluated with a number of inner steps.
 
+    Args:
+      run: the run.
+      inner_steps: the number.
+      flag: the flag that names its directory, for error messages.
+
     Raises:
-      InputError: if it is 0 and the learner has no answer before it has seen the support set.
+      InputError: if it is 0 and the learner has no answer before it has seen the support set, or
+        above 1 and the learner learns a task at once.
     """
     if inner_steps == 0 and not run.learner.predicts_unadapted:
         raise InputError(
             f"inner_steps=0: the run in {run.model_dir} is of algorithm={run.settings.algorithm}, "
             "which predicts nothing before it has seen the support set; should be at least 1"
         )
+    at_once = not algorithms.has_steps(run.settings.algorithm)
+    if at_once and inner_steps is not None and inner_steps > 1:
+        raise InputError(algorithms.steps_refused(inner_steps, f"{flag}={run.model_dir}"))
 
 
 def refuse_unshared(run: LoadedRun, distribution: str) -> None:

@@ -119,6 +119,24 @@ def refuse_other_kinds(algorithm: str, task: str, kind: str) -> None:
         )
 
 
+def has_steps(algorithm: str) -> bool:
+    """Returns whether an algorithm learns a task in inner steps, of which there can be more."""
+    return "inner_steps" in ALGORITHMS[algorithm].flags
+
+
+def steps_refused(inner_steps: int, of: str) -> str:
+    """Returns the sentence that refuses a number of inner steps of a learner without a choice.
+
+    Args:
+      inner_steps: the number.
+      of: the flag that names the learner, with its value.
+    """
+    return (
+        f"inner_steps={inner_steps}: the learner of {of} learns in the one way that it has; leave "
+        "inner_steps out"
+    )
+
+
 def refuse_half_precision(values: flags.FlagValues, kind: str | None) -> None:
     """Checks that a run can be made in its precision.
 

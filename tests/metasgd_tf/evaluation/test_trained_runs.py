@@ -7,7 +7,7 @@ import pytest
 
 from metasgd_tf.evaluation import restoring
 from metasgd_tf.evaluation.reports import write
-from metasgd_tf.evaluation.trained_runs import evaluate, load_run
+from metasgd_tf.evaluation.trained_runs import evaluate, load_run, refuse_steps
 from metasgd_tf.flags import run_flags
 from metasgd_tf.images import class_splits, classification
 from tests import synthetic_folder
@@ -67,6 +67,21 @@ def test_a_best_checkpoint_that_is_replaced_meanwhile_gives_way_to_the_new_one(
 
     monkeypatch.setattr(restoring, "build_learner", replaced)
     assert load_run(str(tmp_path), checkpoint="best").origin.iteration == 2
+
+
+def test_more_steps_than_one_are_refused_where_there_are_none(run):
+    loaded = load_run(run)
+    for allowed in (None, 1):
+        refuse_steps(loaded, allowed)
+    for algorithm in ("matching_nets", "prototypical_nets", "siamese_nets", "mann"):
+        loaded.settings.algorithm = algorithm
+        for flag in ("model_dir", "compare_with"):
+            said = f"^inner_steps=2: the learner of {flag}={run} learns in the one way that it has;"
+            with pytest.raises(InputError, match=said):
+                refuse_steps(loaded, 2, flag)
+    for algorithm in ("meta_sgd", "maml", "anil", "maml_plus_plus", "meta_lstm", "reptile"):
+        loaded.settings.algorithm = algorithm
+        refuse_steps(loaded, 50)
 
 
 def test_fewer_tasks_are_scored_before_adaptation_unless_that_is_all(
