@@ -11,7 +11,7 @@ from metasgd_tf import tasks
 from metasgd_tf.evaluation.reports import COLUMNS, Evaluation, write
 from metasgd_tf.evaluation.restoring import restored_learner
 from metasgd_tf.evaluation.tested_tasks import of_the_test
-from metasgd_tf.flags import algorithms, run_flags
+from metasgd_tf.flags import algorithms, run_flags, task_flags
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.runs.learners import kind_of
@@ -94,7 +94,7 @@ def load_run(
       flag: the flag that names the directory, for error messages.
 
     Raises:
-      flags.Error: if there is no run.
+      flags.Error: if there is no run, or the tasks have no use for one of these values.
       InputError: if there is no checkpoint, or the tasks do not fit the network.
     """
     settings = run_flags.read(model_dir, flag)
@@ -104,6 +104,7 @@ def load_run(
     own = run_flags.read(model_dir)
     for name, value in (other_task or {}).items():
         settings[name].value = value
+    task_flags.refuse_unused(settings.task, other_task or {})
     family = family or of_the_test(settings, own, model_dir, other_task or {})
     if "ways" in (other_task or {}) and kind_of(family) != "classification":
         raise InputError(f"ways={settings.ways}: task={settings.task} has no classes; leave it out")
@@ -208,7 +209,10 @@ def task_name(settings: flags.FlagValues) -> str:
         name += ", Lake's split"
     if settings.task == "navigation":
         name += f", {settings.start} start, {settings.reward} reward, horizon {settings.horizon}"
-    return name + (", fixed frequency" if settings.fixed_frequency else "")
+    # As above, the user's own tasks may read it too.
+    if settings.fixed_frequency and (settings.task == "sinusoid" or ":" in settings.task):
+        name += ", fixed frequency"
+    return name
 
 
 def _scores(

@@ -289,6 +289,9 @@ def test_a_learner_can_be_trained_on_it(family):
         (["--task=tfds_images", "--dataset=dtd"], "tfds_images dtd"),
         (["--task=omniglot", "--dataset=dtd"], "omniglot"),
         (["--task=own.tasks:birds", "--image_dir=birds"], "own.tasks:birds birds"),
+        (["--task=sinusoid", "--fixed_frequency"], "sinusoid, fixed frequency"),
+        (["--task=omniglot", "--fixed_frequency"], "omniglot"),
+        (["--task=own.tasks:waves", "--fixed_frequency"], "own.tasks:waves, fixed frequency"),
     ],
 )
 def test_another_folder_or_data_set_is_another_domain(arguments, name):
