@@ -69,7 +69,10 @@ def load_other(
             f"compare_with={other_dir}: is evaluated on other tasks than model_dir={run.model_dir} "
             f"({', '.join(differences)}); name a run of the same task and protocol"
         )
-    if settings.task in division.DIVIDED and division.same_source(settings, own):
+    own_images = division.same_source(settings, own)
+    if settings.task in division.DIVIDED and (
+        own_images or division.has_its_classes(run.family, other_dir)
+    ):
         _refuse_its_classes(run, other_dir, own)
     # Images are loaded once. Other families may hold more than tasks, such as the inner loss of
     # navigation, which is each run's own.

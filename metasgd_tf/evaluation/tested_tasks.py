@@ -7,7 +7,6 @@ from absl import flags
 
 from metasgd_tf import tasks
 from metasgd_tf.images.classification import ImageClassification
-from metasgd_tf.output.shown_names import shown
 from metasgd_tf.runs import division
 from trainers.families import Family
 
@@ -36,20 +35,16 @@ def of_the_test(
         settings.image_dir = own.image_dir  # However it was written now, it is no other domain.
     if "class_splits" in other_task:
         family = tasks.from_flags(settings, ("test",))
-        if own_images:
+        if own_images or division.has_its_classes(family, model_dir):
             named = f"class_splits={settings.class_splits}"
             division.refuse_trained(family, model_dir, named, "leave them out, or the flag")
         return family
-    splits = division.recorded(model_dir)
     if not own_images:
         settings.class_splits = None  # It has the classes of the run's own folder.
         family = tasks.from_flags(settings, ("test",))
-        assert isinstance(family, ImageClassification)
-        names = {shown(name) for held in (family.division or {}).values() for name in held}
-        if not splits or not names.issuperset(splits):
+        if not division.has_its_classes(family, model_dir):
             return family
-        # It is the run's own folder, moved.
-    if splits:
+    if division.recorded(model_dir):
         return tasks.from_flags(division.kept(settings, model_dir), ("test",))
     # A run of before divisions were kept. By chance the division depends on --ways.
     asked, settings.ways = settings.ways, own.ways

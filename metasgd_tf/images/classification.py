@@ -41,10 +41,12 @@ class ImageClassification(TaskFamily):
       ink_is_one: whether images are drawings of ink 1 on paper 0.
       division: the classes of each split, of those that hold no images too, where chance or a file
         divided them.
+      all_classes: all that there are then, those too that a file leaves out.
     """
 
     ink_is_one = False
     division: Mapping[str, Sequence[str]] | None = None
+    all_classes: Sequence[str] = ()
 
     metric = "accuracy"
     metric_mode = "max"

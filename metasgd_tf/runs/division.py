@@ -73,6 +73,21 @@ def same_source(one: flags.FlagValues, other: flags.FlagValues) -> bool:
     return (one.task, one.dataset) == (other.task, other.dataset) and len(set(folders)) == 1
 
 
+def has_its_classes(family: Family, model_dir: str) -> bool:
+    """Returns whether images are those that a run was trained on, by the names of their classes.
+
+    A folder that was moved has them, and a data set that is named by its version, which
+    `same_source` takes for others.
+
+    Args:
+      family: the tasks of the images.
+      model_dir: the run's directory.
+    """
+    splits = recorded(model_dir)
+    held = family.all_classes if isinstance(family, ImageClassification) else ()
+    return bool(splits) and set(map(shown, held)).issuperset(splits or ())
+
+
 def refuse_trained(family: Family, model_dir: str, named: str, advice: str) -> None:
     """Checks that the test has no class that a run was trained or validated on.
 

@@ -46,11 +46,12 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
             "images a class"
         )
     by_folder = image_listing.find_splits(settings.image_dir)
-    division = None
+    division, names = None, list[str]()
     if by_folder is None:
         files = image_listing.find(settings.image_dir)
         source = f"image_dir={settings.image_dir}"
-        division = class_splits.from_flags(settings, list(files), source)
+        names = list(files)
+        division = class_splits.from_flags(settings, names, source)
         chosen = {split: {name: files[name] for name in division[split]} for split in splits}
     else:
         chosen = _as_they_lie(settings, splits, by_folder)
@@ -64,7 +65,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> ImageFolder
         settings.image_dir, chosen, settings.image_size, settings.image_channels
     )
     family = ImageFolder(images, *sizes, train_ways=settings.train_ways)
-    family.division = division
+    family.division, family.all_classes = division, names
     return family
 
 

@@ -72,7 +72,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> TfdsImages:
     }
     _fill(images, builder, labels, source)
     family = TfdsImages(images, *sizes, train_ways=settings.train_ways)
-    family.division = classes
+    family.division, family.all_classes = classes, list(count_of)
     return family
 
 

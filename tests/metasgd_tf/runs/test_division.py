@@ -138,6 +138,41 @@ def test_a_file_that_puts_trained_classes_into_the_test_is_refused(path):
     assert classes_of(path / "two", class_splits=str(file)) == left
 
 
+def test_a_moved_folder_is_no_way_around_that(path):
+    kept = division.recorded(str(path / "two"))
+    trained = [name for name in NAMES if kept[name] == "train"]
+    (path / "images").rename(path / "moved")
+    # One that names all classes, and one that leaves most of them out.
+    for others in ([name for name in NAMES if name not in trained[:3]], []):
+        file = path / "splits.csv"
+        class_splits.write(file, {"train": others, "validation": [], "test": trained[:3]})
+        chosen = {"image_dir": str(path / "moved"), "class_splits": str(file)}
+        with pytest.raises(InputError, match=rf"class_splits={file}: the test would have classes"):
+            load_run(str(path / "two"), other_task=chosen)
+    # Some names in common make no folder the run's own.
+    synthetic_folder.write(path / "others", dict.fromkeys(trained[:3], 5))
+    chosen["image_dir"] = str(path / "others")
+    assert classes_of(path / "two", **chosen) == trained[:3]
+
+
+def test_a_run_is_not_compared_in_a_moved_folder_on_classes_that_it_was_trained_on(path):
+    shutil.copytree(path / "two", path / "other")
+    splits = division.recorded(str(path / "two"))
+    swapped = {"train": "test", "test": "train"}
+    class_splits.write(
+        path / "other" / "classes.csv",
+        {
+            split: [name for name in NAMES if swapped.get(splits[name], "validation") == split]
+            for split in ("train", "validation", "test")
+        },
+    )
+    (path / "images").rename(path / "moved")
+    moved = {"image_dir": str(path / "moved")}
+    run = load_run(str(path / "two"), other_task=moved)
+    with pytest.raises(InputError, match=f"compare_with={path / 'other'}: the test would have cl"):
+        comparison.load_other(run, str(path / "other"), moved)
+
+
 def test_a_run_is_not_compared_on_classes_that_it_was_trained_on(made):
     four = {"ways": 4}
     first, other = (str(made / name) for name in ("four", "two"))
