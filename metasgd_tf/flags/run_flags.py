@@ -15,6 +15,9 @@ CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
 FILE_NAME = "flags.txt"
 FOLDER_NAMES = "surrogateescape"
 """How the file holds the name of a folder that is not UTF-8: as its bytes."""
+ALWAYS_WRITTEN = ("task", "algorithm", "seed")
+"""Flags that every version wrote into the file. Without them another run would be read: flags that
+are not there have their defaults."""
 COMMENTS = ("#", "//")
 """What lines of a flagfile begin with that set no flag."""
 BATCH_NORMS = ("transductive", "support")
@@ -94,11 +97,14 @@ def parse(arguments: Sequence[str]) -> flags.FlagValues:
     """Returns the settings of a run from command-line arguments, `--flagfile=…` among them.
 
     Raises:
-      flags.Error: if they name an unknown flag, a bad value, or a file that cannot be opened.
+      flags.Error: if they name an unknown flag, a bad value, or a file that cannot be opened, or
+        one of them is no flag.
     """
     values = flags.FlagValues()
     define_run_flags(values)
-    values(["run", *arguments])
+    _, *rest = values(["run", *arguments])
+    if rest:
+        raise flags.Error(f"unexpected argument {rest[0]!r}: every option is --name=value")
     return values
 
 
@@ -182,5 +188,19 @@ def read(model_dir: str, flag: str = "model_dir") -> flags.FlagValues:
     if not path.exists():
         raise flags.Error(f"{flag}={model_dir}: holds no run; name a directory that train wrote")
     lines = path.read_text(encoding="utf-8", errors=FOLDER_NAMES).split("\n")
-    # Names of folders may end in spaces.
-    return parse([line for line in lines if line.strip() and not line.startswith(COMMENTS)])
+    try:
+        # Names of folders may end in spaces.
+        values = parse([line for line in lines if line.strip() and not line.startswith(COMMENTS)])
+    except flags.Error as error:
+        raise flags.Error(_damaged(model_dir, flag, str(error))) from error
+    lacking = [f"--{name}" for name in ALWAYS_WRITTEN if not values[name].present]
+    if lacking:
+        raise flags.Error(_damaged(model_dir, flag, f"it has no {', '.join(lacking)}"))
+    return values
+
+
+def _damaged(model_dir: str, flag: str, reason: str) -> str:
+    return (
+        f"{flag}={model_dir}: its {FILE_NAME} is not as train of this version writes it "
+        f"({reason.rstrip('.')}); put a whole copy in its place, or name another directory"
+    )

@@ -254,8 +254,31 @@ def test_a_folder_of_any_name_is_read_back(tmp_path):
 
 
 def test_comments_and_empty_lines_set_no_flag(tmp_path):
-    (tmp_path / run_flags.FILE_NAME).write_text("# one\n\n// two\n--seed=7\n", encoding="utf-8")
-    assert run_flags.read(str(tmp_path)).seed == 7
+    text = "# one\n\n// two\n--task=sinusoid\n--algorithm=maml\n--seed=7\n"
+    (tmp_path / run_flags.FILE_NAME).write_text(text, encoding="utf-8")
+    read = run_flags.read(str(tmp_path))
+    assert (read.task, read.algorithm, read.seed) == ("sinusoid", "maml", 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it has no --task, --algorithm, --seed"),
+        ("--task=sinusoid\n--seed=7\n", "it has no --algorithm"),
+        ("hello world\n", "unexpected argument 'hello world': every option is --name=value"),
+        ("\ufeff--task=omniglot\n--algorithm=maml\n--seed=7\n", r"unexpected .*ufeff--task=omnig"),
+        ("--task=sinusoid\n--algorithm=maml\n--seed=7\nhello\n--ways=3\n", "argument 'hello'"),
+        ("--task=sinusoid\n--algorithm=maml\n--seed=7\n--wings=2\n", "Unknown .*'wings'"),
+        ("--task=sinusoid\n--algorithm=maml\n--seed=x\n", "--seed=x"),
+    ],
+)
+def test_a_file_that_is_no_runs_is_refused(tmp_path, text, said):
+    (tmp_path / run_flags.FILE_NAME).write_text(text, encoding="utf-8")
+    whole = (
+        rf"^compare_with={tmp_path}: its flags\.txt is not as .* \(.*{said}.*\); put a whole copy"
+    )
+    with pytest.raises(flags.Error, match=whole):
+        run_flags.read(str(tmp_path), "compare_with")
 
 
 def test_a_run_from_before_a_flag_was_there_has_its_default():
