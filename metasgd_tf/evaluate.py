@@ -123,10 +123,9 @@ def _loaded(replicas: int) -> list[LoadedRun]:
     runs = [load_run(MODEL_DIR.value, CHECKPOINT.value, other_task)]
     if COMPARE_WITH.value:
         runs.append(comparison.load_other(runs[0], COMPARE_WITH.value, other_task))
-    for run, flag in zip(runs, ("model_dir", "compare_with"), strict=False):
-        refuse_steps(run, INNER_STEPS.value, flag)
-        if replicas > 1:
-            refuse_unshared(run, DISTRIBUTION.value)
+    refuse_steps(runs, INNER_STEPS.value)
+    for run in runs if replicas > 1 else []:
+        refuse_unshared(run, DISTRIBUTION.value)
     if CONFUSION.value:
         confusion.image_family(runs[0])
     if PRESENTATIONS.value:

@@ -1,6 +1,6 @@
 """Loads a run and evaluates its checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,26 +154,28 @@ def evaluate(
     return Evaluation(report, per_task)
 
 
-def refuse_steps(run: LoadedRun, inner_steps: int | None, flag: str = "model_dir") -> None:
-    """Checks that a run can be evaluated with a number of inner steps.
-
-    Args:
-      run: the run.
-      inner_steps: the number.
-      flag: the flag that names its directory, for error messages.
+def refuse_steps(runs: Sequence[LoadedRun], inner_steps: int | None) -> None:
+    """Checks that a run, or two that are compared, can be evaluated with a number of inner steps.
 
     Raises:
-      InputError: if it is 0 and the learner has no answer before it has seen the support set, or
-        above 1 and the learner learns a task at once.
+      InputError: if it is 0 and a learner has no answer before it has seen the support set, or
+        above 1 and all learners learn a task at once. Where one makes steps, the other is compared
+        with it after each.
     """
+    for run in runs:
+        _refuse_unadapted(run, inner_steps)
+    at_once = not any(algorithms.has_steps(run.settings.algorithm) for run in runs)
+    if at_once and inner_steps is not None and inner_steps > 1:
+        named = f"model_dir={runs[0].model_dir}"
+        raise InputError(algorithms.steps_refused(inner_steps, named))
+
+
+def _refuse_unadapted(run: LoadedRun, inner_steps: int | None) -> None:
     if inner_steps == 0 and not run.learner.predicts_unadapted:
         raise InputError(
             f"inner_steps=0: the run in {run.model_dir} is of algorithm={run.settings.algorithm}, "
             "which predicts nothing before it has seen the support set; should be at least 1"
         )
-    at_once = not algorithms.has_steps(run.settings.algorithm)
-    if at_once and inner_steps is not None and inner_steps > 1:
-        raise InputError(algorithms.steps_refused(inner_steps, f"{flag}={run.model_dir}"))
 
 
 def refuse_unshared(run: LoadedRun, distribution: str) -> None:

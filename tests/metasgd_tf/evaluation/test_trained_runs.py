@@ -95,18 +95,22 @@ def test_flags_are_those_of_the_tasks_that_are_asked_for():
 
 
 def test_more_steps_than_one_are_refused_where_there_are_none(run):
-    loaded = load_run(run)
-    for allowed in (None, 1):
-        refuse_steps(loaded, allowed)
+    loaded, other = load_run(run), load_run(run)
     for algorithm in ("matching_nets", "prototypical_nets", "siamese_nets", "mann"):
         loaded.settings.algorithm = algorithm
-        for flag in ("model_dir", "compare_with"):
-            said = f"^inner_steps=2: the learner of {flag}={run} learns in the one way that it has;"
-            with pytest.raises(InputError, match=said):
-                refuse_steps(loaded, 2, flag)
+        for allowed in (None, 1):
+            refuse_steps([loaded], allowed)
+        said = f"^inner_steps=2: the learner of model_dir={run} learns in the one way that it has;"
+        with pytest.raises(InputError, match=said):
+            refuse_steps([loaded], 2)
+        other.settings.algorithm = "siamese_nets"
+        with pytest.raises(InputError, match=said):
+            refuse_steps([loaded, other], 2)
+        other.settings.algorithm = "maml"  # Whose steps it is compared with.
+        refuse_steps([loaded, other], 2)
     for algorithm in ("meta_sgd", "maml", "anil", "maml_plus_plus", "meta_lstm", "reptile"):
         loaded.settings.algorithm = algorithm
-        refuse_steps(loaded, 50)
+        refuse_steps([loaded], 50)
 
 
 def test_fewer_tasks_are_scored_before_adaptation_unless_that_is_all(
