@@ -67,6 +67,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     "rate_0.0005": ("--meta_learning_rate=0.0005",),
     "rate_0.002": ("--meta_learning_rate=0.002",),
     "rate_0.004": ("--meta_learning_rate=0.004",),
+    "rate_0.008": ("--meta_learning_rate=0.008",),
     "warmup": ("--warmup_iterations=500",),
     "clip": ("--clip_norm=1",),
     "decay_0.03": ("--weight_decay=0.03",),
