@@ -23,8 +23,8 @@ from trainers.learners.mann import Mann
 from trainers.learners.meta_lstm import MetaLstm
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.reptile import Reptile
-from trainers.learners.scores import Score
 from trainers.stateless.batch_norm import all_but_norms
+from trainers.stateless.scores import Score
 from trainers.task_family import TaskFamily
 
 Builder = Callable[[keras.Model, Family, flags.FlagValues], Learner]

@@ -16,11 +16,11 @@ from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
 from trainers.learners.anil import numbers_of
 from trainers.learners.learner import Learner
-from trainers.learners.scores import Score, scores_of
 from trainers.learners.tied_head import TiedHead
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
+from trainers.stateless.scores import Score, scores_of
 from trainers.update_rule import Tensors, gradients
 
 

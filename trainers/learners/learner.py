@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from trainers.episodes import Episode, is_finite
 from trainers.learners.alpha import Alpha
-from trainers.learners.scores import Score, scored
 from trainers.seeds import fold_in
 from trainers.stateless.gradient_scale import GradientScale
+from trainers.stateless.scores import Score, scored
 
 State: TypeAlias = Any
 """What a learner keeps of a support set, such as fast weights: nested tensors of fixed shapes."""

@@ -30,11 +30,11 @@ from trainers.learners.alpha import Alpha
 from trainers.learners.anil import of_the_body
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.multi_step_loss import if_true, loss_weights
-from trainers.learners.scores import Score
 from trainers.learners.tied_head import tied_if
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import all_but_norms
 from trainers.stateless.recomputing import recomputed
+from trainers.stateless.scores import Score
 from trainers.update_rule import Tensors, adapt
 
 

@@ -32,10 +32,10 @@ from models.memory_network import initial_states
 from trainers.episodes import Episode
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
-from trainers.learners.scores import Score, scores_of
 from trainers.seeds import fold_in, uniform
 from trainers.stateless.gradient_scale import precisions
 from trainers.stateless.pure_model import Output, PureModel
+from trainers.stateless.scores import Score, scores_of
 
 TRAIN_ON = ("sequences", "episodes")
 ORDER = (0, 0)

@@ -24,7 +24,7 @@ import tensorflow as tf
 
 from models.meta_lstm_cell import MetaLSTMCell
 from trainers.learners.fast_weights import FastWeightsLearner
-from trainers.learners.scores import Score
+from trainers.stateless.scores import Score
 from trainers.update_rule import Tensors, loss_and_gradients
 
 UNITS = 20

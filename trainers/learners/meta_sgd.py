@@ -10,10 +10,10 @@ from trainers.episodes import Episode
 from trainers.learners.alpha import Alpha, draw_initial_value
 from trainers.learners.anil import of_the_body
 from trainers.learners.fast_weights import FastWeightsLearner
-from trainers.learners.scores import Score, scored
 from trainers.learners.tied_head import tied_if
 from trainers.seeds import fold_in
 from trainers.stateless.recomputing import recomputed
+from trainers.stateless.scores import Score, scored
 from trainers.update_rule import Tensors, adapt, gradients
 
 

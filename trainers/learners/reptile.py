@@ -31,8 +31,8 @@ from trainers.episodes import Episode, is_finite
 from trainers.errors import InputError
 from trainers.learners.fast_weights import FastWeightsLearner
 from trainers.learners.inner_optimizers import INNER_OPTIMIZERS, Moments, no_moments
-from trainers.learners.scores import Score
 from trainers.seeds import fold_in, uniform
+from trainers.stateless.scores import Score
 from trainers.update_rule import Tensors, gradients
 
 

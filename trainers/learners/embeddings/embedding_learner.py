@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
-from trainers.learners.scores import Score, scores_of
 from trainers.seeds import fold_in
 from trainers.stateless.batch_norm import of_the_support_set, refuse_unknown
 from trainers.stateless.pure_model import Output, PureModel
+from trainers.stateless.scores import Score, scores_of
 
 State = dict[str, Any]
 

@@ -11,8 +11,8 @@ from trainers.errors import InputError
 from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
 from trainers.learners.mann import Mann
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.learners.scores import RESERVED, scored
 from trainers.seeds import uniform
+from trainers.stateless.scores import RESERVED, scored
 
 
 def squares(targets, outputs):
