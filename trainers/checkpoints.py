@@ -1,8 +1,7 @@
 """Checkpoints of a training, from which it resumes and its learner is loaded.
 
 `DIRECTORY/checkpoints` has the last five states of a training, each with all that it depends on: θ,
-α, the optimizer's state and the iteration. `DIRECTORY/best` has θ and α as they were best on
-validation.
+α, the optimizer's state and the iteration. `DIRECTORY/best` has the best θ and α.
 
 Where the optimizer keeps moving averages of θ and α (`use_ema`), these are what is validated and
 what a learner is loaded with: `DIRECTORY/best` has them alone, and `DIRECTORY/checkpoints` both, as
@@ -11,10 +10,11 @@ training goes on with θ and α themselves.
 
 import contextlib
 import math
+import operator
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -29,10 +29,7 @@ KEPT = 5
 AVERAGES = "averages"
 """What a checkpoint calls the moving averages."""
 
-BETTER: dict[str, Callable[[float, float], bool]] = {
-    "min": lambda score, best: score < best,
-    "max": lambda score, best: score > best,
-}
+BETTER = {"min": operator.lt, "max": operator.gt}
 KINDS = {"last": "checkpoints", "best": "best"}
 """The kinds of checkpoint, and their folder in a run's directory."""
 
@@ -163,8 +160,10 @@ class RunCheckpoints:
 
         Where one of several optimizers does, these are all: the others' averages are the values.
         """
-        averages = any(each.use_ema for each in every_optimizer(self._trainer.optimizer))
-        return self._trainer.learner.meta_variables if averages else []
+        for each in every_optimizer(self._trainer.optimizer):
+            if getattr(each, "use_ema", False):  # A trust region, in place of one, has nothing.
+                return self._trainer.learner.meta_variables
+        return []
 
     def _is_best(self, score: float) -> bool:
         best = float(self.best_score.numpy())
