@@ -82,8 +82,8 @@ class MetaLearner(FastWeightsLearner):
         Raises:
           InputError: for an unknown `alpha` or `batch_norm`, fewer than one inner step, a model
             without weights, an `adapted` of none or others, several initial values of one rate, a
-            last layer that cannot be tied, `ways` or `train_ways` without a `tied_head`, or a Keras
-            loss for several outputs.
+            last layer that cannot be tied, `ways` or `train_ways` without a `tied_head`, a metric
+            of a reserved name, or a Keras loss for several outputs.
         """
         super().__init__(
             model,

@@ -196,24 +196,17 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("small_contents")
-def test_a_file_that_is_damaged_later_is_one_sentence(tmp_path, manual_dir):
+@pytest.mark.parametrize(
+    ("file", "level", "reason"),
+    [("*-train.tfrecord*", 0, "truncated record at"), ("dataset_info.json", 1, "")],
+)
+def test_a_file_that_is_damaged_later_is_one_sentence(tmp_path, manual_dir, file, level, reason):
     mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
-    (path,) = config_dir(tmp_path, "complete").rglob("*-train.tfrecord*")
+    (path,) = config_dir(tmp_path, "complete").rglob(file)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError) as raised:
         mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
-    start = f"data_dir={tmp_path}: the data set in {path.parent} is damaged (truncated record at"
-    assert str(raised.value).startswith(start)
-
-
-@pytest.mark.usefixtures("small_contents")
-def test_so_is_a_description_that_is_damaged_later(tmp_path, manual_dir):
-    mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
-    (path,) = config_dir(tmp_path, "complete").rglob("dataset_info.json")
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(InputError) as raised:
-        mini_imagenet.load(str(tmp_path), ["train"], str(manual_dir))
-    start = f"data_dir={tmp_path}: the data set in {config_dir(tmp_path, 'complete')} is damaged ("
+    start = f"data_dir={tmp_path}: the data set in {path.parents[level]} is damaged ({reason}"
     assert str(raised.value).startswith(start)
 
 
