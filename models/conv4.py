@@ -15,8 +15,9 @@ def conv4(
     filters: int | tuple[int, int, int, int] = 64,
     pooling: Literal["stride", "max"] = "stride",
     layer_norm: bool = False,
+    norm: Literal["batch", "image"] = "batch",
 ) -> keras.Model:
-    """Builds four modules of 3×3 convolution, batch normalisation and ReLU, and a linear layer.
+    """Builds four modules of 3×3 convolution, normalisation and ReLU, and a linear layer.
 
     The convolutions have no bias, which batch normalisation would cancel.
 
@@ -30,6 +31,8 @@ def conv4(
         network for Omniglot, or 2×2 `max`-pooling after the ReLU, as everywhere else.
       layer_norm: whether the linear layer is given features that are normalised within each image,
         so that products of two images' features tell how alike these are.
+      norm: whose statistics a module normalises by: those of the `batch` for each channel, or of
+        all channels of each `image`, which thereby stays apart from the others.
 
     Returns:
       A model from `[N, *input_shape]` to logits [N, output_size], float32.
@@ -50,7 +53,7 @@ def conv4(
                 kernel_initializer=keras.initializers.GlorotUniform(seeds),
                 name=f"conv_{module}",
             ),
-            keras.layers.BatchNormalization(name=f"norm_{module}"),
+            _normalisation(norm, name=f"norm_{module}"),
             keras.layers.ReLU(name=f"relu_{module}"),
         ]
         if pooling == "max":
@@ -64,6 +67,12 @@ def conv4(
         )
     )
     return keras.Sequential([keras.Input(input_shape), *layers], name="conv4")
+
+
+def _normalisation(norm: str, name: str) -> keras.layers.Layer:
+    if norm == "image":
+        return keras.layers.GroupNormalization(groups=1, name=name)
+    return keras.layers.BatchNormalization(name=name)
 
 
 def conv4_pooled_64(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
@@ -93,3 +102,8 @@ def conv4_wide_layer_norm(input_shape: tuple[int, ...], output_size: int, seed: 
     """
     filters = (64, 64, 128, 256)
     return conv4(input_shape, output_size, seed, filters=filters, pooling="max", layer_norm=True)
+
+
+def conv4_image_norm_64(input_shape: tuple[int, ...], output_size: int, seed: int) -> keras.Model:
+    """Builds `conv4` with 64 filters, max-pooling and normalisation of each image by itself."""
+    return conv4(input_shape, output_size, seed, filters=64, pooling="max", norm="image")

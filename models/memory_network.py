@@ -1,7 +1,8 @@
-"""The network of MANN: flattened inputs and the label before them, through a `MemoryCell`.
+"""The network of MANN: inputs and the label before them, through a `MemoryCell`.
 
-Source: Santoro et al. 2016, section 3 and appendix: images of 20×20, a linear layer on what the
-LSTM gives and what is read.
+Source: Santoro et al. 2016, section 3 and appendix: images of 20×20, flattened, and a linear layer
+on what the LSTM gives and what is read. An embedding of each image in place of its pixels is not
+the paper's.
 """
 
 import math
@@ -49,8 +50,45 @@ def areas(size: int, parts: int) -> np.ndarray:
     return np.maximum(ends - starts, 0.0) * parts / size
 
 
+class OfEachStep(keras.layers.Layer):
+    """Applies a layer to each step of sequences, to all at once.
+
+    `keras.layers.TimeDistributed` applies it to one step after the other.
+    """
+
+    def __init__(self, layer: keras.layers.Layer, **kwargs: Any):
+        """Wraps a layer from [N, ...] to [N, ...]."""
+        super().__init__(**kwargs)
+        self.layer = layer
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """Returns [B, T, ...] with the layer's outputs behind."""
+        return (*shape[:2], *self.layer.compute_output_shape((None, *shape[2:]))[1:])
+
+    def call(self, sequences: Any, training: bool | None = None) -> Any:
+        """Maps [B, T, ...] to [B, T, ...]."""
+        steps = ops.reshape(sequences, (-1, *sequences.shape[2:]))
+        outputs = self.layer(steps, training=training)
+        return ops.reshape(outputs, (*ops.shape(sequences)[:2], *outputs.shape[1:]))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments that recreate the layer."""
+        layer = keras.saving.serialize_keras_object(self.layer)
+        return super().get_config() | {"layer": layer}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "OfEachStep":
+        """Makes the layer from what `get_config` gave."""
+        layer = keras.saving.deserialize_keras_object(config["layer"])
+        return cls(**config | {"layer": layer})
+
+
 def memory_network(
-    input_shape: tuple[int, ...], output_size: int, seed: int, **sizes: int
+    input_shape: tuple[int, ...],
+    output_size: int,
+    seed: int,
+    embedding: keras.Model | None = None,
+    **sizes: int,
 ) -> keras.Model:
     """Builds the network for sequences of examples.
 
@@ -58,6 +96,8 @@ def memory_network(
       input_shape: shape of one input; images, [height, width, channels], are shrunk.
       output_size: numbers of a label and of an output: classes, or a target's numbers.
       seed: the seed of the initial weights.
+      embedding: from `[N, *input_shape]` to features [N, ...], which are given to the LSTM in
+        place of the inputs.
       **sizes: those of `MemoryCell`.
 
     Returns:
@@ -70,8 +110,11 @@ def memory_network(
     previous = keras.Input((None, output_size), name="previous")
     states = [keras.Input((size,)) for size in cell.state_size]
     start = keras.initializers.GlorotUniform(keras.random.SeedGenerator(seed + 1))
-    small = Shrink(name="shrink")(inputs) if len(input_shape) == 3 else inputs
-    flat = keras.layers.Reshape((-1, math.prod(small.shape[2:])), name="flatten")(small)
+    if embedding is not None:
+        seen = OfEachStep(embedding, name="embedding")(inputs)
+    else:
+        seen = Shrink(name="shrink")(inputs) if len(input_shape) == 3 else inputs
+    flat = keras.layers.Reshape((-1, math.prod(seen.shape[2:])), name="flatten")(seen)
     together = keras.layers.Concatenate(name="with_label")([flat, previous])
     projected = keras.layers.Dense(
         4 * cell.units, use_bias=False, kernel_initializer=start, name="input"

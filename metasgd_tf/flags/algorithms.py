@@ -21,7 +21,8 @@ class Algorithm(NamedTuple):
       kinds: the kinds of tasks that it learns, of `EVERY_KIND`.
       flags: the flags that only some algorithms use and this one does, with the values that they
         have where they are not given.
-      own_network: whether it has a network of its own, in place of the task's or of `--model`.
+      own_network: whether it has a network of its own in place of the task's, to which `--model`
+        gives no more than an embedding of inputs.
     """
 
     title: str
@@ -168,11 +169,6 @@ def fill_in(values: flags.FlagValues) -> None:
       flags.Error: if it has no use for a flag that is given.
     """
     algorithm = ALGORITHMS[values.algorithm]
-    if algorithm.own_network and values.model is not None:
-        raise flags.IllegalFlagValueError(
-            f"model={values.model}: algorithm={values.algorithm} has a network of its own; should "
-            "be left out"
-        )
     for name in SOME_ALGORITHMS_FLAGS:
         if name in algorithm.flags:
             if values[name].value is None:

@@ -63,9 +63,11 @@ def define_run_flags(values: flags.FlagValues) -> None:
         None,
         "Another network than the task's default, as package.module:function, called with "
         "input_shape, output_size and seed; of a classifier it should give logits, without a "
-        "softmax. This project has models.conv4:conv4_128, models.conv4:conv4_pooled_64, "
-        "models.conv4:conv4_pooled_32, models.conv4:conv4_layer_norm_64, "
-        "models.conv4:conv4_wide_layer_norm, models.resnet12:resnet12.",
+        "softmax. MANN takes all of it but its last layer, in place of an image's pixels. This "
+        "project has models.conv4:conv4_128, models.conv4:conv4_pooled_64, "
+        "models.conv4:conv4_pooled_32, models.conv4:conv4_image_norm_64, "
+        "models.conv4:conv4_layer_norm_64, models.conv4:conv4_wide_layer_norm, "
+        "models.resnet12:resnet12.",
         flag_values=values,
     )
     flags.DEFINE_enum(

@@ -53,9 +53,13 @@ def build_learner(
 
 def _network(family: Family, settings: flags.FlagValues) -> keras.Model:
     """Builds the network of the task, of `--model`, or the one that an algorithm has of its own."""
-    if not algorithms.ALGORITHMS[settings.algorithm].own_network:
-        with networks.computing_in(settings.precision):
-            return networks.build(settings.model, family, settings.seed, settings.task)
+    if algorithms.ALGORITHMS[settings.algorithm].own_network:
+        return _memory_network(family, settings)
+    with networks.computing_in(settings.precision):
+        return networks.build(settings.model, family, settings.seed, settings.task)
+
+
+def _memory_network(family: Family, settings: flags.FlagValues) -> keras.Model:
     assert isinstance(family, TaskFamily), family
     for kind, spec in (("inputs", family.input_spec), ("targets", family.target_spec)):
         if not isinstance(spec, tf.TensorSpec):
@@ -63,7 +67,10 @@ def _network(family: Family, settings: flags.FlagValues) -> keras.Model:
                 f"algorithm={settings.algorithm}: its network takes one tensor, and task="
                 f"{settings.task} has {kind} {spec}; should be another algorithm"
             )
-    return memory_network(family.input_shape, family.output_size, settings.seed)
+    embedding = None
+    if settings.model is not None:
+        embedding = without_last_layer(networks.build(settings.model, family, settings.seed))
+    return memory_network(family.input_shape, family.output_size, settings.seed, embedding)
 
 
 def kind_of(family: Family) -> str:

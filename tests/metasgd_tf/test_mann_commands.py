@@ -18,13 +18,14 @@ from trainers.errors import InputError
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, grey_images):
+@pytest.fixture(scope="module", params=[[], ["--model=models.conv4:conv4_image_norm_64"]])
+def run(request, tmp_path_factory, grey_images):
     path = tmp_path_factory.mktemp("runs") / "mann"
     done = command(
         "train",
         *grey_images,
         "--algorithm=mann",
+        *request.param,
         "--ways=3",
         "--shots=1",
         "--queries=2",
@@ -106,9 +107,12 @@ def test_the_sinusoid_is_trained_and_evaluated(tmp_path, one_support_set):
     assert rows == [(shots, steps) for shots in (5, 20) for steps in (0, 1)]
 
 
-def test_what_it_cannot_be_is_refused(run, tmp_path):
+def test_what_it_cannot_be_is_refused(tmp_path, grey_images):
     refused = (
-        (["--model=models.mlp:mlp"], "algorithm=mann has a network of its own; should be left out"),
+        (
+            [*grey_images, "--ways=3", "--shots=1", "--model=models.conv4:conv4_pooled_64"],
+            "model='memory_network': its embedding has batch normalisation, dropout or another",
+        ),
         (["--alpha=fixed"], "alpha=fixed: algorithm=mann has no use for it"),
         (["--task=navigation"], "learns classification and regression, and task=navigation is"),
     )

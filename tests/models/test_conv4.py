@@ -6,6 +6,7 @@ import pytest
 from models.conv4 import (
     conv4,
     conv4_128,
+    conv4_image_norm_64,
     conv4_layer_norm_64,
     conv4_pooled_32,
     conv4_pooled_64,
@@ -36,10 +37,10 @@ def max_pooled(images):
     return images.reshape(len(images), rows, 2, columns, 2, -1).max((2, 4))
 
 
-def forward(images, weights, pooling="stride", layer_norm=False):
+def forward(images, weights, pooling="stride", layer_norm=False, axes=(0, 1, 2)):
     for kernel, scale, offset in zip(weights[0:12:3], weights[1:12:3], weights[2:12:3]):  # noqa: B905
         images = convolution(images, kernel, stride=2 if pooling == "stride" else 1)
-        mean, variance = images.mean((0, 1, 2)), images.var((0, 1, 2))
+        mean, variance = images.mean(axes, keepdims=True), images.var(axes, keepdims=True)
         images = np.maximum((images - mean) / np.sqrt(variance + 1e-3) * scale + offset, 0)
         images = max_pooled(images) if pooling == "max" else images
     features = images.reshape(len(images), -1)
@@ -60,6 +61,7 @@ def forward(images, weights, pooling="stride", layer_norm=False):
         (conv4_pooled_32, (19, 22, 3), "max"),
         (conv4_layer_norm_64, (28, 28, 1), "max"),
         (conv4_wide_layer_norm, (28, 28, 1), "max"),
+        (conv4_image_norm_64, (19, 22, 3), "max"),
     ],
 )
 def test_outputs_are_the_hand_written_ones(build, shape, pooling):
@@ -75,7 +77,8 @@ def test_outputs_are_the_hand_written_ones(build, shape, pooling):
     outputs = model(images, training=True)
     assert outputs.shape == (6, 5) and outputs.dtype == "float32"
     layer_norm = build in (conv4_layer_norm_64, conv4_wide_layer_norm)
-    expected = forward(images.astype(np.float64), weights, pooling, layer_norm)
+    axes = (1, 2, 3) if build is conv4_image_norm_64 else (0, 1, 2)
+    expected = forward(images.astype(np.float64), weights, pooling, layer_norm, axes)
     assert expected.std() > 0.1
     np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-3)
 

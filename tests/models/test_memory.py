@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from models.memory import EPSILON, INITIAL, MemoryCell, cosines
-from models.memory_network import Shrink, areas, initial_states, memory_network
+from models.memory_network import OfEachStep, Shrink, areas, initial_states, memory_network
 
 SIZES = {"units": 3, "slots": 5, "width": 2, "heads": 2}
 UNITS, SLOTS, WIDTH, HEADS = SIZES.values()
@@ -142,6 +142,23 @@ def test_a_sequence_is_its_steps_one_after_the_other():
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_an_embedding_is_of_each_step_and_comes_in_place_of_its_pixels():
+    embedding = keras.Sequential(
+        [keras.Input((6, 6, 1)), keras.layers.Conv2D(2, 3, 3), keras.layers.Flatten()]
+    )
+    whole = memory_network((6, 6, 1), 2, 0, embedding, **SIZES)
+    on_features = memory_network((8,), 2, 1, **SIZES)
+    on_features.set_weights(whole.get_weights()[len(embedding.weights) :])
+    images = tf.random.stateless_normal([3, 5, 6, 6, 1], [1, 2])
+    features = tf.stack([embedding(images[:, step]) for step in range(5)], axis=1)
+    given = {"previous": tf.ones([3, 5, 2]), "states": initial_states(whole, 3)}
+    found = whole({"inputs": images, **given})
+    expected = on_features({"inputs": features, **given})
+    for a, b in zip(tf.nest.flatten(found), tf.nest.flatten(expected), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+    assert not np.allclose(found[0][:, 0], found[0][:, 1], atol=1e-3)
+
+
 def test_the_network_has_the_sizes_of_the_paper():
     model = memory_network((28, 28, 1), 5, 0)
     shapes = {weight.path: tuple(weight.shape) for weight in model.variables}
@@ -189,9 +206,12 @@ def test_the_lstm_remembers_at_first():
     np.testing.assert_array_equal(bias.recurrence.bias, [0] * 3 + [1] * 3 + [0] * 6)
 
 
-@pytest.mark.parametrize("layer", [MemoryCell(**SIZES, decay=0.7, seed=3), Shrink(4)])
+@pytest.mark.parametrize(
+    "layer",
+    [MemoryCell(**SIZES, decay=0.7, seed=3), Shrink(4), OfEachStep(keras.layers.Dense(3))],
+)
 def test_layers_are_made_again_from_their_configs(layer):
-    known = {"MemoryCell": MemoryCell, "Shrink": Shrink}
+    known = {"MemoryCell": MemoryCell, "Shrink": Shrink, "OfEachStep": OfEachStep}
     again = keras.layers.deserialize(keras.layers.serialize(layer), known)
     assert again.get_config() == layer.get_config()
 

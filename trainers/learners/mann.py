@@ -76,7 +76,8 @@ class Mann(Learner):
 
         Raises:
           InputError: for an unknown `train_on`, a metric of a reserved name, a model that is no
-            `memory_network`, or one that computes in half precision.
+            `memory_network`, one that computes in half precision, or one whose embedding
+            normalises by batches, draws at random or keeps a state besides.
         """
         super().__init__(name="mann")
         if "memory" not in {layer.name for layer in model.layers}:
@@ -93,6 +94,12 @@ class Mann(Learner):
         self.classes = classes
         self.train_on = train_on
         self.pure_model = PureModel(model)
+        if self.pure_model.state or self.pure_model.draws:
+            raise InputError(
+                f"model={model.name!r}: its embedding has batch normalisation, dropout or another "
+                "layer whose outputs for an example are not a function of it alone; should have "
+                "none, as models.conv4:conv4_image_norm_64"
+            )
         self.scores = scores_of(loss, metrics)
         self._label_size = model.output_shape[0][-1]
 

@@ -139,12 +139,6 @@ def test_an_algorithm_is_refused_for_tasks_that_it_cannot_learn():
         run_flags.resolve(run_flags.parse(["--task=navigation", "--algorithm=anil"]))
 
 
-def test_a_network_is_refused_where_an_algorithm_has_its_own():
-    settings = run_flags.parse(["--algorithm=mann", "--model=models.mlp:mlp"])
-    with pytest.raises(flags.Error, match="model=models.mlp:mlp: algorithm=mann has a network of"):
-        run_flags.resolve(settings)
-
-
 def test_what_is_given_wins_over_the_algorithm():
     settings = run_flags.parse(
         ["--algorithm=maml_first_order", "--alpha=scalar", "--nofirst_order", "--alpha_init=0.5"]

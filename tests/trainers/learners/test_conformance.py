@@ -113,9 +113,9 @@ def meta_sgd(family, hidden=False, **options):
     return MetaLearner(model, family.loss, metrics=family.metrics, alpha_init=0.05, **options)
 
 
-def mann(family):
+def mann(family, embedding=None):
     # Slots enough for every write: which one is the least used would else jump with the weights.
-    network = memory_network((8, 8, 1), WAYS, 1, units=16, slots=32, width=4, heads=2)
+    network = memory_network((8, 8, 1), WAYS, 1, embedding, units=16, slots=32, width=4, heads=2)
     return Mann(network, family.loss, classes=True, metrics=family.metrics)
 
 
@@ -143,6 +143,7 @@ LEARNERS = {
         dense_model(), family.loss, metrics=family.metrics, inner_batch=4, inner_steps=2
     ),
     "mann": mann,
+    "mann_with_embedding": lambda family: mann(family, small_conv()),
     "nearest_mean": lambda family: NearestMean(dense_model(), family.loss, family.metrics),
 }
 OF_ANOTHER_GRADIENT = {"meta_lstm", "reptile"}

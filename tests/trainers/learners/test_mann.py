@@ -263,6 +263,14 @@ def test_a_model_without_a_memory_is_refused():
         Mann(plain, LOSS, classes=True)
 
 
+@pytest.mark.parametrize("layer", [keras.layers.BatchNormalization(), keras.layers.Dropout(0.5)])
+def test_an_embedding_whose_outputs_depend_on_more_than_an_example_is_refused(layer):
+    embedding = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), layer])
+    network = memory_network((4,), WAYS, 0, embedding, **SIZES)
+    with pytest.raises(InputError, match="model='memory_network': its embedding has batch norm"):
+        Mann(network, LOSS, classes=True)
+
+
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_a_memory_of_half_precision_is_refused(kind):
     before = keras.config.dtype_policy()
