@@ -37,6 +37,7 @@ CANDIDATES: dict[str, tuple[str, ...]] = {
     BASE: (),
     # More classes, and other drawings of them.
     "reflections": ("--reflections",),
+    "alphabets": ("--whole_alphabets",),
     "class_0.2": ("--class_distortion=0.2",),
     "class_0.4": ("--class_distortion=0.4",),
     "class_0.8": ("--class_distortion=0.8",),

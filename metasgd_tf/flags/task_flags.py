@@ -216,6 +216,14 @@ def define_variety_flags(values: flags.FlagValues) -> None:
         "omniglot: whether mirror images are further classes in training, beside the rotations.",
         flag_values=values,
     )
+    flags.DEFINE_bool(
+        "whole_alphabets",
+        False,
+        "omniglot: whether a task of training has the characters of an alphabet, all turned alike, "
+        "and then those of another until it has its ways; they are harder to tell apart than "
+        "characters of all alphabets.",
+        flag_values=values,
+    )
     for name, of in (("class", "all drawings of a class share"), ("drawing", "each drawing has")):
         flag_kinds.fraction(
             f"{name}_distortion",

@@ -70,6 +70,21 @@ def refuse_small(split: str, alphabets: np.ndarray, ways: int) -> None:
         )
 
 
+def places(seed: tf.Tensor, groups: np.ndarray) -> tf.Tensor:
+    """Draws an order of groups; tells the place of each class's group, [classes] (float32).
+
+    With a number in [0, 1) added to each, classes in the order of these numbers are group after
+    group, and within a group in the order of what was added.
+
+    Args:
+      seed: [2].
+      groups: the group of each class, such as its alphabet.
+    """
+    names, numbers = np.unique(groups, return_inverse=True)
+    order = tf.argsort(tf.argsort(uniform(fold_in(seed, 6), [len(names)])))
+    return tf.cast(tf.gather(order, numbers), tf.float32)
+
+
 def of_one_alphabet(seed: tf.Tensor, alphabets: np.ndarray, ways: int) -> tf.Tensor:
     """Draws an alphabet of those with enough characters, all alike; tells which it has, [C] bool.
 

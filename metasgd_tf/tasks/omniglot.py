@@ -49,6 +49,7 @@ class Omniglot(ImageClassification):
         *,
         within: Mapping[str, np.ndarray] | None = None,
         as_maml: bool = False,
+        together: np.ndarray | None = None,
         **options: Any,
     ):
         """Takes the drawings and the sizes of episodes, see `ImageClassification`.
@@ -61,6 +62,8 @@ class Omniglot(ImageClassification):
           within: the alphabet of each character of validation and test, upright ones alone, if the
             characters of a task should be of one.
           as_maml: whether validation and test are as in the published code of MAML.
+          together: the group of each class of training, if a task of training should have a group
+            after the other, each whole but the last.
           **options: those of `ImageClassification`.
 
         Raises:
@@ -68,6 +71,7 @@ class Omniglot(ImageClassification):
         """
         super().__init__(images, ways, shots, queries, **options)
         self._within, self._as_maml = dict(within or {}), as_maml
+        self._together = together
         if as_maml:
             self._refuse_too_few_upright()
         for split, names in self._within.items():
@@ -90,6 +94,9 @@ class Omniglot(ImageClassification):
         return shots if self._as_maml else super().evaluation_queries(shots)
 
     def _classes(self, seed: tf.Tensor, split: str, ways: int) -> tf.Tensor:
+        if split == "train" and self._together is not None:
+            own = uniform(fold_in(seed, 0), self._together.shape)
+            return largest(alphabets.places(seed, self._together) + own, ways)
         if split == "train" or not (self._within or self._as_maml):
             return super()._classes(seed, split, ways)
         count = len(self.class_names(split)) // (TURNS if self._as_maml else 1)
@@ -196,7 +203,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
     within: dict[str, np.ndarray] = {}
     validation = validation_characters(settings.ways, CHARACTERS - META_TRAINING)
     characters = split_characters(settings.split_seed, validation)
-    if is_lake or settings.within_alphabet:
+    if is_lake or settings.within_alphabet or settings.whole_alphabets:
         names = alphabets.load_alphabets(settings.data_dir)
         if is_lake:
             validation = validation_characters(settings.ways, CHARACTERS - alphabets.BACKGROUND)
@@ -209,6 +216,11 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
     for split in images:
         if split == "train" or as_maml:
             images[split] = with_rotations(images[split])
+    together = None
+    if "train" in images and settings.whole_alphabets:
+        of_character = names[characters["train"]]
+        forms = len(images["train"]) // len(of_character)
+        together = np.concatenate([np.char.add(of_character, f" {form}") for form in range(forms)])
     distort = Distortions(
         settings.class_distortion, settings.drawing_distortion, settings.stroke_width
     )
@@ -217,6 +229,7 @@ def from_flags(settings: flags.FlagValues, splits: Sequence[str]) -> Omniglot:
         *sizes,
         within=within,
         as_maml=as_maml,
+        together=together,
         train_ways=settings.train_ways,
         distort=distort if any(distort) else None,
     )

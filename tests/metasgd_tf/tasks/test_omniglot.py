@@ -182,6 +182,33 @@ def test_only_training_has_more_variety(monkeypatch, omniglot_drawings):
         assert other.query_inputs.numpy().min() >= 0 and other.query_inputs.numpy().max() <= 1
 
 
+def test_a_task_of_training_may_have_alphabets_one_after_the_other():
+    groups = np.array(["a", "b", "c", "b", "a", "b", "c"])
+    images = np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1, 1).repeat(3, axis=1)
+    held = {"train": images, "validation": images}
+    family = omniglot.Omniglot(held, 4, 1, 1, together=groups)
+    met, sizes = set(), {"a": 2, "b": 3, "c": 2}
+    for number in range(200):
+        classes = family._classes(stream(number, "train"), "train", 4).numpy()
+        assert len(set(classes)) == 4
+        of_task = list(groups[classes])
+        first, *others = dict.fromkeys(of_task)
+        assert of_task[: sizes[first]] == [first] * sizes[first]
+        assert of_task.count(others[0]) == min(4 - sizes[first], sizes[others[0]])
+        met.add(tuple(classes))
+    # Every order of alphabets, and of the characters of each: b first leaves one of a or c.
+    of_b_first = 3 * 2 * 1 * (2 + 2)
+    of_others = 2 * (2 * 3 * 2 + 2 * 2)
+    assert len(met) > 0.8 * (of_b_first + of_others)
+    validation = [family._classes(stream(n, "validation"), "validation", 4) for n in range(50)]
+    assert any(
+        len(set(groups[classes])) == 3
+        and groups[classes[0]] == groups[classes[2]]
+        and groups[classes[0]] != groups[classes[1]]
+        for classes in validation
+    )
+
+
 def test_flags_choose_the_split_and_the_sizes(monkeypatch):
     flags = ["--split_seed=4", "--ways=7", "--shots=2", "--queries=3"]
     family = family_from_flags(monkeypatch, numbered_drawings(), ("test",), *flags)

@@ -75,6 +75,25 @@ def tasks_of(family, count=40, split="test"):
         yield classes[:, 0], classes[:, 2], queries
 
 
+@pytest.mark.parametrize("split", ["characters", "lake"])
+def test_whole_alphabets_of_training_are_turned_alike(split):
+    flags = ("--whole_alphabets", f"--split={split}", "--ways=90")
+    family = family_of(*flags, splits=("train", "validation"))
+    characters = family._images["train"].images.numpy()[::20, 9, 9:11, 0].astype(int) @ [256, 1]
+    # Without turns the first quarter of the classes has the characters where they were put.
+    counted = np.unique(NAMES[characters[: len(characters) // 4]], return_counts=True)
+    size_of = dict(zip(*counted, strict=True))
+    for number in range(20):
+        episode = family.episode(stream(number, "train"), "train")
+        labels, _, turns = read(episode.support_inputs).T
+        pairs = list(zip(NAMES[labels], turns, strict=True))
+        *whole, _ = groups = list(dict.fromkeys(pairs))
+        assert pairs == [group for group in groups for _ in range(pairs.count(group))]
+        assert all(pairs.count((name, turn)) == size_of[name] for name, turn in whole)
+    labels, _, _ = next(tasks_of(family, 1, "validation"))
+    assert len(set(NAMES[labels])) > 2
+
+
 def test_the_standard_protocol_has_upright_characters():
     family = family_of("--ways=20")
     assert family.protocol_name == "standard"
