@@ -11,7 +11,7 @@ from metasgd_tf import tasks
 from metasgd_tf.evaluation.reports import COLUMNS, Evaluation, write
 from metasgd_tf.evaluation.restoring import restored_learner
 from metasgd_tf.evaluation.tested_tasks import of_the_test
-from metasgd_tf.flags import algorithms, run_flags, task_flags
+from metasgd_tf.flags import algorithms, flag_uses, run_flags
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.runs.learners import kind_of
@@ -104,7 +104,7 @@ def load_run(
     own = run_flags.read(model_dir)
     for name, value in (other_task or {}).items():
         settings[name].value = value
-    task_flags.refuse_unused(settings.task, other_task or {})
+    flag_uses.refuse_unused(settings.task, other_task or {})
     family = family or of_the_test(settings, own, model_dir, other_task or {})
     if "ways" in (other_task or {}) and kind_of(family) != "classification":
         raise InputError(f"ways={settings.ways}: task={settings.task} has no classes; leave it out")

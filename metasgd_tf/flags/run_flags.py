@@ -8,7 +8,14 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from metasgd_tf.flags import algorithm_flags, algorithms, flag_kinds, task_flags, training_flags
+from metasgd_tf.flags import (
+    algorithm_flags,
+    algorithms,
+    flag_kinds,
+    flag_uses,
+    task_flags,
+    training_flags,
+)
 from metasgd_tf.output.atomic_file import replaced
 
 CONFIGS = pathlib.Path(__file__).resolve().parents[2] / "configs"
@@ -127,6 +134,19 @@ def resolve(values: flags.FlagValues) -> flags.FlagValues:
     return resolved
 
 
+def refuse_unused(values: flags.FlagValues) -> None:
+    """Checks that the tasks of a run use all flags that are set to other than their defaults.
+
+    Not a part of `resolve`: earlier versions trained with flags that the tasks did not use, and
+    such runs can still be read.
+
+    Raises:
+      flags.Error: if they have no use for one.
+    """
+    given = {n: values[n].value for n in names() if values[n].value != values[n].default}
+    flag_uses.refuse_unused(values.task, given)
+
+
 def of_config(name: str, *arguments: str) -> flags.FlagValues:
     """Returns the resolved flags of one of the project's flagfiles.
 
@@ -158,7 +178,7 @@ def differences(new: flags.FlagValues, old: flags.FlagValues) -> list[str]:
     A flag that was not there when a run was begun counts as its default.
     """
     new, old = resolve(new), resolve(old)
-    free = set(FREE_FLAGS)
+    free = {*FREE_FLAGS, *flag_uses.unused(new.task)}
     if new["decay"].value != "none":
         free.remove("iterations")  # The learning rate depends on the last iteration.
     return [

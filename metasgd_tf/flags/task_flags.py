@@ -1,8 +1,5 @@
 """The flags of the task families."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from absl import flags
 
 from metasgd_tf import tasks
@@ -34,40 +31,6 @@ TASK_FLAGS = (
 `split` and `split_seed` are not among them: a run evaluated on another split would be evaluated on
 classes that it was trained on. `class_splits` is one, as another folder has other classes.
 """
-
-
-_ONLY_OF = {
-    "fixed_frequency": ("sinusoid",),
-    "image_dir": ("image_folder",),
-    "dataset": ("tfds_images",),
-    "class_splits": ("image_folder", "tfds_images"),
-    "protocol": ("omniglot",),
-    "within_alphabet": ("omniglot",),
-    "reward": ("navigation",),
-    "start": ("navigation",),
-    "horizon": ("navigation",),
-    "trajectories": ("navigation",),
-}
-"""The tasks that each of `TASK_FLAGS` is for, of those that change what is evaluated."""
-
-
-def refuse_unused(task: str, given: Mapping[str, Any]) -> None:
-    """Checks that tasks use the flags that are given for them.
-
-    Args:
-      task: the value of `--task`. Tasks of the user's own may use any.
-      given: values of `TASK_FLAGS`; other names are passed over.
-
-    Raises:
-      flags.Error: if they have no use for one.
-    """
-    for name, value in given.items():
-        users = _ONLY_OF.get(name, (task,))
-        if ":" not in task and task not in users:
-            raise flags.IllegalFlagValueError(
-                f"{name}={value}: is for --task={' or '.join(users)}, and task={task} has no use "
-                "for it; should be left out"
-            )
 
 
 def define_task_flags(values: flags.FlagValues, default_task: str | None) -> None:

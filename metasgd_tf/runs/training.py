@@ -64,6 +64,7 @@ def train_run(
     strategy = strategy or tf.distribute.get_strategy()
     workers = Workers(strategy)
     settings = run_flags.resolve(settings)
+    run_flags.refuse_unused(settings)
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     with workers.noticing_losses("go on from the last checkpoint"), contextlib.ExitStack() as held:

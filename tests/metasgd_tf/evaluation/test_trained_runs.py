@@ -9,7 +9,7 @@ from absl import flags
 from metasgd_tf.evaluation import restoring
 from metasgd_tf.evaluation.reports import write
 from metasgd_tf.evaluation.trained_runs import evaluate, load_run, refuse_steps
-from metasgd_tf.flags import run_flags, task_flags
+from metasgd_tf.flags import run_flags
 from metasgd_tf.images import class_splits, classification
 from tests import synthetic_folder
 from tests.metasgd_tf.evaluation.untrained import save_untrained
@@ -83,15 +83,6 @@ def test_a_best_checkpoint_that_is_replaced_meanwhile_gives_way_to_the_new_one(
 def test_flags_of_other_tasks_are_refused(run, flag, value, said):
     with pytest.raises(flags.Error, match=f"^{said}.*; should be left out$"):
         load_run(run, other_task={flag: value})
-
-
-def test_flags_are_those_of_the_tasks_that_are_asked_for():
-    task_flags.refuse_unused("omniglot", {"task": "omniglot", "protocol": "maml", "ways": 5})
-    task_flags.refuse_unused("tfds_images", {"class_splits": "", "data_dir": "/data"})
-    task_flags.refuse_unused("own.tasks:birds", {"image_dir": "birds", "fixed_frequency": True})
-    said = "class_splits=: is for --task=image_folder or tfds_images, and task=omniglot has no use"
-    with pytest.raises(flags.Error, match=said):
-        task_flags.refuse_unused("omniglot", {"class_splits": ""})
 
 
 def test_more_steps_than_one_are_refused_where_there_are_none(run):

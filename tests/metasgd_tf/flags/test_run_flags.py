@@ -49,6 +49,7 @@ def test_a_configuration_is_what_its_name_says(path):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_configuration_can_be_kept_and_read_back(path, tmp_path):
     resolved = run_flags.resolve(run_flags.parse([f"--flagfile={path}"]))
+    run_flags.refuse_unused(resolved)
     run_flags.write(resolved, str(tmp_path))
     assert values(run_flags.read(str(tmp_path))) == values(resolved)
 
