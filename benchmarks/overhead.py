@@ -39,7 +39,7 @@ Seconds = dict[str, list[float]]
 def timed_parts() -> Iterator[Seconds]:
     """Times each call of the parts of training; yields the seconds by the part's name, in order."""
     from metasgd_tf.runs.summaries import Summaries
-    from trainers.checkpoints import RunCheckpoints
+    from trainers.checkpoints.run_checkpoints import RunCheckpoints
     from trainers.progress import Progress
     from trainers.supervised.meta_trainer import MetaTrainer
 

@@ -19,7 +19,7 @@ from metasgd_tf.output.shown_names import UNWRITABLE, one_line
 from metasgd_tf.process_environment import prepare_process
 from metasgd_tf.runs.stopping import Stopped
 
-OPENED_BY_TENSORFLOW = (
+WRITTEN_BY_TENSORFLOW = (
     "model_dir",
     "model_dirs",
     "compare_with",
@@ -27,12 +27,14 @@ OPENED_BY_TENSORFLOW = (
     "curve_export_dirs",
     "walk_model_dirs",
     "output_dir",
-    "data_dir",
-    "manual_dir",
-    "dataset",
-    "task",
 )
+"""Flags that name directories of checkpoints and exports, which TensorFlow finds by patterns."""
+
+OPENED_BY_TENSORFLOW = (*WRITTEN_BY_TENSORFLOW, "data_dir", "manual_dir", "dataset", "task")
 """Flags whose names reach TensorFlow, which takes UTF-8 alone."""
+
+PATTERN = "*?[\\"
+"""What makes a name a pattern to TensorFlow, as in `trainers.checkpoints.files`."""
 
 SHOWN = 64 * 1024
 """How many of the last bytes that native code wrote are shown after a crash."""
@@ -108,6 +110,12 @@ def _check_name(flag: str, value: str) -> None:
         )
     if "\0" in value:
         refuse(f"{flag}={value!r}: should have no NUL in it, as no file's name has; leave it out")
+    found = set(PATTERN) & set(value)
+    if found and flag in WRITTEN_BY_TENSORFLOW:
+        refuse(
+            f"{flag}={value}: has {' '.join(sorted(found))}, which TensorFlow takes for a pattern "
+            "of names; name a link to it, or rename it"
+        )
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:

@@ -19,7 +19,7 @@ from metasgd_tf.tasks import navigation
 from metasgd_tf.tasks.image_folder import ImageFolder
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.families import Family
 from trainers.learners.meta_sgd import MetaLearner
 

@@ -5,7 +5,7 @@ It works with any Keras model and distribution over tasks; see `MetaLearner` and
 
 import keras
 
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.episodes import Episode
 from trainers.errors import DivergedError, InputError
 from trainers.families import Family

@@ -163,19 +163,7 @@ class TaskFamily(Family):
         if not isinstance(learner, MetaLearner):
             return dict
         draw = tf.function(self._numbered(protocol, part), autograph=False)
-
-        def supports() -> tuple[tf.Tensor, tf.Tensor]:
-            drawn = draw.get_concrete_function(tf.TensorSpec([], tf.int32))
-            inputs, targets = tf.nest.map_structure(
-                tf.TensorSpec.from_tensor, tuple(drawn.structured_outputs[:2])
-            )
-            return tf.map_fn(
-                lambda number: drawn(number)[:2],
-                tf.range(count),
-                fn_output_signature=(inputs, targets),
-            )
-
-        return direction_cosines(learner, supports)
+        return direction_cosines(learner, lambda: tf.range(count), lambda number: draw(number)[:2])
 
     def shown(self, learner: Learner, protocol: Protocol, part: Part) -> Callable[[], Any]:
         """Prepares a task with the outputs for its query set before adaptation and after it.

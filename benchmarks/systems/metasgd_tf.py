@@ -23,7 +23,7 @@ from metasgd_tf.tasks.navigation import Navigation
 from metasgd_tf.tasks.omniglot import Omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.conv4 import conv4
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.devices import sum_in_chunks, use_cores_for_tasks
 from trainers.families import Family, Part
 from trainers.learners.meta_sgd import MetaLearner

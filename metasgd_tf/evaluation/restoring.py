@@ -7,7 +7,8 @@ from absl import flags
 
 from metasgd_tf.output.notes import note
 from metasgd_tf.runs.learners import build_learner
-from trainers.checkpoints import KINDS, Origin, newest_whole, restore_learner
+from trainers.checkpoints.files import newest_whole
+from trainers.checkpoints.loading import KINDS, Origin, restore_learner
 from trainers.errors import InputError
 from trainers.families import Family
 from trainers.learners.learner import Learner
@@ -27,7 +28,7 @@ def restored_learner(
       family: the tasks it is for.
       settings: the run's flags.
       model_dir: the run's directory.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`.
       of_network: see `build_learner`.
       flag: the flag that names the directory, for error messages.
 

@@ -15,7 +15,7 @@ from metasgd_tf.flags import algorithms, flag_uses, run_flags
 from metasgd_tf.output.provenance import provenance
 from metasgd_tf.output.shown_names import shown
 from metasgd_tf.runs.learners import kind_of
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.families import Family, Part
@@ -35,7 +35,7 @@ class LoadedRun(NamedTuple):
       trained_on: the tasks that it was trained on.
       family: the tasks that it is evaluated on.
       learner: the learner, restored from the checkpoint.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`.
       origin: the iteration and the training time at which the checkpoint was saved.
     """
 
@@ -64,8 +64,8 @@ def evaluate_run(
       num_tasks: number of test tasks; the family's default if not given.
       eval_seed: the seed of the tasks, which are the same for every run of a family.
       inner_steps: number of inner steps; as in training if not given, and 3 for navigation.
-      checkpoint: one of `trainers.checkpoints.KINDS`: the last one, or the best one on validation
-        tasks.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`: the last one, or the best one on
+        validation tasks.
       other_task: values of `task_flags.TASK_FLAGS`, or of `ways`, to use in place of the run's own.
 
     Raises:
@@ -88,7 +88,7 @@ def load_run(
 
     Args:
       model_dir: the run's directory.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`.
       other_task: values of `task_flags.TASK_FLAGS`, or of `ways`, to use in place of the run's own.
       family: the tasks that these flags describe, where they are loaded already.
       flag: the flag that names the directory, for error messages.
@@ -235,7 +235,7 @@ def _scores(
         .reshape(protocol.num_tasks, protocol.repeats, -1)
         .mean(1, dtype=np.float64)
         for name in names
-        if name != "loss"
+        if name != "loss" or family.metric == "loss"
     }
 
 

@@ -38,7 +38,7 @@ def alpha_distributions(model_dirs: Sequence[str], checkpoint: str = "last") -> 
 
     Args:
       model_dirs: directories of up to four runs of one network.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`.
 
     Raises:
       InputError: if a run's α is fixed, the runs' layers differ, or there are more than four runs.

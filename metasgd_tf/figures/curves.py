@@ -152,9 +152,10 @@ def read(model_dir: str) -> Curves:
     metrics = [
         name
         for name, _, moment in (tag.rpartition("/") for tag in tags)
-        # The loss is minimised in training, but families are evaluated by another metric.
-        if moment == "after" and name != "loss" and f"{name}/before" in tags
+        if moment == "after" and f"{name}/before" in tags
     ]
+    # The loss is minimised in training, but most families are evaluated by another metric.
+    metrics.sort(key=lambda name: name == "loss")
     if not metrics:
         raise InputError(
             f"model_dirs={model_dir}: holds no learning curves; name a run that got to its first "

@@ -27,7 +27,7 @@ def sinusoid_fits(
     Args:
       model_dirs: directories of up to four sinusoid runs.
       curve_seed: the seed of the curve and its support points.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`.
 
     Raises:
       InputError: if a run is not one of the sinusoid, if only some have a fixed frequency, or if

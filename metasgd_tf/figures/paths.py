@@ -26,7 +26,7 @@ def figure_of_paths(
     Args:
       model_dirs: directories of up to four runs of navigation.
       task_seed: the seed of goals, starts and actions.
-      checkpoint: one of `trainers.checkpoints.KINDS`.
+      checkpoint: one of `trainers.checkpoints.loading.KINDS`.
 
     Raises:
       InputError: if a run is not one of navigation, or there are more than four.

@@ -21,7 +21,7 @@ from metasgd_tf.flags.algorithms import ALGORITHMS
 from metasgd_tf.output.atomic_file import drafted
 from metasgd_tf.output.listing import counted
 from metasgd_tf.output.shown_names import shown
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.errors import InputError
 from trainers.families import Family
 from trainers.learners.learner import Learner

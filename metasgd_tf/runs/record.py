@@ -8,7 +8,7 @@ from absl import flags
 from metasgd_tf.flags.run_flags import FILE_NAME
 from metasgd_tf.output.notes import said
 from metasgd_tf.runs.summaries import Summaries
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
 from trainers.progress import Progress
@@ -42,7 +42,7 @@ class Record:
           rate: meta-iterations a second.
         """
         self._summaries.training(done, scores, rate)
-        shown = ("loss", self._metric)
+        shown = dict.fromkeys(("loss", self._metric))
         self._progress.update(done, {name: scores[name] for name in shown if name in scores})
 
     def validate(self, done: int) -> None:

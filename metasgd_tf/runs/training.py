@@ -19,7 +19,7 @@ from metasgd_tf.runs.record import Record
 from metasgd_tf.runs.stopping import Stopped, noticing_signals
 from metasgd_tf.runs.workers import Workers
 from trainers import devices
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.families import Family
 from trainers.supervised.meta_trainer import MetaTrainer

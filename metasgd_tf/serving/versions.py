@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 
+from trainers.checkpoints.files import refuse_pattern
 from trainers.errors import InputError
 
 
@@ -50,8 +51,10 @@ def write_next(export_dir: str, write: Callable[[pathlib.Path], None]) -> pathli
       The version's folder.
 
     Raises:
-      InputError: if the directory cannot be made or written to.
+      InputError: if the directory cannot be made or written to, or TensorFlow would not find what
+        is in it.
     """
+    refuse_pattern(export_dir, "export_dir")
     try:
         pathlib.Path(export_dir).mkdir(parents=True, exist_ok=True)
         aside = tempfile.mkdtemp(prefix=".draft-", dir=export_dir)

@@ -43,5 +43,7 @@ def write(folder: pathlib.Path, signatures: Mapping[str, Signature], inner_steps
 def _value(argument: str, kind: tf.DType) -> bytes | int:
     if kind == tf.string:
         return tf.io.encode_png(np.zeros([28, 28, 3], np.uint8)).numpy()
+    if kind == tf.bool:
+        return False
     # A state of ones has all classes, and a step whose mask is 1 is there.
     return int(argument in ("state", "mask"))

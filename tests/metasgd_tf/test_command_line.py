@@ -222,6 +222,12 @@ def test_names_that_are_not_utf_8_are_printed_otherwise(program):
     [
         ("model_dir", b"d\xe9p", r"d\xe9p: TensorFlow opens names of UTF-8 alone; name a link"),
         ("data_dir", b"d\xe9p", r"d\xe9p: TensorFlow opens names of UTF-8 alone; name a link"),
+        ("model_dir", b"lr[0.1]?", r"lr[0.1]?: has ? [, which TensorFlow takes for a pattern of"),
+        (
+            "model_dir",
+            b"a\\b",
+            r"a\b: has \, which TensorFlow takes for a pattern of names; name a",
+        ),
         ("image_dir", b"a\nb", r"'a\nb': should have no line break in it; name a link"),
     ],
 )

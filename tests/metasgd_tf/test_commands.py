@@ -18,7 +18,7 @@ from metasgd_tf.runs.training import train_run
 from metasgd_tf.tasks import omniglot
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests.metasgd_tf.shell import ROOT, SMALL, checkpoint_values, command, events, scalar
-from trainers.checkpoints import restore_learner
+from trainers.checkpoints.loading import restore_learner
 from trainers.episodes import Protocol
 from trainers.errors import InputError
 from trainers.seeds import stream

@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.mlp import mlp
-from trainers import checkpoints
-from trainers.checkpoints import RunCheckpoints, newest_whole, restore_learner
+from trainers.checkpoints import files
+from trainers.checkpoints.files import newest_whole
+from trainers.checkpoints.loading import restore_learner
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.learners.reptile import Reptile
@@ -204,14 +206,14 @@ def test_a_missing_part_or_list_does_not_lose_the_rest(tmp_path):
 
 def test_what_a_training_replaces_while_it_is_read_is_not_damaged(tmp_path, monkeypatch):
     saved_run(tmp_path, [3])
-    is_whole = checkpoints._is_whole
+    is_whole = files._is_whole
 
     def replaced(path):
         for part in (tmp_path / "checkpoints").glob("ckpt-3.*"):
             part.rename(part.with_name(part.name.replace("-3.", "-4.")))
         return is_whole(path)
 
-    monkeypatch.setattr(checkpoints, "_is_whole", replaced)
+    monkeypatch.setattr(files, "_is_whole", replaced)
     assert newest_whole(last(tmp_path)) == (f"{last(tmp_path)}/ckpt-4", [])
 
 
@@ -267,3 +269,30 @@ def test_a_training_of_another_shape_is_one_sentence(tmp_path):
 def test_a_mode_that_is_none_is_refused_before_anything_is_saved(tmp_path):
     with pytest.raises(InputError, match="^mode='maximum': should be one of min, max$"):
         RunCheckpoints(trainer(), str(tmp_path), mode="maximum")
+
+
+@pytest.mark.parametrize("name", ["lr[0.1]", "run?", "a*", "a\\b"])
+def test_a_directory_that_is_a_pattern_to_tensorflow_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="^directory=.*: has .*, which TensorFlow takes for a pat"):
+        RunCheckpoints(trainer(), str(tmp_path / name))
+
+
+def test_a_training_is_not_saved_beside_one_that_is_further(tmp_path):
+    saved_run(tmp_path, [1, 3])
+    made = trainer(1)
+    advance(made, 2)
+    with pytest.raises(InputError, match="has iteration 3 of a training, and this one is at 2; re"):
+        RunCheckpoints(made, str(tmp_path)).save(0.5)
+    found = sorted(path.name for path in tmp_path.rglob("ckpt-*.index"))
+    assert found == ["ckpt-1.index", "ckpt-3.index"]
+
+
+def test_a_training_goes_on_beside_a_damaged_checkpoint_that_is_further(tmp_path):
+    saved_run(tmp_path, [1, 3])
+    (tmp_path / "checkpoints" / "ckpt-3.data-00000-of-00001").unlink()
+    made = trainer(1)
+    saved = RunCheckpoints(made, str(tmp_path))
+    assert len(saved.restore()) == 1
+    advance(made)
+    saved.save()
+    assert newest_whole(last(tmp_path))[0] == f"{last(tmp_path)}/ckpt-2"

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.trainers.test_checkpoints import TASKS, assert_same, learner, state, trainer
-from trainers.checkpoints import RunCheckpoints, restore_learner
+from trainers.checkpoints.loading import restore_learner
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.supervised.meta_trainer import MetaTrainer
 
 

@@ -10,7 +10,9 @@ from tests.trainers.test_checkpoints import (
     state,
     trainer,
 )
-from trainers.checkpoints import RunCheckpoints, newest_whole, restore_learner
+from trainers.checkpoints.files import newest_whole
+from trainers.checkpoints.loading import restore_learner
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 
 
 def files(folder):

@@ -45,8 +45,7 @@ class TiedHead:
         Raises:
           InputError: if the last layer cannot be tied.
         """
-        refuse_unlike_classes(model)
-        ways = ways or model.output_shape[-1]
+        ways = ways or classes_of(model)
         self.numbers = last_layer(model)
         self._ways = {True: train_ways or ways, False: ways}
 
@@ -88,28 +87,30 @@ class TiedHead:
             self._ways = ways
 
 
-def refuse_unlike_classes(model: keras.Model) -> None:
-    """Checks that the weights of the last layer have the classes as their last dimension.
-
-    And that one of them has rows too: a classifier's kernel, not a bias or slopes after it.
+def classes_of(model: keras.Model) -> int:
+    """Returns the classes of a classifier, the last dimension of all weights of its last layer.
 
     Raises:
-      InputError: if they do not.
+      InputError: if one of these has another, or none of them has rows too: a classifier's kernel,
+        not a bias or slopes after it.
     """
-    classes = model.output_shape[-1]
     weights = [model.trainable_variables[number] for number in last_layer(model)]
-    if all(len(weight.shape) < 2 for weight in weights):
+    kernels = [weight for weight in weights if len(weight.shape) > 1]
+    if not kernels:
         raise InputError(
             f"tied_head: {weights[0].path} of model={model.name!r} has shape {weights[0].shape}, "
             "and its layer is the last one with weights; the last one should be the classifier, "
-            f"with a kernel [..., {classes}]"
+            "with a kernel [..., classes]"
         )
+    # A model with a `call` of its own does not know the shape of its outputs.
+    classes = getattr(model, "output_shape", kernels[-1].shape)[-1]
     for weight in weights:
         if weight.shape[-1] != classes:
             raise InputError(
                 f"tied_head: {weight.path} of model={model.name!r} has shape {weight.shape}; the "
                 f"weights of the last layer should end in the {classes} classes"
             )
+    return int(classes)
 
 
 def tied_if(

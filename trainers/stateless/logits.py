@@ -8,6 +8,12 @@ import tensorflow as tf
 from trainers.errors import InputError
 
 PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
+OF_PROBABILITIES = (
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.binary_crossentropy,
+)
+"""Losses that take logits only where they are told to."""
 
 
 def refuse_probabilities(model: keras.Model, outputs: tf.Tensor | None = None) -> None:
@@ -28,6 +34,31 @@ def refuse_probabilities(model: keras.Model, outputs: tf.Tensor | None = None) -
         raise InputError(
             f"model={model.name!r}: gives probabilities, by {name}; should give logits, as the "
             "loss and the export take the softmax of them: leave the last activation out"
+        )
+
+
+def refuse_logits(model: keras.Model, loss: Any) -> None:
+    """Refuses a model whose last layer is linear with a loss that takes probabilities.
+
+    Keras takes such outputs for probabilities between 0 and 1, outside of which its loss is flat:
+    nothing would be learned.
+
+    Args:
+      model: a built model.
+      loss: a function of (targets, outputs), or a Keras loss object.
+
+    Raises:
+      InputError: if they do not fit.
+    """
+    last = _last_operation(model)
+    while isinstance(last, keras.Model):
+        last = _last_operation(last)
+    of_probabilities = loss in OF_PROBABILITIES or getattr(loss, "from_logits", True) is False
+    if of_probabilities and getattr(last, "activation", None) is keras.activations.linear:
+        raise InputError(
+            f"loss={getattr(loss, 'name', None) or loss.__name__}: takes probabilities, and "
+            f"model={model.name!r} gives logits, by its layer {last.name}; should be told so, as "
+            "keras.losses.SparseCategoricalCrossentropy(from_logits=True) is"
         )
 
 

@@ -23,9 +23,21 @@ def scores_of(loss: str | Score, metrics: Mapping[str, Score] | None) -> dict[st
       metrics: further scores of (targets, outputs) by name.
 
     Raises:
-      InputError: for a metric with one of the names that are `RESERVED`.
+      InputError: for a metric with one of the names that are `RESERVED`, or that is no function of
+        single examples.
     """
-    for name in metrics or {}:
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise InputError(
+            f"metrics={metrics!r}: should be a dict of functions of (targets, outputs) by name, as "
+            "{'accuracy': keras.metrics.sparse_categorical_accuracy}"
+        )
+    for name, metric in (metrics or {}).items():
+        # A Metric can be called too, but adds up over calls: over tasks, steps and iterations.
+        if isinstance(metric, (keras.metrics.Metric, type)) or not callable(metric):
+            raise InputError(
+                f"metrics: {name!r} is {metric!r}; should be a function of (targets, outputs) that "
+                "gives a number an example, as keras.metrics.sparse_categorical_accuracy"
+            )
         if name in RESERVED:
             raise InputError(
                 f"metrics: has {name!r}, which training calls a number of its own; give that "

@@ -5,6 +5,7 @@ rate is negative. Meta-SGD learns the direction too (Li et al. 2017, section 3.2
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,21 +16,26 @@ WHOLE = "all_layers"
 
 
 def direction_cosines(
-    learner: MetaLearner, supports: Callable[[], tuple[tf.Tensor, tf.Tensor]]
+    learner: MetaLearner,
+    supports: Callable[[], Any],
+    support_of: Callable[[Any], tuple[tf.Tensor, tf.Tensor]] = lambda support: support,
 ) -> Callable[[], dict[str, float]]:
     """Prepares measuring the learned direction on the support sets of some tasks.
 
     Args:
       learner: what is measured, as it is when the returned function is called.
-      supports: gives the support sets of T tasks, inputs [T, N, ...] and targets [T, N, ...].
+      supports: gives the support sets of T tasks, inputs [T, N, ...] and targets [T, N, ...]; or
+        what `support_of` takes, such as the numbers of T tasks, [T].
+      support_of: gives a task's support set, inputs [N, ...] and targets [N, ...]. Where support
+        sets differ in size, this draws them, as they do not go into one tensor.
 
     Returns:
       A function that gives the mean over the tasks of cos(α ∘ ∇L(θ), ∇L(θ)), by layer and, as
       `all_layers`, over all weights together. Where a gradient is 0 its cosine counts as 0.
     """
 
-    def one_task(support: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
-        gradient = learner.support_gradient(*support)
+    def one_task(one: Any) -> dict[str, tf.Tensor]:
+        gradient = learner.support_gradient(*support_of(one))
         update = [rate * g for rate, g in zip(learner.first_rates(), gradient, strict=True)]
         gradients = learner.alpha.by_layer(gradient)
         updates = learner.alpha.by_layer(update)

@@ -25,6 +25,7 @@ from trainers.overflow import refuse_overflow, refuse_scaled_loss
 from trainers.replicas import mean_of_workers, mean_over_replicas, share
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
+from trainers.stateless.logits import refuse_logits
 from trainers.supervised import watching
 from trainers.supervised.diagnosis import explain_divergence
 from trainers.supervised.gradient_check import (
@@ -63,7 +64,7 @@ class MetaTrainer:
         self,
         learner: Learner,
         tasks: Sampler,
-        optimizer: keras.optimizers.Optimizer | None = None,
+        optimizer: keras.optimizers.Optimizer | str | None = None,
         *,
         meta_batch_size: int = 4,
         seed: int = 0,
@@ -76,7 +77,8 @@ class MetaTrainer:
         Args:
           learner: what to train, made in the same scope.
           tasks: the distribution to draw tasks from: a function from a seed [2] to an episode.
-          optimizer: any Keras optimizer, with its clipping; Adam with rate 0.001 if not given.
+          optimizer: any Keras optimizer, with its clipping, or its name; Adam with rate 0.001 if
+            not given.
           meta_batch_size: tasks of an iteration, over all replicas.
           seed: what tasks and dropout masks are drawn by.
           jit_compile: whether XLA compiles the loop over iterations; if not given, where it pays.
@@ -94,7 +96,7 @@ class MetaTrainer:
             that scales the loss.
         """
         self.learner = learner
-        self.optimizer = optimizer or keras.optimizers.Adam(1e-3)
+        self.optimizer = keras.optimizers.get(optimizer or "adam")
         refuse_scaled_loss(self.optimizer)
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
         self._tasks = tf.function(tasks)
@@ -203,6 +205,7 @@ class MetaTrainer:
         """
         if self._iterate is not None:
             return self._iterate
+        refuse_logits(self.learner.model, self.learner.scores["loss"])
         others = fold_in(self._seed, -2), fold_in(self._seed, -3)
         check_sampler(self._tasks, *others, classes=self._classes)
         # As many iterations as none tell whether a way works, and change nothing.

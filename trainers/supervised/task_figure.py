@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def task_figure(episode: "Episode", before: Any, after: Any) -> "figure.Figure":
     """Draws outputs for the query set against its targets; the diagonal is where they agree.
 
-    Of classes, given by whole numbers, the outputs' largest is taken.
+    Of classes, given by whole numbers, the outputs' largest is taken. Of other outputs, those that
+    have a target: a network may give more, such as the variance of each number.
 
     Args:
       episode: the task, as arrays.
@@ -32,7 +33,9 @@ def task_figure(episode: "Episode", before: Any, after: Any) -> "figure.Figure":
         answers = first.argmax(-1) if np.issubdtype(targets.dtype, np.integer) else first
         ends = [targets.min(), targets.max()]
         axes.plot(ends, ends, color="0.7", lw=1)
-        axes.plot(targets.ravel(), answers.ravel(), "o", ms=4, alpha=0.6)
+        asked, given = (value.reshape(len(value), -1) for value in (targets, answers))
+        both_have = min(asked.shape[1], given.shape[1])
+        axes.plot(asked[:, :both_have].ravel(), given[:, :both_have].ravel(), "o", ms=4, alpha=0.6)
         axes.set(title=f"{title} adaptation", xlabel="target")
     drawn.axes[0].set_ylabel("output")
     return drawn

@@ -19,7 +19,8 @@ from metasgd_tf.reproduction.systems.compared import TASKS, cells, config
 from metasgd_tf.reproduction.systems.published_systems import EVALUATION_STEPS, figure
 from metasgd_tf.reproduction.table_files import TableFile
 from metasgd_tf.runs.training import train_run
-from trainers.checkpoints import KINDS, newest_whole, origin
+from trainers.checkpoints.files import newest_whole
+from trainers.checkpoints.loading import KINDS, origin
 from trainers.devices import describe
 from trainers.learners.learner import Learner
 

@@ -17,7 +17,7 @@ from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests import synthetic_folder
 from tests.metasgd_tf.evaluation.untrained import save_untrained
 from tests.metasgd_tf.shell import ROOT, assert_refused, command
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.errors import InputError
 
 IMAGES = [

@@ -14,7 +14,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests.metasgd_tf.images.coded_images import Coded
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.errors import InputError
 from trainers.seeds import stream
 

@@ -12,7 +12,7 @@ from metasgd_tf.images.images_by_class import ImagesByClass
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from models.memory_network import memory_network
 from tests.metasgd_tf.images.coded_images import Coded
-from trainers.checkpoints import Origin
+from trainers.checkpoints.loading import Origin
 from trainers.errors import InputError
 from trainers.learners.learner import Learner
 from trainers.learners.mann import Mann

@@ -5,7 +5,7 @@ import keras
 from metasgd_tf import tasks
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.learners import build_learner
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.supervised.meta_trainer import MetaTrainer
 

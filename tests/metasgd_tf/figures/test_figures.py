@@ -16,7 +16,7 @@ from metasgd_tf.figures import alpha, fits, style
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.learners import build_learner
 from tests.metasgd_tf.shell import ROOT, assert_refused, command
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.supervised.meta_trainer import MetaTrainer
 

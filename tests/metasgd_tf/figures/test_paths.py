@@ -7,7 +7,7 @@ from metasgd_tf import tasks
 from metasgd_tf.figures import paths
 from metasgd_tf.flags import run_flags
 from metasgd_tf.runs.learners import build_learner
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import InputError
 
 

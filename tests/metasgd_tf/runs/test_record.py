@@ -9,7 +9,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.runs import record
 from metasgd_tf.tasks.sinusoid import Sinusoid
 from tests.trainers.supervised.trainers_of_curves import TASKS, trainer
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.seeds import stream
 
 

@@ -15,7 +15,7 @@ from metasgd_tf.flags import run_flags
 from metasgd_tf.serving import agents
 from tests.metasgd_tf.shell import assert_refused, command
 from tests.serving_exports import assert_plain, navigation_run
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies.experience import learning
 from trainers.policies.rollouts import outputs_of_tasks

@@ -34,6 +34,7 @@ def people(seed):
     return Episode(parts[0], targets[SUPPORT], parts[1], targets[QUERY])
 
 
+PARTS = ("support", "query")
 SUPPORT, QUERY = slice(0, 4), slice(4, 10)
 
 
@@ -256,6 +257,20 @@ def test_class_numbers_may_be_any_integers(kind, tmp_path):
         support_inputs=x[tf.newaxis], support_targets=y[tf.newaxis], query_inputs=x[tf.newaxis]
     )
     assert answer["probabilities"].shape == (1, 2, 3)
+
+
+def test_an_input_may_be_of_truth_values(tmp_path):
+    inputs = {"x": keras.Input((2,)), "known": keras.Input((2,), dtype="bool")}
+    known = keras.ops.where(inputs["known"], inputs["x"], 0.0)
+    learner = MetaLearner(keras.Model(inputs, layers.Dense(1)(known)), "mse")
+    x = {"x": tf.ones([3, 2]), "known": tf.constant([[True, False]] * 3)}
+    version = export_learner(
+        learner, Episode(x, tf.ones([3, 1]), x, tf.ones([3, 1])), str(tmp_path)
+    )
+    asked = {f"{part}_inputs_{n}": v[tf.newaxis] for part in PARTS for n, v in x.items()}
+    given = Loaded(version)("serving_default", support_targets=tf.ones([1, 3, 1]), **asked)
+    expected = learner.predict(learner.adapt(x, tf.ones([3, 1])), x)
+    np.testing.assert_allclose(given["predictions"][0], expected, atol=1e-6)
 
 
 class Hidden(keras.layers.Layer):

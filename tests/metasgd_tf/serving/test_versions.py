@@ -67,3 +67,9 @@ def test_what_cannot_be_is_refused(tmp_path):
         versions.newest(str(tmp_path))
     with pytest.raises(InputError, match=r"export_dir=.*: holds no export"):
         versions.newest(str(tmp_path / "nowhere"))
+
+
+def test_a_directory_that_is_a_pattern_to_tensorflow_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"^export_dir=.*/exp\[1\]: has '\[', which TensorFlow"):
+        versions.write_next(str(tmp_path / "exp[1]"), write("x"))
+    assert not list(tmp_path.iterdir())

@@ -17,7 +17,7 @@ from metasgd_tf.serving.served import ServedLearner
 from metasgd_tf.serving.signatures import signatures
 from models.conv4 import conv4
 from models.memory_network import memory_network
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.learners.embeddings.matching_nets import MatchingNets
 from trainers.learners.embeddings.prototypical_nets import PrototypicalNets
 from trainers.learners.embeddings.siamese_nets import SiameseNets

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from metasgd_tf.environments.navigation import Navigation2D
 from models.gaussian_policy import gaussian_mlp
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import DivergedError, InputError
 from trainers.learners.meta_sgd import MetaLearner
 from trainers.policies import policy_gradient

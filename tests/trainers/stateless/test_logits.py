@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.errors import InputError
-from trainers.stateless.logits import refuse_probabilities
+from trainers.stateless.logits import refuse_logits, refuse_probabilities
 
 layers = keras.layers
 
@@ -69,3 +69,38 @@ def test_logits_pass(last):
     model = functional(last)
     refuse_probabilities(model, model(tf.random.stateless_normal([5, 4], [1, 2])))
     refuse_probabilities(keras.Model(model.inputs, [model.outputs[0], model.outputs[0]]))
+
+
+def nested_logits():
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(3, name="last")])
+    return keras.Sequential([keras.Input((4,)), layers.Dense(4), inner])
+
+
+@pytest.mark.parametrize("model", [functional(layers.Dense(3, name="last")), nested_logits()])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.get("sparse_categorical_crossentropy"),
+        keras.losses.categorical_crossentropy,
+        keras.losses.BinaryCrossentropy(),
+    ],
+)
+def test_logits_for_a_loss_of_probabilities_are_refused(model, loss):
+    said = r"crossentropy: takes probabilities, and model='.*' gives logits, by its layer last; sho"
+    with pytest.raises(InputError, match=said):
+        refuse_logits(model, loss)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [
+        (functional(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)),
+        (functional(), keras.losses.mean_squared_error),
+        (functional(), lambda targets, outputs: targets),
+        (functional(layers.Softmax()), keras.losses.sparse_categorical_crossentropy),
+        (functional(layers.Dense(3, "sigmoid")), keras.losses.BinaryCrossentropy()),
+        (Own(True), keras.losses.sparse_categorical_crossentropy),
+    ],
+)
+def test_what_fits_its_loss_passes(model, loss):
+    refuse_logits(model, loss)

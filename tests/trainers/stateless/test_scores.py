@@ -120,3 +120,22 @@ def dense():
 def test_a_metric_in_place_of_what_training_tells_is_refused(learner, name):
     with pytest.raises(InputError, match=f"^metrics: has '{name}', which training calls a number"):
         learner({"near": squares, name: squares})
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [keras.metrics.SparseCategoricalAccuracy(), keras.metrics.MeanSquaredError, "accuracy"],
+)
+def test_a_metric_that_is_no_function_of_examples_is_refused(metric):
+    with pytest.raises(InputError, match=r"^metrics: 'own' is .*; should be a function of \(targ"):
+        MetaLearner(dense(), "mse", metrics={"near": squares, "own": metric})
+
+
+def test_metrics_without_names_are_refused():
+    with pytest.raises(InputError, match=r"^metrics=\['accuracy'\]: should be a dict of functions"):
+        MetaLearner(dense(), "mse", metrics=["accuracy"])
+
+
+def test_a_loss_object_may_be_a_metric():
+    made = MetaLearner(dense(), "mse", metrics={"own": keras.losses.MeanAbsoluteError()})
+    assert list(made.scores) == ["loss", "own"]

@@ -132,3 +132,14 @@ def test_every_kind_of_alpha_can_be_had_with_it_and_its_options(name, kind):
         for old, variable in zip(before, of.meta_variables, strict=True):
             assert np.isfinite(variable.numpy()).all()
             assert not np.array_equal(old, variable.numpy())
+
+
+def test_an_optimizer_may_be_given_by_its_name():
+    named, made = (
+        MetaTrainer(learner(), task, each, meta_batch_size=2, jit_compile=False)
+        for each in ("rmsprop", keras.optimizers.RMSprop())
+    )
+    for trainer in (named, made):
+        trainer.train(2)
+    for one, other in zip(named.learner.theta, made.learner.theta, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -17,7 +17,7 @@ from metasgd_tf.images import classification as image_classification
 from metasgd_tf.reproduction.systems import adapting_speed, running, systems_markdown
 from metasgd_tf.runs.learners import build_learner
 from metasgd_tf.tasks import omniglot
-from trainers.checkpoints import RunCheckpoints
+from trainers.checkpoints.run_checkpoints import RunCheckpoints
 from trainers.errors import InputError
 from trainers.seeds import stream
 

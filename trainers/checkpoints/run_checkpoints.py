@@ -12,38 +12,25 @@ import contextlib
 import math
 import operator
 import pathlib
-import re
-import shutil
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from trainers.checkpoints.files import (
+    keep_newest,
+    newest_whole,
+    numbered,
+    refuse_pattern,
+)
+from trainers.checkpoints.loading import AVERAGES, KINDS, refusing_other_variables
 from trainers.errors import InputError
-from trainers.learners.learner import Learner
 from trainers.replicas import every_optimizer
 from trainers.supervised.meta_trainer import MetaTrainer
 
 KEPT = 5
-AVERAGES = "averages"
-"""What a checkpoint calls the moving averages."""
-
 BETTER = {"min": operator.lt, "max": operator.gt}
-KINDS = {"last": "checkpoints", "best": "best"}
-"""The kinds of checkpoint, and their folder in a run's directory."""
-
-
-class Origin(NamedTuple):
-    """Where a learner comes from.
-
-    Attributes:
-      iteration: the meta-iteration after which it was saved.
-      seconds: how long the training had taken by then, over all its parts.
-    """
-
-    iteration: int
-    seconds: float
 
 
 class RunCheckpoints:
@@ -63,15 +50,17 @@ class RunCheckpoints:
           mode: whether the best score is the `min` or the `max`.
 
         Raises:
-          InputError: for another mode.
+          InputError: for another mode, or a directory whose path TensorFlow takes for a pattern.
         """
         if mode not in BETTER:
             raise InputError(f"mode={mode!r}: should be one of {', '.join(BETTER)}")
+        refuse_pattern(str(directory), "directory")
         self._trainer = trainer
         self._mode = mode
         self._directory = str(pathlib.Path(directory) / KINDS["last"])
         self.best_score = tf.Variable(math.nan, dtype=tf.float64, trainable=False)
         self.seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self._passed: list[str] = []
         self._averages = [tf.Variable(variable) for variable in self._averaging()]
         averages = {AVERAGES: self._averages} if self._averages else {}
         kept = dict(learner=trainer.learner, iteration=trainer.iteration, seconds=self.seconds)
@@ -84,11 +73,11 @@ class RunCheckpoints:
 
     def exist(self) -> bool:
         """Returns whether the directory has any checkpoint, whole or damaged."""
-        return bool(_numbered(self._directory))
+        return bool(numbered(self._directory))
 
     def best_alone(self) -> int:
         """Returns the iteration of the best checkpoint if there is no other, 0 if there is."""
-        return 0 if self.exist() else max(_numbered(self._best.directory), default=0)
+        return 0 if self.exist() else max(numbered(self._best.directory), default=0)
 
     def restore(self) -> list[str]:
         """Restores the newest undamaged checkpoint, if there is one.
@@ -101,8 +90,9 @@ class RunCheckpoints:
             holds is not what is trained.
         """
         path, damaged = newest_whole(self._directory)
+        self._passed = damaged
         if path is not None:
-            with _refusing_other_variables(path):
+            with refusing_other_variables(path):
                 try:
                     self._last.checkpoint.restore(path).assert_consumed()
                 except ValueError as error:
@@ -117,8 +107,19 @@ class RunCheckpoints:
 
         Args:
           score: the validation score, if there is one.
+
+        Raises:
+          InputError: if the directory has a checkpoint of a training that is further, and not
+            damaged as `restore` found it: the next `restore` would set the trainer to that one.
         """
         number = int(self._trainer.iteration.numpy())
+        found = numbered(self._directory)
+        further = [other for other in found if other > number and found[other] not in self._passed]
+        if further:
+            raise InputError(
+                f"{self._directory}: has iteration {max(further)} of a training, and this one is "
+                f"at {number}; restore that first, or save this in another directory"
+            )
         is_best = score is not None and self._is_best(score)
         if is_best:
             self.best_score.assign(score)
@@ -138,8 +139,8 @@ class RunCheckpoints:
         clock was set back, and what a kill came upon while it was written or removed.
         """
         number = int(self._trainer.iteration.numpy())
-        _keep_newest(1, self._best.directory, number)
-        _keep_newest(KEPT, self._directory, number)
+        keep_newest(1, self._best.directory, number)
+        keep_newest(KEPT, self._directory, number)
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -180,120 +181,3 @@ def _manager(directory: str, count: int, **kept: Any) -> tf.train.CheckpointMana
     except ValueError:  # Also where the bytes are not UTF-8.
         (pathlib.Path(directory) / "checkpoint").unlink(missing_ok=True)
     return tf.train.CheckpointManager(tf.train.Checkpoint(**kept), directory, max_to_keep=count)
-
-
-def newest_whole(directory: str) -> tuple[str | None, list[str]]:
-    """Finds the newest checkpoint whose values can all be read and match their checksums.
-
-    Returns:
-      Its path, None if the directory has no checkpoint, and the paths of newer, damaged ones.
-
-    Raises:
-      InputError: if there are checkpoints and all of them are damaged.
-    """
-    numbered = _numbered(directory)
-    damaged: list[str] = []
-    for number in sorted(numbered, reverse=True):
-        if _is_whole(numbered[number]):
-            return numbered[number], damaged
-        if number not in _numbered(directory):  # A training beside this has replaced it meanwhile.
-            return newest_whole(directory)
-        damaged.append(numbered[number])
-    if damaged:
-        raise InputError(
-            f"{directory}: all checkpoints in it are damaged ({', '.join(sorted(damaged))}); "
-            "bring back a copy, or remove it to start anew"
-        )
-    return None, damaged
-
-
-def _numbered(directory: str) -> dict[int, str]:
-    """Returns the paths of the checkpoints in a directory by their numbers.
-
-    The files themselves are asked: the list that TensorFlow keeps beside them may be damaged too.
-    """
-    return {
-        int(match[1]): str(path.with_suffix(""))
-        for path in pathlib.Path(directory).glob("ckpt-*.index")
-        if (match := re.fullmatch(r"ckpt-(\d+)\.index", path.name))
-    }
-
-
-def _keep_newest(count: int, directory: str, last: int) -> None:
-    """Removes all but the newest `count` of the checkpoints up to the number `last`."""
-    kept = sorted(number for number in _numbered(directory) if number <= last)[-count:]
-    left = [
-        path
-        for path in pathlib.Path(directory).glob("ckpt-*")
-        if (match := re.fullmatch(r"ckpt-(\d+)(\..+|_temp)", path.name))
-        if int(match[1]) <= last and (int(match[1]) not in kept or match[2] == "_temp")
-    ]
-    # Indices first: without one, the rest is no checkpoint.
-    for path in sorted(left, key=lambda path: path.suffix != ".index"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _is_whole(path: str) -> bool:
-    try:
-        reader = tf.train.load_checkpoint(path)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)
-    except (tf.errors.OpError, IndexError, ValueError, RuntimeError):
-        # Which of them depends on what is missing: the reader passes on what its parts raise.
-        return False
-    return True
-
-
-def restore_learner(learner: Learner, path: str) -> Origin:
-    """Sets θ and α, and the model's other variables, to those of a checkpoint.
-
-    Of θ and α these are the moving averages, where the training has them.
-
-    Args:
-      learner: made with the same model and kind of α as the one that was saved.
-      path: what `newest_whole` gives.
-
-    Raises:
-      InputError: if it lacks a variable of the learner.
-      ValueError: if one has another shape.
-    """
-    _restore(path, learner=learner)
-    if any(name.startswith(f"{AVERAGES}/") for name, _ in tf.train.list_variables(path)):
-        averages = [tf.Variable(variable) for variable in learner.meta_variables]
-        _restore(path, **{AVERAGES: averages})
-        for variable, average in zip(learner.meta_variables, averages, strict=True):
-            variable.assign(average)
-    return origin(path)
-
-
-def origin(path: str) -> Origin:
-    """Returns where the learner of a checkpoint comes from, without the learner.
-
-    Args:
-      path: what `newest_whole` gives.
-    """
-    iteration = tf.Variable(0, dtype=tf.int64, trainable=False)
-    seconds = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-    _restore(path, iteration=iteration, seconds=seconds)
-    return Origin(int(iteration.numpy()), float(seconds.numpy()))
-
-
-def _restore(path: str, **kept: tf.Module | tf.Variable | list[tf.Variable]) -> None:
-    checkpoint = tf.train.Checkpoint(**kept)
-    with _refusing_other_variables(path):
-        checkpoint.restore(path).expect_partial().assert_existing_objects_matched()
-
-
-@contextlib.contextmanager
-def _refusing_other_variables(path: str) -> Iterator[None]:
-    """Has TensorFlow's assertion, which lists the variables' values, be one sentence."""
-    try:
-        yield
-    except AssertionError as error:
-        raise InputError(
-            f"{path}: holds other variables than this learner has; it was saved with another "
-            "network or by another version; use that one"
-        ) from error

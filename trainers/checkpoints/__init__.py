@@ -1,0 +1,1 @@
+"""Checkpoints of a training: how they are saved, found and loaded."""
