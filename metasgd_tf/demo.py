@@ -4,21 +4,28 @@ Prints the page's address on the loopback interface and serves it until Ctrl-C, 
 with 130 as the other commands do. It needs Flask: pip install -r requirements-demo.txt.
 """
 
+import pathlib
+
 from absl import flags
 
 from metasgd_tf import command_line
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 EXPORT_DIR = flags.DEFINE_string(
     "export_dir", None, "The export of a run of Omniglot, to draw for.", required=True
 )
 CURVE_EXPORT_DIRS = flags.DEFINE_list(
     "curve_export_dirs",
-    ["exports/sinusoid_5shot_meta_sgd", "exports/sinusoid_5shot_maml"],
+    [f"{ROOT}/exports/sinusoid_5shot_meta_sgd", f"{ROOT}/exports/sinusoid_5shot_maml"],
     "Exports of runs of the sinusoid, to be shown side by side; none leaves the tab Curve out.",
 )
 WALK_MODEL_DIRS = flags.DEFINE_list(
     "walk_model_dirs",
-    ["trained/navigation_fixed_meta_sgd_seed0", "trained/navigation_fixed_maml_seed0"],
+    [
+        f"{ROOT}/trained/navigation_fixed_meta_sgd_seed0",
+        f"{ROOT}/trained/navigation_fixed_maml_seed0",
+    ],
     "Runs of navigation, to be shown side by side; none leaves the tab Walk out.",
 )
 PORT = flags.DEFINE_integer(

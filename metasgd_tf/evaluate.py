@@ -2,8 +2,9 @@
 
 Prints a table and writes DIR/evaluation.json and, with the scores of each task, DIR/evaluation.csv.
 With --task (and the flags that belong to it) the run is evaluated on other tasks of the same shape,
-"cross-domain". With --compare_with a second run is evaluated on the same tasks; files are written
-for the first run only. With --distribution, devices or machines share the tasks (docs/cluster.md).
+"cross-domain", and has evaluation_cross_domain.json. With --compare_with a second run is evaluated
+on the same tasks; files are written for the first run only. With --distribution, devices or
+machines share the tasks (docs/cluster.md).
 """
 
 from __future__ import annotations
@@ -159,7 +160,8 @@ def _report(runs: list[LoadedRun], evaluations: list[Evaluation], protocol: dict
     if CONFUSION.value:
         counted = confusion.confusion(run, **protocol)
         print(f"\n{confusion.table(counted)}")
-        confusion.write(MODEL_DIR.value, counted, run.family.protocol_name)
+        of = evaluated.report["protocol"], evaluated.report["cross_domain"]
+        confusion.write(MODEL_DIR.value, counted, *of)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def load_newest(export_dir: str, flag: str = "export_dir") -> Any:
     folder = versions.newest(export_dir, flag)
     try:
         return tf.saved_model.load(str(folder))
-    except (OSError, ValueError, tf.errors.OpError) as error:
+    except (OSError, ValueError, IndexError, tf.errors.OpError) as error:
         raise InputError(
             f"{flag}={export_dir}: {folder} cannot be loaded ({_first_line(error)}); export the "
             "run once more"

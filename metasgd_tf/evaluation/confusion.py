@@ -101,12 +101,15 @@ def confusion(
     return Confusion(names, counts)
 
 
-def write(model_dir: str, counted: Confusion, protocol: str = STANDARD) -> None:
-    """Writes the counts that are not 0 to `confusion.csv`, or that of its protocol, for a run.
+def write(
+    model_dir: str, counted: Confusion, protocol: str = STANDARD, cross_domain: bool = False
+) -> None:
+    """Writes the counts that are not 0 to `confusion.csv`, or as `named` calls it, for a run.
 
     Classes have the names that `shown` makes of those of their folders.
     """
-    with replaced(pathlib.Path(model_dir) / f"{named('confusion', protocol)}.csv") as file:
+    name = named("confusion", protocol, cross_domain)
+    with replaced(pathlib.Path(model_dir) / f"{name}.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["true_class", "predicted_class", "count"])
         for true, predicted in np.argwhere(counted.counts):

@@ -49,8 +49,12 @@ def refuse_unwritable(model_dir: str) -> None:
 
 
 def write(model_dir: str, evaluated: Evaluation) -> None:
-    """Writes `evaluation.json` and `evaluation.csv`, or those of its protocol, for a run."""
-    path = pathlib.Path(model_dir) / named("evaluation", evaluated.report["protocol"])
+    """Writes `evaluation.json` and `evaluation.csv` for a run.
+
+    Those of another protocol or of tasks that the run was not trained on have names of their own.
+    """
+    protocol, cross_domain = (evaluated.report[name] for name in ("protocol", "cross_domain"))
+    path = pathlib.Path(model_dir) / named("evaluation", protocol, cross_domain)
     with replaced(path.with_suffix(".csv")) as file:
         writer = csv.writer(file)
         names = list(next(iter(evaluated.per_task.values())))
@@ -67,9 +71,16 @@ def write(model_dir: str, evaluated: Evaluation) -> None:
         file.write(json.dumps(as_json(evaluated.report), indent=2, allow_nan=False) + "\n")
 
 
-def named(what: str, protocol: str) -> str:
-    """Returns the name, without its ending, of a file that an evaluation by a protocol writes."""
-    return what if protocol == STANDARD else f"{what}_{protocol}"
+def named(what: str, protocol: str, cross_domain: bool) -> str:
+    """Returns the name, without its ending, of a file that an evaluation writes.
+
+    Args:
+      what: what the file has.
+      protocol: the protocol of the evaluation.
+      cross_domain: whether the tasks are others than the run was trained on.
+    """
+    parts = [what] + [protocol] * (protocol != STANDARD) + ["cross_domain"] * cross_domain
+    return "_".join(parts)
 
 
 def as_json(value: Any) -> Any:

@@ -47,9 +47,11 @@ def restored_learner(
     except InputError:
         raise
     except ValueError as error:
+        of = f", model={settings.model}," if settings.model else ""
         raise InputError(
-            f"task={settings.task}: its network differs in shape from the one in "
-            f"{flag}={model_dir}; evaluate on tasks of the same input shape and ways"
+            f"task={settings.task}: its network{of} differs in shape from the one in "
+            f"{flag}={model_dir}; should be as it was in training, for tasks of the same input "
+            "shape and ways"
         ) from error
 
 

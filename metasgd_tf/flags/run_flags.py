@@ -93,7 +93,7 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "statistics and losses are float32 with each.",
         flag_values=values,
     )
-    flag_kinds.integer("ways", 5, 1, "Classes per task (classification).", values)
+    flag_kinds.integer("ways", 5, 2, "Classes per task (classification).", values)
     flag_kinds.integer("shots", 5, 1, "Support examples (per class).", values)
     flag_kinds.integer("queries", 5, 1, "Query examples (per class) in training.", values)
     task_flags.define_navigation_flags(values)

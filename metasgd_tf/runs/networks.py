@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from metasgd_tf import user_code
+from metasgd_tf.output.shown_names import one_line
 from trainers.errors import InputError
 from trainers.families import Family
 from trainers.stateless.logits import refuse_probabilities
@@ -35,7 +36,8 @@ def build(model: str | None, family: Family, seed: int, task: str = "") -> keras
         if ":" not in task:
             return family.model(seed)
         source = f"task={task}: its model"
-        return _fitting(user_code.guarded(source, family.model, seed=seed), source, family)
+        built = user_code.guarded(source, family.model, seed=seed)
+        return _fitting(built, source, family, own_loss=True)
     built = user_code.call(
         "model",
         model,
@@ -43,7 +45,7 @@ def build(model: str | None, family: Family, seed: int, task: str = "") -> keras
         output_size=family.output_size,
         seed=seed,
     )
-    return _fitting(built, f"model={model}:", family)
+    return _fitting(built, f"model={model}:", family, own_loss=":" in task)
 
 
 @contextlib.contextmanager
@@ -57,7 +59,7 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _fitting(built: object, source: str, family: Family) -> keras.Model:
+def _fitting(built: object, source: str, family: Family, own_loss: bool) -> keras.Model:
     if not isinstance(built, keras.Model):
         raise InputError(f"{source} returned a {type(built).__name__}; should return a keras.Model")
     zeros = tf.nest.map_structure(
@@ -69,8 +71,14 @@ def _fitting(built: object, source: str, family: Family) -> keras.Model:
     except Exception as error:
         raise InputError(
             f"{source} does not take inputs of shape {family.input_shape} "
-            f"({type(error).__name__}); build it for the input_shape that it is called with"
+            f"({type(error).__name__}: {one_line(str(error))}); build it for the input_shape that "
+            "it is called with"
         ) from error
+    if not own_loss and not tf.is_tensor(outputs):
+        raise InputError(
+            f"{source} gives {len(tf.nest.flatten(outputs))} outputs; should give one of shape "
+            f"(2, {family.output_size}) for 2 inputs, a number for each class or target"
+        )
     # Of several outputs the family's own loss knows what they should be.
     if tf.is_tensor(outputs) and tuple(outputs.shape) != (2, family.output_size):
         raise InputError(

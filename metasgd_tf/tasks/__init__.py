@@ -132,9 +132,16 @@ def _refuse_other_episodes(name: str, family: "TaskFamily", split: str) -> None:
             f"and classifies is {family.classifies}; should be integers where it is True, which "
             "are classes, and floats where it is False"
         )
+    for targets in (drawn.support_targets, drawn.query_targets):
+        found = tf.nest.map_structure(lambda y: tf.TensorSpec(y.shape[1:], y.dtype), targets)
+        if not _fits(found, family.target_spec, of_shape_alone=True):
+            raise InputError(
+                f"task={name}: an example of its episode has targets {found}; should be as its "
+                f"output_size or target_spec says, {family.target_spec}"
+            )
 
 
-def _fits(found: Any, specs: Any) -> bool:
+def _fits(found: Any, specs: Any, of_shape_alone: bool = False) -> bool:
     import tensorflow as tf
 
     try:
@@ -143,6 +150,6 @@ def _fits(found: Any, specs: Any) -> bool:
         return False
     pairs = zip(tf.nest.flatten(found), tf.nest.flatten(specs), strict=True)
     return all(
-        spec.shape.is_compatible_with(value.shape) and spec.dtype == value.dtype
+        spec.shape.is_compatible_with(value.shape) and (of_shape_alone or spec.dtype == value.dtype)
         for value, spec in pairs
     )

@@ -255,6 +255,9 @@ def test_exports_that_do_not_serve_are_refused(exports, examples, tmp_path):
     with pytest.raises(InputError, match="holds no export"):
         classified(version, examples)
     shutil.copytree(version, tmp_path / "1")
+    (tmp_path / "1" / "variables" / "variables.data-00000-of-00001").write_bytes(b"cut")
+    with pytest.raises(InputError, match="cannot be loaded"):
+        classified(tmp_path, examples)
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"\x00broken")
     with pytest.raises(InputError, match="cannot be loaded"):
         classified(tmp_path, examples)

@@ -120,6 +120,11 @@ def targets_of_nothing(self, seed, split):
     return Episode(tf.zeros([1, 1]), tf.zeros([1, 1]), tf.zeros([1, 1]), {"y": None})
 
 
+def targets_without_their_axis(self, seed, split):
+    return Episode(tf.zeros([1, 1]), tf.zeros([1]), tf.zeros([1, 1]), tf.zeros([1]))
+
+
+flat = lines_with(episode=targets_without_their_axis)
 of_numpy = lines_with(output_size=np.int64(1), shots=np.int32(1))
 lacking_support = lines_with(episode=support_of_nothing)
 lacking_targets = lines_with(episode=targets_of_nothing)
@@ -154,6 +159,10 @@ HERE = __name__
         (
             f"{HERE}:wider",
             r"an example of its episode has inputs .*\(1,\).* input_spec says, .*\(2,\)",
+        ),
+        (
+            f"{HERE}:flat",
+            r"an example of its episode has targets .*shape=\(\).* target_spec says, .*\(1,\)",
         ),
         (f"{HERE}:of_classes", "its episode has targets of float32 and classifies is True"),
     ],
