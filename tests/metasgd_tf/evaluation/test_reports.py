@@ -18,6 +18,7 @@ def test_scores_that_are_not_finite_are_null(tmp_path):
     row = {"metric": "mse", "shots": 5, "inner_steps": 1, "num_tasks": 2, "repeats": 1}
     report = {
         "protocol": "standard",
+        "cross_domain": False,
         "results": [row | {"mean": np.inf, "ci95": np.nan}],
         "comparison": {"differences": [{"difference": -np.inf, "ci95": 0.5}]},
     }
@@ -33,7 +34,8 @@ def test_scores_that_are_not_finite_are_null(tmp_path):
 
 def test_numpys_numbers_are_numbers(tmp_path):
     row = {"metric": "mse", "shots": np.int64(5), "inner_steps": 1, "num_tasks": np.int32(1)}
-    report = {"protocol": "standard", "ways": np.int64(3), "results": [row | {"mean": np.inf}]}
+    report = {"protocol": "standard", "cross_domain": False, "ways": np.int64(3)}
+    report["results"] = [row | {"mean": np.inf}]
     write(str(tmp_path), Evaluation(report, {5: {"mse": np.ones([1, 2])}}))
     found = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
     assert found["ways"] == 3 and found["results"][0]["shots"] == 5

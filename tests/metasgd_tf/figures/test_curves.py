@@ -177,9 +177,18 @@ def test_runs_without_curves_are_refused(tmp_path):
     (tmp_path / "validation").mkdir()
     with pytest.raises(InputError, match="holds no learning curves"):
         curves.learning_curves([str(tmp_path)])
-    write_events(tmp_path, "1000000001", {"loss/before": {10: 1.0}, "loss/after": {10: 1.0}})
+    write_events(tmp_path, "1000000001", {"loss/after": {10: 1.0}})
     with pytest.raises(InputError, match="holds no learning curves"):
         curves.learning_curves([str(tmp_path)])
+
+
+def test_of_the_loss_there_are_curves_where_it_is_the_only_score(tmp_path):
+    scores = {f"loss/{moment}": {10: 1.0} for moment in ("before", "after")}
+    write_events(tmp_path / "one", "1000000001", scores)
+    assert curves.read(str(tmp_path / "one")).metric == "loss"
+    scores |= {name.replace("loss", "mse"): {10: 2.0} for name in scores}
+    write_events(tmp_path / "two", "1000000001", scores)
+    assert curves.read(str(tmp_path / "two")).metric == "mse"
 
 
 def test_the_same_runs_give_the_same_file_whatever_their_directory_is_called(tmp_path):
