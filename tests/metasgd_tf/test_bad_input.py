@@ -34,7 +34,7 @@ def no_tensorflow(tmp_path_factory):
         ("train", ["--model_dir=x", "--task=my.chess"], "--task=my.chess.*package.module:function"),
         ("train", ["--model_dir=x", "--algorithm=adam"], "--algorithm=adam.*meta_sgd.*maml"),
         ("train", ["--model_dir=x", "--flagfile=no.flags"], "no.flags"),
-        ("train", ["--model_dir=x", "--ways=0"], "--ways=0.*positive"),
+        ("train", ["--model_dir=x", "--ways=1"], "--ways=1.*is not integer >= 2"),
         ("train", ["--model_dir=x", "--shots=-1"], "--shots=-1.*positive"),
         ("train", ["--model_dir=x", "--queries=0"], "--queries=0.*positive"),
         ("train", ["--model_dir=x", "--iterations=0"], "--iterations=0.*positive"),

@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags
 
 from metasgd_tf.evaluation.reports import COLUMNS, table
 from metasgd_tf.evaluation.trained_runs import evaluate_run
@@ -268,7 +269,7 @@ def test_tasks_of_another_shape_are_refused(model_dir, monkeypatch):
     )
     with pytest.raises(InputError, match="task=omniglot: its network differs in shape.*model_dir="):
         evaluate_run(str(model_dir), other_task={"task": "omniglot"})
-    with pytest.raises(InputError, match="ways=7: task=sinusoid has no classes; leave it out"):
+    with pytest.raises(flags.Error, match="ways=7: is for .*, and task=sinusoid has no use for it"):
         evaluate_run(str(model_dir), other_task={"ways": 7})
 
 
