@@ -74,7 +74,7 @@ def define_run_flags(values: flags.FlagValues) -> None:
         "project has models.conv4:conv4_128, models.conv4:conv4_pooled_64, "
         "models.conv4:conv4_pooled_32, models.conv4:conv4_image_norm_64, "
         "models.conv4:conv4_layer_norm_64, models.conv4:conv4_wide_layer_norm, "
-        "models.resnet12:resnet12.",
+        "models.resnet12:resnet12, models.memory_network:normalised_pixels.",
         flag_values=values,
     )
     flags.DEFINE_enum(

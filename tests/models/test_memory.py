@@ -6,7 +6,14 @@ import pytest
 import tensorflow as tf
 
 from models.memory import EPSILON, INITIAL, MemoryCell, cosines
-from models.memory_network import OfEachStep, Shrink, areas, initial_states, memory_network
+from models.memory_network import (
+    OfEachStep,
+    Shrink,
+    areas,
+    initial_states,
+    memory_network,
+    normalised_pixels,
+)
 
 SIZES = {"units": 3, "slots": 5, "width": 2, "heads": 2}
 UNITS, SLOTS, WIDTH, HEADS = SIZES.values()
@@ -229,3 +236,16 @@ def test_nothing_is_an_einsum_whose_kernel_may_write_past_its_memory():
     kinds |= {node.op for node in definition.node}
     assert "BatchMatMulV2" in kinds
     assert "Einsum" not in kinds
+
+
+def test_normalised_pixels_are_those_of_shrunk_images_with_mean_0_and_variance_1():
+    images = (0.5 + 0.1 * RANDOM.normal(size=[2, 30, 44, 3])).astype(np.float32)
+    model = normalised_pixels((30, 44, 3), 5, seed=1)
+    assert model(images).shape == (2, 5)
+    *_, last = model.layers
+    assert len(last.trainable_variables) == len(model.trainable_variables) == 2
+    features = keras.Model(model.inputs, last.input)(images).numpy()
+    shrunk = np.einsum("nhwc,kh,lw->nklc", images, areas(30, 20), areas(44, 20)).reshape(2, -1)
+    centred = shrunk - shrunk.mean(1, keepdims=True)
+    expected = centred / np.sqrt(centred.var(1, keepdims=True) + 1e-3)
+    np.testing.assert_allclose(features, expected, atol=1e-4)
