@@ -45,7 +45,8 @@ class TiedHead:
         Raises:
           InputError: if the last layer cannot be tied.
         """
-        ways = ways or classes_of(model)
+        classes = classes_of(model)
+        ways = ways or classes
         self.numbers = last_layer(model)
         self._ways = {True: train_ways or ways, False: ways}
 

@@ -213,11 +213,12 @@ def test_more_ways_in_training_without_tying_are_refused(of):
         of(model(), loss, train_ways=4)
 
 
-def test_a_last_layer_that_is_not_by_class_is_refused():
+@pytest.mark.parametrize("ways", [None, 16])
+def test_a_last_layer_that_is_not_by_class_is_refused(ways):
     layers = [keras.layers.Conv2D(4, 2, name="last"), keras.layers.Flatten()]
     model = keras.Sequential([keras.Input((3, 3, 1)), *layers])
     with pytest.raises(InputError, match=r"tied_head: .*last/kernel of model=.* in the 16 c"):
-        MetaLearner(model, loss, tied_head=True)
+        MetaLearner(model, loss, tied_head=True, ways=ways)
 
 
 @pytest.mark.parametrize("after", [keras.layers.PReLU, keras.layers.LayerNormalization])
