@@ -34,7 +34,8 @@ OPENED_BY_TENSORFLOW = (*WRITTEN_BY_TENSORFLOW, "data_dir", "manual_dir", "datas
 """Flags whose names reach TensorFlow, which takes UTF-8 alone."""
 
 PATTERN = "*?[\\"
-"""What makes a name a pattern to TensorFlow, as in `trainers.checkpoints.files`."""
+"""What makes a name a pattern to TensorFlow, as `trainers.checkpoints.files` has it, whose import
+would load TensorFlow before flags are checked."""
 
 SHOWN = 64 * 1024
 """How many of the last bytes that native code wrote are shown after a crash."""

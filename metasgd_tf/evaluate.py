@@ -160,8 +160,8 @@ def _report(runs: list[LoadedRun], evaluations: list[Evaluation], protocol: dict
     if CONFUSION.value:
         counted = confusion.confusion(run, **protocol)
         print(f"\n{confusion.table(counted)}")
-        of = evaluated.report["protocol"], evaluated.report["cross_domain"]
-        confusion.write(MODEL_DIR.value, counted, *of)
+        cross_domain = evaluated.report["cross_domain"]
+        confusion.write(MODEL_DIR.value, counted, run.family.protocol_name, cross_domain)
 
 
 if __name__ == "__main__":

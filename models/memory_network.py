@@ -130,7 +130,7 @@ def normalised_pixels(input_shape: tuple[int, ...], output_size: int, seed: int)
     """Builds a classifier of images by their pixels, shrunk, with mean 0 and variance 1 in each.
 
     As an embedding, without its last layer, it has the LSTM see how images differ, and not what
-    all have in common: the mean of photographs or textures is large beside their differences. It is
+    all have in common: the mean of textures is large beside their differences. It is
     not the paper's, whose images are ink on paper.
 
     Args:

@@ -257,8 +257,7 @@ def test_a_fixed_frequency_is_another_domain(model_dir, one_support_set):
     assert (report["task"], report["trained_on"]) == ("sinusoid, fixed frequency", "sinusoid")
     title = table(report).splitlines()[0]
     assert title.startswith("sinusoid, fixed frequency, cross-domain: trained on sinusoid, meta_")
-    file = model_dir / "evaluation_cross_domain.json"
-    assert json.loads(file.read_text(encoding="utf-8")) == report
+    assert json.loads((model_dir / "evaluation_cross_domain.json").read_text()) == report
     assert json.loads((model_dir / "evaluation.json").read_text())["cross_domain"] is False
     assert run_flags.read(str(model_dir)).fixed_frequency is False
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from metasgd_tf.evaluation.trained_runs import load_run
 from tests.metasgd_tf.shell import command, events
+from trainers.errors import InputError
 from trainers.families import Part
 from trainers.seeds import stream
 
@@ -34,6 +35,11 @@ def test_a_loss_that_is_the_score_is_evaluated_and_compared(run):
     report = json.loads((run / "evaluation.json").read_text())
     assert [row["metric"] for row in report["results"]] == ["loss", "loss"]
     assert [row["difference"] for row in report["comparison"]["differences"]] == [0]
+
+
+def test_ways_are_refused_where_tasks_of_ones_own_have_no_classes(run):
+    with pytest.raises(InputError, match="^ways=3: task=.*:family has no classes; leave it out$"):
+        load_run(str(run), other_task={"ways": 3})
 
 
 def test_its_learning_curve_is_drawn(run, tmp_path):
