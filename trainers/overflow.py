@@ -27,14 +27,21 @@ def refuse_overflow(variables: Sequence[keras.Variable | tf.Variable], done: int
             )
 
 
-def refuse_scaled_loss(optimizer: keras.optimizers.Optimizer) -> None:
-    """Checks that an optimizer divides gradients by no scale of the loss.
+def refuse_unfit(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable | tf.Variable]
+) -> None:
+    """Checks that an optimizer can make outer steps of variables.
 
-    Keras's own training multiplies the loss by it, and here nothing does: a float16 model scales
-    its gradients itself (`trainers.stateless.gradient_scale`).
+    It must divide gradients by no scale of the loss. Keras's own training multiplies the loss by
+    it, and here nothing does: a float16 model scales its gradients itself
+    (`trainers.stateless.gradient_scale`).
+
+    Args:
+      optimizer: built for nothing yet, or for these variables.
+      variables: what it will be built for.
 
     Raises:
-      InputError: if it does.
+      InputError: if it divides by a scale, or has been built for other variables.
     """
     by_class = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     if by_class or optimizer.loss_scale_factor is not None:
@@ -42,4 +49,11 @@ def refuse_scaled_loss(optimizer: keras.optimizers.Optimizer) -> None:
         raise InputError(
             f"optimizer={optimizer.name!r}: {cause} divides gradients by what the loss is not "
             "multiplied by here, as float16 models scale their gradients themselves; leave it out"
+        )
+    # Keras does not build it a second time, and says what is wrong at its first step only.
+    keys = {optimizer._var_key(variable) for variable in variables}
+    if optimizer.built and set(optimizer._trainable_variables_indices) != keys:
+        raise InputError(
+            f"optimizer={optimizer.name!r}: has been built for other variables than these of the "
+            "learner; make an optimizer for each trainer"
         )

@@ -208,6 +208,11 @@ def read(model_dir: str, flag: str = "model_dir") -> flags.FlagValues:
     """
     path = pathlib.Path(model_dir) / FILE_NAME
     if not path.exists():
+        if any(path.parent.glob("*/checkpoint")):
+            raise flags.Error(
+                f"{flag}={model_dir}: has checkpoints and no {FILE_NAME}, which says how to read "
+                "them; put back the one that train wrote there, or name another directory"
+            )
         raise flags.Error(f"{flag}={model_dir}: holds no run; name a directory that train wrote")
     lines = path.read_text(encoding="utf-8", errors=FOLDER_NAMES).split("\n")
     try:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from trainers.episodes import is_finite
 from trainers.errors import DivergedError, InputError
 from trainers.learners.meta_sgd import MetaLearner
-from trainers.overflow import refuse_overflow, refuse_scaled_loss
+from trainers.overflow import refuse_overflow, refuse_unfit
 from trainers.policies import policy_gradient
 from trainers.policies.advantages import Advantages
 from trainers.policies.experience import Experience, experience_of, learning
@@ -71,7 +71,7 @@ class PolicyTrainer:
 
         Raises:
           InputError: if the replicas cannot share the tasks equally, the policy has dropout, or an
-            optimizer scales the loss.
+            optimizer scales the loss or has been built for other variables.
         """
         if learner.pure_model.draws:
             # What a policy did would not be what its gradient is of, unless masks were kept.
@@ -92,7 +92,7 @@ class PolicyTrainer:
         self._seed = stream(seed, "train")
         self._variables = [*learner.theta, *learner.alpha.learned]
         if isinstance(outer, keras.optimizers.Optimizer):
-            refuse_scaled_loss(outer)
+            refuse_unfit(outer, self._variables)
             outer.build(self._variables)
         self._gather = tf.function(self._trace_experience, autograph=False)
         self._gradient = tf.function(self._trace_gradient, autograph=False)

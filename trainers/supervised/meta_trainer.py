@@ -21,7 +21,7 @@ from trainers.devices import takes_forms_for_gpus
 from trainers.episodes import Sampler
 from trainers.errors import DivergedError, InputError
 from trainers.learners.learner import Learner
-from trainers.overflow import refuse_overflow, refuse_scaled_loss
+from trainers.overflow import refuse_overflow, refuse_unfit
 from trainers.replicas import mean_of_workers, mean_over_replicas, share
 from trainers.seeds import fold_in, split_seed, stream
 from trainers.stateless.layer_check import untrusted_layers
@@ -93,11 +93,10 @@ class MetaTrainer:
         Raises:
           InputError: if the replicas cannot share the tasks equally, for an unknown
             `task_batching`, one that is `batched` where `jit_compile` is false, or an optimizer
-            that scales the loss.
+            that scales the loss or has been built for other variables.
         """
         self.learner = learner
         self.optimizer = keras.optimizers.get(optimizer or "adam")
-        refuse_scaled_loss(self.optimizer)
         self.iteration = tf.Variable(0, dtype=tf.int64, trainable=False, name="iteration")
         self._tasks = tf.function(tasks)
         self._classes = learner.train_classes or classes
@@ -106,6 +105,7 @@ class MetaTrainer:
         self._share = share(self._strategy, meta_batch_size, "meta_batch_size")
         self._meta_batch_size = meta_batch_size
         self._variables = learner.meta_variables
+        refuse_unfit(self.optimizer, self._variables)
         self.optimizer.build(self._variables)
         self._task_batching = task_batching
         self._branchless = takes_forms_for_gpus(learner.model)

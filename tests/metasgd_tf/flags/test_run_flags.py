@@ -88,6 +88,13 @@ def test_reading_where_no_run_is_names_the_directory(tmp_path):
         run_flags.read(str(tmp_path))
 
 
+def test_reading_checkpoints_without_flags_says_what_is_lost(tmp_path):
+    (tmp_path / "best").mkdir()
+    (tmp_path / "best" / "checkpoint").touch()
+    with pytest.raises(flags.Error, match="has checkpoints and no flags.txt, which says how"):
+        run_flags.read(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("algorithm", "expected"),
     [

@@ -118,6 +118,14 @@ def test_an_optimizer_that_divides_by_a_scale_of_the_loss_is_refused(made, cause
         MetaTrainer(learner(), task, made)
 
 
+def test_an_optimizer_serves_the_trainers_of_one_learner_and_of_no_other():
+    made, of = keras.optimizers.Adam(RATE, name="outer"), learner()
+    for _ in range(2):
+        MetaTrainer(of, task, made)
+    with pytest.raises(InputError, match="^optimizer='outer': has been built for other variables"):
+        MetaTrainer(learner(), task, made)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", alpha.KINDS)
 @pytest.mark.parametrize("name", OPTIMIZERS)
